@@ -1,0 +1,80 @@
+# All that is done with this book. It needs make, and Python 3.11 or newer with venv.
+#   make book PYTHON=python3.12    chooses the interpreter, once: an environment keeps its own
+#   make book VENV=.venv-3.12      chooses the environment
+
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
+VENV ?= .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(or $(wildcard $(BIN)/python),python3)
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+READY := $(VENV)/ready-$(VERSION)
+PIP := $(BIN)/python -u -m pip --disable-pip-version-check install
+SITE := $(BIN)/jb build --quiet --config _config.yml --toc "$(CURDIR)/_toc.yml"
+
+.PHONY: help book test site notebooks seeds bench mutants lab lock clean
+
+help:  ## show this
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+
+book: $(READY)  ## compute every chapter here, and build the book from that
+	@$(BIN)/lazyrich build book --into _build/book
+	@$(SITE) _build/book --path-output .
+	@$(BIN)/lazyrich claims _build/book
+	@echo; echo "Open _build/html/index.html"
+
+test: $(READY)  ## check all: code, formulas, chapters, and the site from the stored outputs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile --nbval --nbval-current-env book/*.ipynb
+	rm -rf _build/test
+	$(SITE) book --path-output _build/test -W -n --keep-going
+
+site: $(READY)  ## build the book from the stored outputs, in seconds
+	@$(SITE) book --path-output .
+	@echo "Open _build/html/index.html"
+
+notebooks: $(READY)  ## execute and store the chapters (CHAPTER=mechanisms: only this one)
+	$(BIN)/lazyrich store $(CHAPTER)
+
+seeds: $(READY)  ## compare the verdicts with those at five other seeds (CHAPTER= as above)
+	$(BIN)/lazyrich seeds $(CHAPTER)
+
+bench: $(READY)  ## time the library against others
+	$(PIP) --quiet -e '.[bench]'
+	$(BIN)/python benchmarks/run.py
+
+mutants: $(READY)  ## break the formulas at random: do the tests notice?
+	$(PIP) --quiet -e '.[bench]'
+	$(BIN)/python tests/mutants.py
+
+lab: $(READY)  ## open the chapters in JupyterLab
+	$(BIN)/jupyter lab book
+
+lock:  ## pin what pyproject.toml asks for (UPGRADE=--upgrade: at the newest versions)
+	$(PYTHON) -m venv _build/lock
+	_build/lock/bin/pip install --quiet uv
+	_build/lock/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
+		--no-header $(UPGRADE) -p 3.11 --extra book --extra test --extra distributed \
+		pyproject.toml -o requirements.lock
+
+clean:  ## remove what was built; the environment stays
+	rm -rf _build .hypothesis .pytest_cache .ruff_cache
+	find lib tests book benchmarks -name __pycache__ -exec rm -rf {} +
+
+# The environment: made anew for another Python, and brought up to date with the lock.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo >&2 \
+		"Python 3.11 or newer is needed, and $(PYTHON) is not: install it (on Debian: apt" \
+		"install python3 python3-venv), or name one, as in make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo >&2 \
+		"$(PYTHON) has no venv: install it (on Debian: apt install python$(VERSION)-venv)"; exit 1; }
+	@test ! -e $(VENV) -o -e $(VENV)/pyvenv.cfg || { echo >&2 \
+		"$(VENV) is not an environment: name another folder, as in make VENV=.venv"; exit 1; }
+	@echo "Installing requirements.lock into $(VENV) (the first time: 1.2 GB, some minutes)"
+	@$(BIN)/python$(VERSION) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@$(PIP) --progress-bar off --require-hashes -r requirements.lock \
+		| sed -nE 's/^ *Downloading ([^ ]+) \(([0-9.]+ [MG]B)\).*/  \1 (\2)/p'
+	@$(PIP) --quiet --no-deps -e .
+	@rm -f $(VENV)/ready-* && touch $@

@@ -1,0 +1,118 @@
+"""The command line: ``lazyrich --help`` says what there is.
+
+What a command needs is imported when it runs, so that reading the claims starts fast.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Returns:
+        0, or 1 if a cell failed or a verdict depends on the seed, or 2 if the command cannot be
+        carried out as given.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except (ValueError, OSError) as error:
+        print(f"lazyrich: {error}", file=sys.stderr)
+        return 2
+    except RuntimeError as error:
+        from lazyrich.notebooks import CellError
+
+        if not isinstance(error, CellError):
+            raise
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nlazyrich: interrupted", file=sys.stderr)
+        return 130
+
+
+def _claims(options) -> int:
+    from lazyrich import claims
+
+    records = claims.read(options.folder)
+    if options.json:
+        print(json.dumps(records, indent=1, ensure_ascii=False))
+    else:
+        print(claims.scorecard(records))
+    return 0
+
+
+def _build(options) -> int:
+    from lazyrich import chapters
+
+    executed = chapters.refresh(options.folder, options.into)
+    print(f"Executed: {', '.join(executed) or 'nothing, every output is up to date'}.")
+    return 0
+
+
+def _store(options) -> int:
+    from lazyrich import chapters
+
+    chapters.store(options.folder, options.chapter)
+    return 0
+
+
+def _seeds(options) -> int:
+    from lazyrich import chapters, claims
+
+    if options.seeds < 1:
+        raise ValueError(f"--seeds must be at least 1, got {options.seeds}")
+    stored = {record["id"]: record["verdict"] for record in claims.read(options.folder)}
+    differ = []
+    for path in chapters.find(options.folder, options.chapter):
+        seeds = range(1, options.seeds + 1)
+        found = chapters.verdicts_at_seeds(options.folder, path.stem, seeds, options.scale)
+        print(f"\n{path.stem}: the stored verdicts, and those at seeds 1 to {options.seeds}")
+        for identifier, verdicts in found.items():
+            kept = stored.get(identifier, "(none)")
+            same = set(verdicts) == {kept}
+            print(f"  {identifier:<4} {kept:<14} {'the same' if same else ', '.join(verdicts)}")
+            differ += [] if same else [identifier]
+    print(f"\nDepends on the seed: {', '.join(differ) or 'none'}.")
+    return 1 if differ else 0
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="lazyrich",
+        description="From Lazy to Rich: the claims of the book, and the commands that compute it.",
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    folder = {"default": "book", "help": "the folder of notebooks (default: %(default)s)"}
+    names = {"nargs": "*", "metavar": "CHAPTER", "help": "names without .ipynb (default: all)"}
+
+    def command(name, run, text):
+        added = commands.add_parser(name, help=text, description=f"{text.capitalize()}.")
+        added.set_defaults(run=run)
+        return added
+
+    one = command("claims", _claims, "show which claims held, from the outputs of the notebooks")
+    one.add_argument("folder", nargs="?", metavar="FOLDER", **folder)
+    one.add_argument("--json", action="store_true", help="the full records, a list of objects")
+
+    one = command("build", _build, "copy the book, and execute in the copy what is stale")
+    one.add_argument("folder", nargs="?", metavar="FOLDER", **folder)
+    one.add_argument("--into", default="_build/book", help="the copy (default: %(default)s)")
+
+    one = command("store", _store, "execute chapters in place at scale book, to be stored")
+    one.add_argument("chapter", **names)
+    one.add_argument("--folder", **folder)
+
+    one = command("seeds", _seeds, "compare the stored verdicts with those at other seeds")
+    one.add_argument("chapter", **names)
+    one.add_argument("--folder", **folder)
+    one.add_argument("--seeds", type=int, default=5, help="how many (default: %(default)s)")
+    one.add_argument("--scale", default="book", help="quick, book or paper (default: %(default)s)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,160 @@
+"""Chapters of a book: computed anew where stale, executed to be stored, tried at other seeds.
+
+These are the author's tools behind ``make book``, ``make notebooks`` and ``make seeds``.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Sequence
+from datetime import date
+from pathlib import Path
+
+from nbformat import NotebookNode, from_dict
+
+from lazyrich import claims, notebooks
+
+MARK = ".copy-of-the-book"
+"""The empty file that marks a folder as one that a build may replace."""
+
+
+def find(folder: Path | str, names: Sequence[str] = ()) -> list[Path]:
+    """The notebooks of a folder, in the order of their names; only those named, if any are.
+
+    Raises:
+        ValueError: if there are none, or a name is not among them.
+    """
+    paths = {path.stem: path for path in sorted(Path(folder).glob("*.ipynb"))}
+    if not paths:
+        raise ValueError(f"folder must hold notebooks (*.ipynb), got {str(folder)!r}")
+    for name in names:
+        if name not in paths:
+            raise ValueError(f"chapter must be one of {', '.join(paths)}, got {name!r}")
+    return [paths[name] for name in names or paths]
+
+
+def fingerprint(notebook: NotebookNode, folder: Path | str) -> str:
+    """A hash of what determines the outputs of a notebook that is executed in a folder.
+
+    That is the code of its cells, the library, the style of the figures, and the versions of
+    Python and of what the library needs; not the prose.
+    """
+    library = Path(__file__).parent
+    files = [*sorted(library.rglob("*.py")), *Path(folder).glob("matplotlibrc")]
+    needed = importlib.metadata.requires("lazyrich") or []
+    packages = [re.match(r"[\w.-]+", line)[0] for line in needed if "extra ==" not in line]
+    content = {
+        "code": [cell.source for cell in notebooks.code_cells(notebook)],
+        "files": [(file.name, file.read_text(encoding="utf-8")) for file in files],
+        "versions": [(name, importlib.metadata.version(name)) for name in (*packages, "jaxlib")],
+        "python": platform.python_version(),
+    }
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def refresh(source: Path | str, work: Path | str, progress: bool = True) -> list[str]:
+    """Copy a book to a work folder, with outputs that were all computed here.
+
+    Only what is stale is executed: what was computed is remembered by :func:`fingerprint`, in the
+    folder ``outputs`` beside `work`. The work folder is replaced when all is there.
+
+    Returns:
+        The names of the chapters that were executed.
+
+    Raises:
+        ValueError: if the work folder is the book's, above or below it, or holds what no earlier
+            call has put there: replacing it would lose files.
+    """
+    work = Path(work)
+    inside, outside = Path(source).resolve(), work.resolve()
+    if inside == outside or inside in outside.parents or outside in inside.parents:
+        raise ValueError(f"the copy must lie apart from the book {source}, got {work}")
+    if work.exists() and not (work / MARK).exists():
+        raise ValueError(f"the copy must be a new folder, or that of an earlier build, got {work}")
+    draft, memory, executed = work.with_name(f"{work.name}.part"), work.with_name("outputs"), []
+    shutil.rmtree(draft, ignore_errors=True)
+    junk = shutil.ignore_patterns(".ipynb_checkpoints", "__pycache__")
+    shutil.copytree(source, draft, ignore=junk)
+    (draft / MARK).touch()
+    memory.mkdir(exist_ok=True)
+    for path in find(draft):
+        notebook, record = notebooks.read(path), memory / f"{path.stem}.json"
+        mark = fingerprint(notebook, draft)
+        known = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
+        if known.get("fingerprint") != mark:
+            done = notebooks.execute(notebook, draft, path.name, progress).notebook
+            known = {
+                "fingerprint": mark,
+                "cells": [
+                    {"execution_count": cell.execution_count, "outputs": cell.outputs}
+                    for cell in notebooks.code_cells(done)
+                ],
+            }
+            notebooks.replace(record, json.dumps(known))
+            executed.append(path.stem)
+        for cell, computed in zip(notebooks.code_cells(notebook), known["cells"], strict=True):
+            cell.update(from_dict(computed))
+        notebooks.write(path, notebook)
+    shutil.rmtree(work, ignore_errors=True)
+    draft.rename(work)
+    return executed
+
+
+def store(folder: Path | str, names: Sequence[str] = (), progress: bool = True) -> None:
+    """Execute chapters in place at scale ``book``, all or those named.
+
+    What each took is written to ``performance.json``, where the other chapters keep their entries
+    if they were measured on the same machine with the same versions.
+    """
+    table = Path(folder) / "performance.json"
+    versions = {"python": platform.python_version(), "jax": importlib.metadata.version("jax")}
+    conditions = {"machine": machine(), "versions": versions}
+    for path in find(folder, names):
+        notebook = notebooks.set_parameters(notebooks.read(path), scale="book", seed=0)
+        result = notebooks.execute(notebook, folder, path.name, progress)
+        notebooks.write(path, result.notebook)
+        old = json.loads(table.read_text(encoding="utf-8")) if table.exists() else {}
+        entries = old["chapters"] if all(old.get(k) == v for k, v in conditions.items()) else {}
+        entries[path.stem] = {
+            "scale": "book",
+            "seconds": round(result.seconds, 1),
+            "peak_memory_mib": result.peak_memory_mib,
+        }
+        performance = {"chapters": entries, "date": date.today().isoformat(), **conditions}
+        notebooks.replace(table, json.dumps(performance, indent=1, sort_keys=True) + "\n")
+
+
+def verdicts_at_seeds(
+    folder: Path | str,
+    name: str,
+    seeds: Iterable[int],
+    scale: str = "book",
+    progress: bool = True,
+) -> dict[str, list[str]]:
+    """The verdicts of a chapter at other seeds, computed in copies: a list for each claim."""
+    [path] = find(folder, [name])
+    verdicts: dict[str, list[str]] = {}
+    for seed in seeds:
+        notebook = notebooks.set_parameters(notebooks.read(path), scale, seed)
+        result = notebooks.execute(notebook, folder, f"{path.name} at seed {seed}", progress)
+        with tempfile.TemporaryDirectory() as copies:
+            notebooks.write(Path(copies) / path.name, result.notebook)
+            for record in claims.read(copies):
+                verdicts.setdefault(record["id"], []).append(record["verdict"])
+    return verdicts
+
+
+def machine() -> str:
+    """The processor and how many of its cores can be used; nothing that tells whose it is."""
+    model, cores = platform.processor() or platform.machine(), os.cpu_count()
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    if os.path.exists("/proc/cpuinfo"):
+        info = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+        model = (re.findall(r"(?m)^model name\s*: (.*)$", info) or [model])[0]
+    return f"{model}, {cores} core{'' if cores == 1 else 's'}"

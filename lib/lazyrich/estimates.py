@@ -1,0 +1,117 @@
+"""Estimates over seeds, each with its standard error."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import bootstrap
+
+
+class Estimate(NamedTuple):
+    """A value and its standard error over seeds."""
+
+    value: np.ndarray | float
+    """The statistic of all seeds."""
+    error: np.ndarray | float
+    """Its standard error."""
+
+
+def mean(samples: np.ndarray) -> Estimate:
+    """The mean over the first axis (seeds), with error std/√seeds.
+
+    >>> mean(np.array([1.0, 2.0, 3.0, 4.0])).value
+    np.float64(2.5)
+    """
+    samples = _samples(samples)
+    return Estimate(samples.mean(0), samples.std(0, ddof=1) / np.sqrt(len(samples)))
+
+
+def over_seeds(statistic: Callable, samples: np.ndarray, draws: int = 400) -> Estimate:
+    """Any statistic over the first axis (seeds), with its bootstrap error.
+
+    Seeds are drawn with replacement; what belongs to one seed stays together, so that a slope over
+    widths knows that a seed's widths are correlated. The draws are fixed.
+
+    Args:
+        statistic: a function of samples with seeds on the first axis, giving a number or an array.
+        samples: shape (seeds, …).
+        draws: number of bootstrap draws.
+    """
+    samples = _samples(samples)
+    indices = np.arange(len(samples))
+
+    def resampled(chosen):
+        return np.asarray(statistic(samples[chosen]))
+
+    errors = bootstrap(
+        (indices,),
+        resampled,
+        n_resamples=draws,
+        vectorized=False,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    ).standard_error
+    return Estimate(resampled(indices), errors)
+
+
+def median(samples: np.ndarray) -> Estimate:
+    """The median over the first axis (seeds), with its bootstrap error."""
+    return over_seeds(lambda chosen: np.median(chosen, axis=0), samples)
+
+
+def power_law(x: np.ndarray, samples: np.ndarray, statistic: Callable = np.median) -> Estimate:
+    """The exponent of a power law: the least-squares slope of log statistic against log x.
+
+    Args:
+        x: the sizes, shape (sizes,), positive.
+        samples: positive measurements, shape (seeds, sizes).
+        statistic: what is taken over seeds (first axis) before the fit: ``np.median``,
+            ``np.mean`` or :func:`root_mean_square`.
+    """
+    x = np.asarray(x, dtype=float)
+    samples = _samples(samples)
+    if x.ndim != 1 or len(x) < 2 or samples.shape[1:] != x.shape:
+        raise ValueError(f"samples must have shape (seeds, {len(x)}), got {samples.shape}")
+    if not (x > 0).all() or not (samples > 0).all():
+        raise ValueError("x and samples must be positive to have a power law, got values ≤ 0")
+
+    def slope(chosen):
+        return np.polyfit(np.log(x), np.log(statistic(chosen, axis=0)), 1)[0]
+
+    return over_seeds(slope, samples)
+
+
+def local_slopes(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The slope between neighbours on log-log axes, one fewer than points."""
+    return np.diff(np.log(y)) / np.diff(np.log(x))
+
+
+def root_mean_square(samples: np.ndarray, axis: int = 0) -> np.ndarray:
+    """√ of the mean square along an axis."""
+    return np.sqrt((np.asarray(samples) ** 2).mean(axis=axis))
+
+
+def relative_error(measured: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """The largest deviation of each case, in units of the largest entry of its reference.
+
+    Args:
+        measured: shape (cases, …).
+        reference: broadcasts against it.
+
+    Returns:
+        Shape (cases,); 0 where both vanish.
+    """
+    measured, reference = np.broadcast_arrays(measured, reference)
+    deviation, size = (
+        np.abs(array).reshape(len(array), -1).max(1) for array in (measured - reference, reference)
+    )
+    return np.divide(deviation, size, out=np.where(deviation > 0, np.inf, 0.0), where=size > 0)
+
+
+def _samples(samples):
+    samples = np.asarray(samples, dtype=float)
+    if samples.ndim == 0 or len(samples) < 2:
+        raise ValueError(f"samples must hold at least two seeds, got shape {samples.shape}")
+    if not np.isfinite(samples).all():
+        raise ValueError("samples must be finite, got nan or inf")
+    return samples

@@ -1,0 +1,170 @@
+"""Figures: drawn from tidy tables, with one look for the whole book, and shown by one call.
+
+A figure is drawn from the table of the numbers behind it, whose columns name the axes. Theory is
+drawn as black lines, measurements as coloured points with bars over seeds, and labels stand beside
+what they name. Fonts, sizes and colours are set by the ``matplotlibrc`` beside the notebooks.
+"""
+
+import io
+from collections.abc import Iterator
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from IPython.display import display
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lazyrich import validation
+
+COLOURS = sns.color_palette("colorblind")
+"""The palette: seaborn's, safe for the colour-blind."""
+
+_WIDTHS = {1: 4.8, 2: 7.4, 3: 9.2}
+
+
+def table(columns: dict) -> pd.DataFrame:
+    """A tidy table of columns that broadcast against each other, a row an entry.
+
+    >>> table({"width": np.array([[1], [2]]), "seed": np.arange(2), "value": np.eye(2)}).shape
+    (4, 3)
+    """
+    arrays = np.broadcast_arrays(*(np.asarray(column) for column in columns.values()))
+    return pd.DataFrame({name: array.ravel() for name, array in zip(columns, arrays, strict=True)})
+
+
+def panels(
+    columns: int = 1, rows: int = 1, height: float = 3.0
+) -> tuple[Figure, Axes | np.ndarray]:
+    """A figure of up to three equal panels in a row, as wide as a page; inches high per row."""
+    validation.one_of("columns", columns, _WIDTHS)
+    return plt.subplots(rows, columns, figsize=(_WIDTHS[columns], height * rows))
+
+
+def points(
+    axes: Axes,
+    table: pd.DataFrame,
+    x: str,
+    y: str,
+    by: str | None = None,
+    error: str | None = None,
+    label: str | None = None,
+    every: int = 1,
+    **options,
+) -> None:
+    """Measurements: coloured points, with bars where there is a standard error.
+
+    Args:
+        axes: where to draw.
+        table: a tidy table.
+        x, y: its columns to draw; they become the labels of the axes.
+        by: a column whose values become groups, each of one colour.
+        error: the column of standard errors.
+        label: written beside each group's last point, with the group in place of ``{}``.
+        every: draw every so many points of a group.
+        options: passed to ``Axes.errorbar``.
+    """
+    options = {"marker": "o", "linestyle": "none", **options}
+    for colour, name, group in _groups(table, by):
+        group = group.iloc[::every]
+        bars = None if error is None else group[error]
+        axes.errorbar(group[x], group[y], yerr=bars, **{"color": colour, **options})
+        if label:
+            colour = options.get("color", colour)
+            write(
+                axes,
+                group[x].iloc[-1],
+                group[y].iloc[-1],
+                label.replace("{}", str(name)),
+                color=colour,
+            )
+    axes.set(xlabel=x, ylabel=y)
+
+
+def theory(
+    axes: Axes,
+    table: pd.DataFrame,
+    x: str,
+    y: str,
+    by: str | None = None,
+    label: str | None = None,
+    **options,
+) -> None:
+    """A prediction: a black line for each group, with arguments as of :func:`points`."""
+    for _, name, group in _groups(table, by):
+        axes.plot(group[x], group[y], **{"color": "black", "linewidth": 1, "zorder": 3, **options})
+        if label:
+            write(axes, group[x].iloc[-1], group[y].iloc[-1], label.replace("{}", str(name)))
+
+
+def compare(
+    axes: Axes,
+    table: pd.DataFrame,
+    x: str,
+    y: str,
+    law: str,
+    by: str | None = None,
+    **options,
+) -> None:
+    """Measurements over what the theory says: :func:`theory` of `law`, :func:`points` of `y`."""
+    theory(axes, table, x, law, by)
+    points(axes, table, x, y, by, **options)
+
+
+def heat_map(axes: Axes, table: pd.DataFrame, x: str, y: str, value: str, **options):
+    """A quantity over a grid of two others, as colours; gives back the image for a colour bar.
+
+    Args:
+        axes: where to draw.
+        table: a tidy table with a row for each point of the grid.
+        x, y: the columns of the grid.
+        value: the column to colour.
+        options: passed to ``Axes.pcolormesh``, as ``norm="log"``.
+    """
+    wide = table.pivot(index=y, columns=x, values=value)
+    axes.set(xlabel=x, ylabel=y)
+    options = {"cmap": "crest", "shading": "nearest", "rasterized": True, **options}
+    return axes.pcolormesh(wide.columns, wide.index, wide, **options)
+
+
+def write(axes: Axes, x: float, y: float, text: str, **options) -> None:
+    """A label beside a point, in place of a legend."""
+    options = {"xytext": (5, 0), "ha": "left", "va": "center", "fontsize": "small", **options}
+    axes.annotate(text, (x, y), textcoords="offset points", annotation_clip=False, **options)
+
+
+def show(name: str, figure: Figure, table: pd.DataFrame) -> None:
+    """Show a figure in the notebook, under its name and with the numbers behind it.
+
+    The picture is a PNG of double density that is the same, byte by byte, when nothing changed.
+    The figure is closed, so that it is shown once.
+
+    Args:
+        name: ``"fig-…"``, the same as in the metadata of the cell.
+        figure: the figure.
+        table: the numbers behind it, a row an observation and a column a variable.
+
+    Raises:
+        ValueError: if the name does not begin with ``fig-``, or the table is empty.
+    """
+    if not (isinstance(name, str) and name.startswith("fig-")):
+        raise ValueError(f"name must begin with 'fig-', got {name!r}")
+    if not isinstance(table, pd.DataFrame) or table.empty:
+        raise ValueError(f"table must be a data frame with rows, got {table!r} for {name}")
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=2 * figure.dpi, metadata={"Software": None})
+    width, height = (round(inches * figure.dpi) for inches in figure.get_size_inches())
+    plt.close(figure)
+    display(
+        {"image/png": picture.getvalue(), "text/plain": f"<figure {name}>"},
+        metadata={"image/png": {"width": width, "height": height}},
+        raw=True,
+    )
+
+
+def _groups(table: pd.DataFrame, by: str | None) -> Iterator:
+    """Colour, name and rows of each group, in the order in which they stand."""
+    groups = [("", table)] if by is None else table.groupby(by, sort=False)
+    for index, (name, group) in enumerate(groups):
+        yield COLOURS[index % len(COLOURS)], name, group

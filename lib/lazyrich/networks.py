@@ -1,0 +1,123 @@
+"""Networks: pairs of pure functions, with the parametrisation as an argument.
+
+A network is ``init(key) -> params`` and ``apply(params, x) -> outputs``, with inputs of shape
+(samples, inputs), outputs of shape (samples, outputs) and any pytree of parameters. The layered
+ones here also show the input of each layer.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from lazyrich import validation
+
+
+class Network(NamedTuple):
+    """A network, and what its layers see."""
+
+    init: Callable
+    """``init(key) -> params``."""
+    apply: Callable
+    """``apply(params, x) -> outputs``."""
+    features: Callable
+    """``features(params, x) ->`` the inputs of all layers, one array of shape (samples, width)
+    each; the last is the hidden representation that the output layer reads."""
+    layers: Sequence["LayerScale"]
+    """How each layer is scaled."""
+
+
+class LayerScale(NamedTuple):
+    """How a layer is scaled: it computes multiplier · W x, with W_ij ~ N(0, std²) at the start."""
+
+    multiplier: float
+    """Factor in front of the layer."""
+    std: float
+    """Standard deviation of its weights at the start."""
+
+
+def standard(widths: Sequence[int], gain: float) -> list[LayerScale]:
+    """Standard parametrisation: no multiplier, std gain/√fan-in (gain 1 in the output layer)."""
+    gains = [gain] * (len(widths) - 2) + [1.0]
+    return [LayerScale(1.0, g / fan_in**0.5) for g, fan_in in zip(gains, widths[:-1], strict=True)]
+
+
+def maximal_update(widths: Sequence[int], gain: float) -> list[LayerScale]:
+    """Maximal-update parametrisation for SGD, with one learning rate for all layers.
+
+    Relative to :func:`standard`, the input layer gets the multiplier √n with its std divided by
+    √n (n its width), so that it starts the same and moves n times as fast; the output layer gets
+    the multiplier 1/√n (n its fan-in) with its std kept, so that it starts √n times smaller and
+    moves n times as slowly.
+
+    Source: Yang & Hu, *Tensor programs IV* (arXiv 2011.14522).
+    """
+    first, *inner, last = standard(widths, gain)
+    rise, fall = widths[1] ** 0.5, widths[-2] ** -0.5
+    return [LayerScale(rise, first.std / rise), *inner, LayerScale(fall, last.std)]
+
+
+def fully_connected(
+    widths: Sequence[int],
+    activation: Callable = jax.nn.relu,
+    parametrisation: Callable = standard,
+    gain: float = 2**0.5,
+    scale: float = 1.0,
+) -> Network:
+    """A fully connected network without biases, F(x) = W^L φ(… φ(W^1 x)).
+
+    Its parameters are a list with a dict ``{"weight": W}`` a layer, W of shape (fan-out, fan-in).
+
+    Args:
+        widths: numbers of inputs, hidden units and outputs, at least three.
+        activation: φ.
+        parametrisation: a function ``(widths, gain) -> [LayerScale, …]``: :func:`standard`,
+            :func:`maximal_update` or one of your own.
+        gain: of the hidden layers, √2 for ReLU.
+        scale: a factor on all weights at the start.
+
+    Raises:
+        ValueError: if a width is not a positive integer, there is no hidden layer, or gain or
+            scale is not positive.
+
+    >>> network = fully_connected((3, 8, 1))
+    >>> params = network.init(jax.random.key(0))
+    >>> network.apply(params, jax.numpy.ones((5, 3))).shape
+    (5, 1)
+    """
+    widths = tuple(validation.whole("widths", width, least=1) for width in widths)
+    if len(widths) < 3:
+        raise ValueError(f"widths must name inputs, hidden units and outputs, got {widths}")
+    validation.positive("gain", gain)
+    validation.positive("scale", scale)
+    layers = parametrisation(widths, gain)
+
+    shapes = list(zip(widths[1:], widths[:-1], strict=True))
+    cuts = list(accumulate(math.prod(shape) for shape in shapes))
+
+    def init(key: jax.Array) -> list[dict[str, Array]]:
+        # One draw for all layers, since compiling a draw takes longer than drawing.
+        pieces = jnp.split(jax.random.normal(key, (cuts[-1],)), cuts[:-1])
+        return [
+            {"weight": scale * layer.std * piece.reshape(shape)}
+            for layer, piece, shape in zip(layers, pieces, shapes, strict=True)
+        ]
+
+    def affine(layer, params, x):
+        product = jnp.matmul(x, params["weight"].T, precision=jax.lax.Precision.HIGHEST)
+        return layer.multiplier * product
+
+    def features(params, x: Float[Array, "samples inputs"]) -> list[Float[Array, "samples _"]]:
+        inputs = [x]
+        for layer, one in zip(layers[:-1], params[:-1], strict=True):
+            inputs.append(activation(affine(layer, one, inputs[-1])))
+        return inputs
+
+    def apply(params, x: Float[Array, "samples inputs"]) -> Float[Array, "samples outputs"]:
+        return affine(layers[-1], params[-1], features(params, x)[-1])
+
+    return Network(init, apply, features, layers)

@@ -1,0 +1,212 @@
+r"""Notebooks: how they are executed, and the one normal form in which they are stored.
+
+A chapter is a notebook with one cell tagged ``parameters``, which sets ``scale`` and ``seed``.
+
+>>> from nbformat import v4
+>>> cell = v4.new_code_cell('scale = "book"\nseed = 0', metadata={"tags": ["parameters"]})
+>>> chapter = set_parameters(v4.new_notebook(cells=[cell]), scale="quick", seed=3)
+>>> print(chapter.cells[0].source)
+scale = "quick"
+seed = 3
+"""
+
+import copy
+import hashlib
+import json
+import os
+import re
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, DeadKernelError
+from nbformat import NotebookNode, from_dict, v4
+from tqdm import tqdm
+
+SCALES = ("quick", "book", "paper")
+EDITOR_MARKS = {"ExecuteTime", "collapsed", "execution", "jupyter", "scrolled", "trusted"}
+# In MiB. Linux's own record, since there getrusage also counts what the parent had used.
+PEAK_MEMORY = """
+import os, re, resource, sys
+if os.path.exists("/proc/self/status"):
+    print(int(re.search(r"VmHWM:\\s*(\\d+)", open("/proc/self/status").read())[1]) // 2**10)
+else:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(peak // (2**20 if sys.platform == "darwin" else 2**10))
+"""
+
+
+class CellError(RuntimeError):
+    """A cell of a notebook failed; the message names the notebook, the cell and the error."""
+
+
+class Execution(NamedTuple):
+    """An executed notebook, and what that took: seconds, and the kernel's peak of memory."""
+
+    notebook: NotebookNode
+    seconds: float
+    peak_memory_mib: int
+
+
+def read(path: Path | str) -> NotebookNode:
+    """A notebook from its file.
+
+    Raises:
+        ValueError: if the file is not a notebook of format 4.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        if content["nbformat"] != 4:
+            raise ValueError(f"format {content['nbformat']}")
+        return v4.to_notebook(content)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} must be a notebook of format 4, but is not") from error
+
+
+def write(path: Path | str, notebook: NotebookNode) -> None:
+    """Write a notebook in normal form; the file is the old one until the new one is whole."""
+    replace(Path(path), text(notebook))
+
+
+def text(notebook: NotebookNode) -> str:
+    """The content of the file of a notebook in normal form."""
+    return v4.writes(normalise(notebook)) + "\n"
+
+
+def replace(path: Path, content: str) -> None:
+    """Write a file, so that whoever reads it finds the old content or the new."""
+    draft = path.with_name(f"{path.name}.part")
+    draft.write_text(content, encoding="utf-8")
+    os.replace(draft, path)
+
+
+def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
+    """The cells that hold code, in their order."""
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def set_parameters(notebook: NotebookNode, scale: str, seed: int) -> NotebookNode:
+    """A copy of a chapter whose ``parameters`` cell sets another scale and seed.
+
+    Raises:
+        ValueError: if the scale is unknown, or there is not one cell tagged ``parameters`` with
+            one line ``scale = "…"`` and one line ``seed = …``.
+    """
+    if scale not in SCALES:
+        raise ValueError(f"scale must be one of {', '.join(SCALES)}, got {scale!r}")
+    notebook = copy.deepcopy(notebook)
+    cells = [cell for cell in code_cells(notebook) if "parameters" in cell.metadata.get("tags", [])]
+    if len(cells) != 1:
+        raise ValueError(f"one code cell must be tagged 'parameters', got {len(cells)}")
+    for name, old, new in (("scale", r'"\w*"', f'"{scale}"'), ("seed", r"\d+", str(seed))):
+        cells[0].source, found = re.subn(
+            rf"(?m)^{name} *= *{old}", f"{name} = {new}", cells[0].source
+        )
+        if found != 1:
+            raise ValueError(f"one line of the parameters cell must set {name}, got {found}")
+    return notebook
+
+
+def execute(
+    notebook: NotebookNode, folder: Path | str, name: str = "notebook", progress: bool = True
+) -> Execution:
+    """Execute a copy of a notebook in a fresh kernel of this Python.
+
+    Args:
+        notebook: the notebook; outputs that it has are dropped.
+        folder: the working directory, whose ``matplotlibrc`` sets the look of the figures.
+        name: what to call the notebook in the progress bar and in an error.
+        progress: whether to show a progress bar on stderr.
+
+    Raises:
+        CellError: at the first cell that fails, also where its failure is marked as expected.
+    """
+    notebook = copy.deepcopy(notebook)
+    for cell in code_cells(notebook):
+        cell.update(outputs=[], execution_count=None)
+    code = [
+        (index, cell)
+        for index, cell in enumerate(notebook.cells)
+        if cell.cell_type == "code" and cell.source.strip()
+    ]
+    # With no folder to search, "python3" is the interpreter that runs this, whatever kernels are
+    # registered on the machine.
+    kernel = AsyncKernelManager(kernel_spec_manager=KernelSpecManager(kernel_dirs=[]))
+    client = NotebookClient(
+        notebook,
+        km=kernel,
+        timeout=None,
+        record_timing=False,
+        force_raise_errors=True,
+        extra_arguments=["--log-level=CRITICAL"],
+        resources={"metadata": {"path": str(folder)}},
+    )
+    started = time.perf_counter()
+    with client.setup_kernel(cleanup_kc=True):
+        bar = tqdm(code, desc=name, unit="cell", disable=not progress)
+        for count, (index, cell) in enumerate(bar, start=1):
+            try:
+                client.execute_cell(cell, index, execution_count=count)
+            except (CellExecutionError, DeadKernelError) as error:
+                bar.close()
+                raise CellError(_explain(error, name, cell, count)) from None
+        seconds = time.perf_counter() - started
+        notebook.cells.append(v4.new_code_cell(PEAK_MEMORY))
+        client.execute_cell(notebook.cells[-1], len(notebook.cells) - 1)
+    return Execution(notebook, seconds, int(notebook.cells.pop().outputs[0].text))
+
+
+def normalise(notebook: NotebookNode) -> NotebookNode:
+    """The normal form of a notebook: a copy in which nothing is left to chance or to the editor.
+
+    Executed cells are counted 1, 2, …; ids are unique; text that was printed in pieces is one
+    piece; times, the editor's marks and the version of Python are gone. A cell that was never
+    executed stays so. Normalising a second time changes nothing.
+    """
+    notebook = copy.deepcopy(notebook)
+    metadata = {key: value for key, value in notebook.metadata.items() if key != "widgets"}
+    metadata["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
+    notebook.update(metadata=from_dict(metadata), nbformat=4, nbformat_minor=5)
+    ids, count = set(), 0
+    for index, cell in enumerate(notebook.cells):
+        for key in [key for key in cell.metadata if key in EDITOR_MARKS or not cell.metadata[key]]:
+            del cell.metadata[key]
+        if cell.get("id") in ids | {None}:
+            cell.id = hashlib.sha256(f"{index} {cell.source}".encode()).hexdigest()[:8]
+        ids.add(cell.id)
+        if cell.cell_type != "code":
+            continue
+        cell.outputs = _merged(cell.outputs)
+        if cell.execution_count is not None:
+            count += 1
+            for counted in (cell, *cell.outputs):
+                if "execution_count" in counted:
+                    counted.execution_count = count
+    return notebook
+
+
+def _merged(outputs):
+    """Outputs in which consecutive pieces of the same stream are one."""
+    merged = []
+    for output in outputs:
+        last = merged[-1] if merged else {}
+        if output.output_type == "stream" and last.get("name") == output.name:
+            last.text += output.text
+        else:
+            merged.append(output)
+    return merged
+
+
+def _explain(error, name, cell, count):
+    """What failed, in a few lines: the cell, the lines of code on the way, and the error."""
+    title = f"{name}: code cell {count} failed, which begins {cell.source.splitlines()[0]!r}"
+    if isinstance(error, DeadKernelError):
+        return f"{title}\n  its kernel died, perhaps because there was not enough memory"
+    plain = re.sub(r"\x1b\[[\d;]*m", "", error.traceback)
+    steps = [line.rstrip() for line in plain.splitlines() if re.match(r"-+> *\d+ ", line)][-4:]
+    message = f"{error.ename}: {error.evalue}".splitlines()[:6]
+    return "\n".join([title, *(f"  {line}" for line in steps + message)])

@@ -1,0 +1,160 @@
+"""Trainers: gradient descent as a scan, gradient flow as an ODE, and what they observe.
+
+A trainer is one pure function, to be compiled and mapped over an ensemble as a whole. What is
+observed along the way is any function of the parameters; its results come back stacked along
+time. Training that diverges is a result: its parameters become inf or nan, and no error is raised.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import diffrax
+import jax
+import jax.numpy as jnp
+import optax
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from lazyrich import validation
+
+
+class Trained(NamedTuple):
+    """What training leaves."""
+
+    params: Any
+    """The parameters at the end."""
+    steps: Array
+    """The number of steps taken."""
+    observed: Any
+    """The observations, stacked along their first axis."""
+
+
+def train(
+    loss: Callable,
+    params: Any,
+    optimizer: optax.GradientTransformation,
+    schedule: Sequence[int],
+    observe: Callable | None = None,
+    until: float = -jnp.inf,
+) -> Trained:
+    """Minimise a loss by an optax optimizer, observing on a schedule.
+
+    Args:
+        loss: ``loss(params, step) -> number``; the step lets it choose its batch.
+        params: a pytree.
+        optimizer: an optax transformation, as ``optax.sgd(0.1)``.
+        schedule: after how many steps to observe, increasing; 0 is the start, the last one ends
+            the training.
+        observe: ``observe(params, step) -> pytree``; by default nothing is observed.
+        until: training rests after the first step that began at or below this loss, or at nan;
+            the observations that remain repeat the last one.
+
+    Raises:
+        ValueError: if the schedule is not an increasing sequence of integers ≥ 0.
+
+    >>> loss = lambda x, step: x**2 / 2
+    >>> train(loss, 1.0, optax.sgd(0.5), [0, 1, 3], lambda x, step: x).observed.tolist()
+    [1.0, 0.5, 0.125]
+    """
+    steps = [validation.whole("schedule", step) for step in schedule]
+    if not steps or any(later <= earlier for earlier, later in pairwise(steps)):
+        raise ValueError(f"schedule must hold increasing numbers of steps, got {steps}")
+    observe = observe or (lambda params, step: None)
+    value_and_grad = jax.value_and_grad(loss)
+
+    def update(carry):
+        params, memory, step, _ = carry
+        value, gradient = value_and_grad(params, step)
+        change, memory = optimizer.update(gradient, memory, params)
+        return optax.apply_updates(params, change), memory, step + 1, value
+
+    def interval(carry, end):
+        def going(carry):
+            _, _, step, value = carry
+            return (step < end) & (value > until)
+
+        carry = jax.lax.while_loop(going, update, carry)
+        return carry, observe(carry[0], carry[2])
+
+    params = jax.tree.map(jnp.asarray, params)
+    value = jax.eval_shape(loss, params, 0)
+    start = (params, optimizer.init(params), 0, jnp.full((), jnp.inf, value.dtype))
+    (params, _, step, _), observed = jax.lax.scan(interval, start, jnp.asarray(steps))
+    return Trained(params, step, observed)
+
+
+def gradient_flow(
+    loss: Callable,
+    params: Any,
+    times: ArrayLike,
+    rates: Any = 1.0,
+    observe: Callable | None = None,
+    rtol: float = 1e-10,
+    atol: float = 1e-12,
+) -> Any:
+    """Gradient flow dθ/dt = −rate · ∂loss/∂θ, by an adaptive Runge-Kutta method of order 8.
+
+    Args:
+        loss: ``loss(params) -> number``.
+        params: a pytree, at time 0.
+        times: when to observe, increasing and not negative, shape (times,).
+        rates: the learning rates, a pytree of numbers with the structure of `params` or a prefix
+            of it.
+        observe: ``observe(params) -> pytree``; by default the parameters themselves.
+        rtol, atol: relative and absolute tolerance of a step.
+
+    Returns:
+        The observations, stacked along time. They are inf after a step limit of a million.
+    """
+    times = validation.nonnegative("times", times, ndim=1)
+    gradient = jax.grad(loss)
+
+    def field(t, params, _):
+        return jax.tree.map(
+            lambda rate, slope: jax.tree.map(lambda s: -rate * s, slope), rates, gradient(params)
+        )
+
+    return diffrax.diffeqsolve(
+        diffrax.ODETerm(field),
+        diffrax.Dopri8(),
+        t0=jnp.zeros_like(times[0]),
+        t1=times[-1],
+        dt0=None,
+        y0=params,
+        saveat=diffrax.SaveAt(ts=times, fn=lambda t, params, _: (observe or _itself)(params)),
+        stepsize_controller=diffrax.PIDController(rtol=rtol, atol=atol),
+        adjoint=diffrax.ForwardMode(),
+        max_steps=1_000_000,
+        throw=False,
+    ).ys
+
+
+def ensemble(function: Callable) -> Callable:
+    """Compile a function of one network for many: mapped on a CPU, vectorised on a GPU.
+
+    The arguments of the result have one more axis in front. On a CPU each member takes only its
+    own number of steps; on a GPU all run at once, as long as the longest.
+
+    >>> ensemble(lambda x, y: x + y)(jnp.arange(3.0), jnp.ones(3)).tolist()
+    [1.0, 2.0, 3.0]
+    """
+
+    @jax.jit
+    def mapped(*arguments):
+        if jax.default_backend() == "cpu":
+            return jax.lax.map(lambda one: function(*one), arguments)
+        return jax.vmap(function)(*arguments)
+
+    return mapped
+
+
+def mean_squared_error(
+    predictions: Float[Array, "*samples"], targets: Float[Array, "*samples"]
+) -> Float[Array, ""]:
+    """½ mean (f − y)²."""
+    return jnp.mean((predictions - targets) ** 2) / 2
+
+
+def _itself(params):
+    return params

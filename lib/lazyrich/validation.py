@@ -1,0 +1,73 @@
+"""Checks at the public border, made outside of compiled code.
+
+Each function takes the name of an argument and its value, and gives the value back or raises a
+``ValueError`` whose one sentence names the argument, what came and what is allowed. Under
+``jit``, ``vmap`` or ``grad`` a value is not known yet, so there only shape and dtype are checked.
+"""
+
+from collections.abc import Collection, Hashable
+from numbers import Integral, Real
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+
+def floating(name: str, value: ArrayLike, ndim: int = 0) -> Float[Array, "..."]:
+    """`value` as an array of floats with at least `ndim` axes, every entry finite."""
+    return jnp.asarray(_finite(name, value, ndim))
+
+
+def positive(name: str, value: ArrayLike) -> Float[Array, "..."]:
+    """`value` as floats, every one above zero."""
+    array = _finite(name, value)
+    _require(name, array, lambda known: known > 0, "positive")
+    return jnp.asarray(array)
+
+
+def nonnegative(name: str, value: ArrayLike, ndim: int = 0) -> Float[Array, "..."]:
+    """`value` as floats, none below zero."""
+    array = _finite(name, value, ndim)
+    _require(name, array, lambda known: known >= 0, "not negative")
+    return jnp.asarray(array)
+
+
+def whole(name: str, value: object, least: int = 0) -> int:
+    """`value` as an integer that is at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
+    return int(value)
+
+
+def one_of(name: str, value: Hashable, allowed: Collection) -> Hashable:
+    """`value`, which must stand in `allowed`."""
+    if value not in allowed:
+        options = ", ".join(map(repr, allowed))
+        raise ValueError(f"{name} must be one of {options}, got {value!r}")
+    return value
+
+
+def _finite(name, value, ndim=0):
+    if isinstance(value, Real) and not isinstance(value, (bool, np.generic)):
+        value = float(value)
+    try:
+        array = value if isinstance(value, jax.Array) else np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} must be an array of floats, got ragged nested lists") from error
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        raise ValueError(f"{name} must be an array of floats, got dtype {array.dtype}")
+    if array.ndim < ndim:
+        raise ValueError(f"{name} must have at least {ndim} axes, got shape {array.shape}")
+    _require(name, array, np.isfinite, "finite")
+    return array
+
+
+def _require(name, array, allowed, description):
+    # On NumPy's side: inside a trace JAX would turn even known values into unknown ones.
+    if not isinstance(array, jax.core.Tracer):
+        known = np.asarray(array)
+        if not allowed(known).all():
+            first = known[~allowed(known)].flat[0]
+            raise ValueError(f"{name} must be {description}, got {first}")

@@ -1,0 +1,94 @@
+"""What holds for every test: float64, and the same examples always.
+
+That annotated shapes are checked is a line of ``pyproject.toml``.
+"""
+
+import itertools
+
+import hypothesis
+import jax
+import pytest
+from nbformat import v4
+
+# It needs a tool that is installed for `make mutants` alone.
+collect_ignore = ["mutants.py"]
+
+jax.config.update("jax_enable_x64", True)
+
+hypothesis.settings.register_profile(
+    "reproducible",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    max_examples=25,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],  # a first example compiles
+)
+hypothesis.settings.load_profile("reproducible")
+
+
+@pytest.fixture
+def key():
+    """A function that hands out another random key at each call."""
+    seeds = itertools.count()
+    return lambda: jax.random.key(next(seeds))
+
+
+CHAPTER = (
+    "# A chapter\n\nAsks whether the mean is zero {cite:p}`known`.",
+    'scale = "book"  # or "quick", "paper"\nseed = 0',
+    "The tools, and the sizes.",
+    """
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from lazyrich import claims, figures
+
+SAMPLES = {"quick": 10, "book": 1000, "paper": 100_000}[scale]
+print(f"{SAMPLES} samples")
+""",
+    "The claim.",
+    """
+draws = np.random.default_rng(seed).normal(size=SAMPLES)
+error = draws.std() / SAMPLES**0.5
+claims.claim(
+    "M1",
+    "The mean is zero.",
+    claims.near("mean", draws.mean(), 0, within=0.2, error=error),
+    source="§1",
+    basis="derived",
+    scale=scale,
+)
+""",
+    "The figure.",
+    """
+figure, axes = plt.subplots()
+axes.plot(draws[:10], "o")
+figures.show("fig-draws", figure, pd.DataFrame({"draw": draws}))
+""",
+    "The end.",
+)
+
+
+@pytest.fixture(scope="session")
+def chapter():
+    """A small chapter as an author leaves it, prose and code in turn, not executed."""
+    new = (v4.new_markdown_cell, v4.new_code_cell)
+    cells = [
+        new[number % 2](source.strip(), id=f"cell-{number}")
+        for number, source in enumerate(CHAPTER)
+    ]
+    cells[1].metadata.tags = ["parameters"]
+    cells[7].metadata.mystnb = {
+        "figure": {"name": "fig-draws", "caption": "The first ten draws, in their order."},
+        "image": {"alt": "Ten points on both sides of zero."},
+    }
+    return v4.new_notebook(cells=cells)
+
+
+@pytest.fixture(scope="session")
+def executed(chapter, tmp_path_factory):
+    """What it takes to execute the small chapter, and the notebook with its outputs."""
+    from lazyrich import notebooks
+
+    return notebooks.execute(chapter, tmp_path_factory.mktemp("kernel"), progress=False)

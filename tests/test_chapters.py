@@ -1,0 +1,217 @@
+import copy
+import json
+import re
+
+import pytest
+
+from lazyrich import chapters, claims, notebooks
+
+
+@pytest.fixture
+def book(chapter, tmp_path):
+    """A book of one small chapter and a page."""
+    folder = tmp_path / "book"
+    folder.mkdir()
+    notebooks.write(folder / "demo.ipynb", chapter)
+    (folder / "page.md").write_text("# A page\n")
+    return folder
+
+
+@pytest.fixture
+def run(monkeypatch, executed):
+    """Executing takes no kernel: the outputs of the small chapter, and a list of what was run."""
+    names = []
+
+    def execute(notebook, folder, name, progress=True):
+        names.append(name)
+        result = copy.deepcopy(executed)
+        for cell, source in zip(result.notebook.cells, notebook.cells, strict=True):
+            cell.source = source.source
+        return result
+
+    monkeypatch.setattr(notebooks, "execute", execute)
+    return names
+
+
+def edit(path, number, source):
+    notebook = notebooks.read(path)
+    notebook.cells[number].source = source
+    notebooks.write(path, notebook)
+
+
+def outputs(path):
+    return [cell.outputs for cell in notebooks.code_cells(notebooks.read(path))]
+
+
+def test_chapters_are_found_by_name_in_their_order(book, chapter):
+    notebooks.write(book / "another.ipynb", chapter)
+    assert [path.stem for path in chapters.find(book)] == ["another", "demo"]
+    assert chapters.find(book, ["demo"]) == [book / "demo.ipynb"]
+    with pytest.raises(ValueError, match="chapter must be one of another, demo, got 'x'"):
+        chapters.find(book, ["x"])
+    with pytest.raises(ValueError, match="folder must hold notebooks"):
+        chapters.find(book / "none")
+
+
+def test_the_fingerprint_follows_code_style_library_and_versions(book, chapter, monkeypatch):
+    def mark(notebook=chapter):
+        return chapters.fingerprint(notebook, book)
+
+    first = mark()
+    prose, code = copy.deepcopy(chapter), copy.deepcopy(chapter)
+    prose.cells[0].source += " More."
+    prose.cells[7].metadata.mystnb.figure.caption = "Another caption."
+    code.cells[1].source += " "
+    assert mark(prose) == mark() == first
+    assert mark(code) != first
+    (book / "matplotlibrc").write_text("figure.dpi: 93\n")
+    styled = mark()
+    assert styled != first
+    version = chapters.importlib.metadata.version
+    monkeypatch.setattr(
+        chapters.importlib.metadata,
+        "version",
+        lambda name: version(name) + "x" * (name == "jaxlib"),
+    )
+    assert mark() != styled
+    monkeypatch.undo()
+    library = book.parent / "lazyrich"
+    library.mkdir()
+    monkeypatch.setattr(chapters, "__file__", str(library / "chapters.py"))
+    (library / "claims.py").write_text("a = 1\n")
+    one = mark()
+    (library / "claims.py").write_text("a = 2\n")
+    assert len({styled, one, mark()}) == 3
+
+
+def test_a_fresh_copy_is_executed_and_the_source_is_left(book, run, executed):
+    before = (book / "demo.ipynb").read_text(encoding="utf-8")
+    work = book.parent / "_build" / "book"
+    assert chapters.refresh(book, work) == ["demo"]
+    assert outputs(work / "demo.ipynb") == [
+        cell.outputs for cell in notebooks.code_cells(executed.notebook)
+    ]
+    assert (work / "page.md").read_text() == "# A page\n"
+    assert (book / "demo.ipynb").read_text(encoding="utf-8") == before
+    assert sorted(path.name for path in work.parent.iterdir()) == ["book", "outputs"]
+
+
+def test_stored_outputs_do_not_count_as_computed_here(book, run, executed):
+    notebooks.write(book / "demo.ipynb", executed.notebook)
+    assert chapters.refresh(book, book.parent / "work") == ["demo"]
+
+
+def test_only_what_is_stale_is_executed(book, run, chapter):
+    work = book.parent / "work"
+    notebooks.write(book / "other.ipynb", chapter)
+    assert chapters.refresh(book, work) == ["demo", "other"]
+    first = (work / "demo.ipynb").read_bytes()
+    assert chapters.refresh(book, work) == []
+    assert (work / "demo.ipynb").read_bytes() == first
+    edit(book / "demo.ipynb", 5, "1 + 1")
+    assert chapters.refresh(book, work) == ["demo"]
+    assert run == ["demo.ipynb", "other.ipynb", "demo.ipynb"]
+
+
+def test_new_prose_and_captions_keep_the_outputs(book, run):
+    work = book.parent / "work"
+    chapters.refresh(book, work)
+    computed = outputs(work / "demo.ipynb")
+    edit(book / "demo.ipynb", 0, "# Another title")
+    assert chapters.refresh(book, work) == []
+    assert notebooks.read(work / "demo.ipynb").cells[0].source == "# Another title"
+    assert outputs(work / "demo.ipynb") == computed != [[], [], [], []]
+
+
+def test_what_was_removed_vanishes_and_checkpoints_are_not_copied(book, run):
+    work = book.parent / "work"
+    (book / ".ipynb_checkpoints").mkdir()
+    chapters.refresh(book, work)
+    assert not (work / ".ipynb_checkpoints").exists()
+    (book / "page.md").unlink()
+    chapters.refresh(book, work)
+    assert {path.name for path in work.iterdir()} == {"demo.ipynb", chapters.MARK}
+
+
+def test_a_failing_cell_leaves_the_last_copy_and_what_was_computed(book, run, chapter, monkeypatch):
+    work = book.parent / "work"
+    chapters.refresh(book, work)
+    before = (work / "demo.ipynb").read_bytes()
+    notebooks.write(book / "another.ipynb", chapter)
+    edit(book / "demo.ipynb", 5, "1 / 0")
+    execute = notebooks.execute
+
+    def fail(notebook, folder, name, progress):
+        if name == "demo.ipynb":
+            raise notebooks.CellError("demo.ipynb: code cell 3 failed")
+        return execute(notebook, folder, name, progress)
+
+    monkeypatch.setattr(notebooks, "execute", fail)
+    with pytest.raises(notebooks.CellError):
+        chapters.refresh(book, work)
+    assert (work / "demo.ipynb").read_bytes() == before
+    edit(book / "demo.ipynb", 5, "1 + 1")
+    monkeypatch.setattr(notebooks, "execute", execute)
+    assert chapters.refresh(book, work) == ["demo"]  # the other one is remembered
+
+
+def test_storing_writes_the_normal_form_and_what_it_took(book, run):
+    edit(book / "demo.ipynb", 1, 'scale = "quick"\nseed = 5')
+    chapters.store(book)
+    notebook = notebooks.read(book / "demo.ipynb")
+    assert notebook.cells[1].source == 'scale = "book"\nseed = 0'
+    assert (book / "demo.ipynb").read_text(encoding="utf-8") == notebooks.text(notebook)
+    table = json.loads((book / "performance.json").read_text(encoding="utf-8"))
+    assert set(table) == {"chapters", "machine", "date", "versions"}
+    assert set(table["versions"]) == {"python", "jax"}
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", table["date"])
+    entry = table["chapters"]["demo"]
+    assert entry["scale"] == "book" and entry["seconds"] > 0 and entry["peak_memory_mib"] > 0
+
+
+def test_storing_one_chapter_keeps_the_times_of_others_on_this_machine_only(
+    book, run, chapter, monkeypatch
+):
+    notebooks.write(book / "other.ipynb", chapter)
+    chapters.store(book, ["demo"])
+    chapters.store(book, ["other"])
+    table = book / "performance.json"
+    assert set(json.loads(table.read_text(encoding="utf-8"))["chapters"]) == {"demo", "other"}
+    monkeypatch.setattr(chapters, "machine", lambda: "another, 4 cores")
+    chapters.store(book, ["other"])
+    assert set(json.loads(table.read_text(encoding="utf-8"))["chapters"]) == {"other"}
+
+
+def test_verdicts_at_other_seeds_come_from_executed_copies(book):
+    before = (book / "demo.ipynb").read_bytes()
+    found = chapters.verdicts_at_seeds(book, "demo", [1, 2], "quick", progress=False)
+    # Ten draws have a standard error of 0.3, which no tolerance of 0.2 can decide.
+    assert found == {"M1": ["undecided", "undecided"]}
+    assert (book / "demo.ipynb").read_bytes() == before
+
+
+def test_the_small_chapter_end_to_end(book):
+    work = book.parent / "work"
+    chapters.refresh(book, work, progress=False)
+    [record] = claims.read(work)
+    assert (record["id"], record["chapter"], record["verdict"]) == ("M1", "demo", "holds")
+
+
+def test_the_machine_is_told_without_its_name():
+    assert re.fullmatch(r".+, \d+ cores?", chapters.machine())
+
+
+def test_a_folder_with_other_files_is_not_replaced(book, run):
+    thesis = book.parent / "victim" / "thesis.tex"
+    thesis.parent.mkdir()
+    thesis.write_text("mine")
+    with pytest.raises(ValueError, match="must be a new folder, or that of an earlier build"):
+        chapters.refresh(book, thesis.parent)
+    assert thesis.read_text() == "mine"
+
+
+def test_the_copy_lies_apart_from_the_book(book, run):
+    for work in (book, book / "inside", book.parent):
+        with pytest.raises(ValueError, match="the copy must lie apart from the book"):
+            chapters.refresh(book, work)
+    assert (book / "demo.ipynb").exists()

@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+
+from lazyrich import estimates
+
+RNG = np.random.default_rng(0)
+
+
+def close(measured, expected, rtol=1e-12, atol=0.0):
+    np.testing.assert_allclose(measured, expected, rtol, atol)
+
+
+def test_the_error_of_a_mean_falls_with_the_root_of_the_seeds():
+    samples = np.array([[1.0, -2.0], [3.0, -2.0], [5.0, 4.0], [7.0, 0.0]])
+    estimate = estimates.mean(samples)
+    close(estimate.value, [4.0, 0.0])
+    close(estimate.error, np.sqrt([20 / 3, 24 / 3]) / 2)
+
+
+def test_the_bootstrap_error_of_a_mean_is_the_standard_error():
+    samples = RNG.normal(size=(100, 2)) * [1.0, 3.0]
+    estimate = estimates.over_seeds(lambda chosen: chosen.mean(0), samples, draws=2000)
+    close(estimate.value, samples.mean(0))
+    close(estimate.error, samples.std(0) / 10, rtol=0.05)
+
+
+def test_what_belongs_to_one_seed_stays_together():
+    shift = RNG.normal(size=(50, 1))
+    samples = shift + np.array([0.0, 2.0])
+    estimate = estimates.over_seeds(lambda chosen: np.diff(chosen.mean(0))[0], samples)
+    close(estimate.value, 2)
+    assert estimate.error < 1e-12 < estimates.mean(samples).error.min()
+
+
+def test_an_estimate_is_the_same_each_time():
+    samples = RNG.normal(size=20)
+    first, again = (estimates.over_seeds(np.max, samples) for _ in range(2))
+    assert first == again and first.value == samples.max()
+
+
+def test_the_median_is_over_seeds():
+    samples = np.array([[1.0, 5.0], [2.0, 1.0], [30.0, 2.0]])
+    close(estimates.median(samples).value, [2.0, 2.0])
+    # the asymptotic error of the median of normal numbers
+    error = estimates.median(RNG.normal(size=400)).error
+    close(error, np.sqrt(np.pi / 2) / 20, rtol=0.3)
+
+
+@pytest.mark.parametrize("statistic", [np.median, np.mean, estimates.root_mean_square])
+def test_a_power_law_has_its_exponent(statistic):
+    x = np.array([16, 64, 256])
+    samples = RNG.lognormal(size=(9, 1)) * x**-1.5
+    estimate = estimates.power_law(x, samples, statistic)
+    close(estimate.value, -1.5)
+    assert estimate.error < 1e-12
+
+
+def test_a_power_law_is_fitted_to_the_statistic_by_least_squares():
+    x, samples = np.array([1.0, 2.0, 8.0]), RNG.lognormal(size=(30, 3))
+    for statistic in (np.mean, estimates.root_mean_square):
+        design = np.stack([np.log(x), np.ones(3)], axis=1)
+        slope, _ = np.linalg.lstsq(design, np.log(statistic(samples, axis=0)))[0]
+        estimate = estimates.power_law(x, samples, statistic)
+        close(estimate.value, slope)
+        assert 0.03 < estimate.error < 1
+
+
+def test_local_slopes_are_those_between_neighbours():
+    x = np.array([1.0, 2.0, 8.0])
+    close(estimates.local_slopes(x, np.array([3.0, 12.0, 12.0])), [2.0, 0.0])
+
+
+def test_the_root_mean_square_is_along_an_axis():
+    samples = np.array([[3.0, 0.0], [4.0, 1.0]])
+    close(estimates.root_mean_square(samples), np.sqrt([12.5, 0.5]))
+    close(estimates.root_mean_square(samples, axis=1), np.sqrt([4.5, 8.5]))
+
+
+def test_a_relative_error_is_in_units_of_the_largest_entry_of_its_case():
+    reference = np.array([[1.0, -4.0], [0.0, 0.0], [0.0, 0.0]])
+    measured = np.array([[1.5, -3.0], [0.0, 0.0], [0.0, 1e-9]])
+    close(estimates.relative_error(measured, reference), [0.25, 0.0, np.inf])
+    close(estimates.relative_error(measured[:1], np.array([2.0])), [2.5])
+
+
+def test_samples_that_do_not_fit_are_named():
+    for few in (np.array(1.0), np.ones((1, 3)), np.ones((0, 3))):
+        with pytest.raises(ValueError, match="samples must hold at least two seeds, got shape"):
+            estimates.mean(few)
+    for bad in (np.nan, np.inf):
+        for estimate in (estimates.mean, estimates.median):
+            with pytest.raises(ValueError, match="samples must be finite, got nan or inf"):
+                estimate(np.array([1.0, bad]))
+    x, samples = np.array([1.0, 2.0]), np.ones((4, 2))
+    with pytest.raises(ValueError, match=r"shape \(seeds, 2\), got \(4, 3\)"):
+        estimates.power_law(x, np.ones((4, 3)))
+    with pytest.raises(ValueError, match="samples must have shape"):
+        estimates.power_law(x[:1], samples[:, :1])
+    for bad in ((0 * x, samples), (x, samples - 1)):
+        with pytest.raises(ValueError, match="x and samples must be positive"):
+            estimates.power_law(*bad)

@@ -1,0 +1,108 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from lazyrich import training
+
+CURVATURE = np.array([1.0, 0.5, 0.1])
+
+
+def bowl(params, step=None):
+    return (jnp.asarray(CURVATURE) * params["x"] ** 2).sum() / 2 + (params["y"] - 1) ** 2
+
+
+@pytest.fixture
+def start():
+    return {"x": jnp.array([1.0, -2.0, 3.0]), "y": jnp.array(0.5)}
+
+
+def test_training_is_the_loop_that_the_optimizer_describes(start):
+    def loss(params, step):
+        return bowl(params) * (1 + step)  # another loss at each step
+
+    optimizer = optax.sgd(0.05, momentum=0.9)
+    trained = training.train(loss, start, optimizer, [0, 1, 4, 7], lambda p, step: (p, step))
+    params, memory, expected = start, optimizer.init(start), []
+    for step in range(8):
+        expected.append(params)
+        change, memory = optimizer.update(jax.grad(loss)(params, step), memory, params)
+        params = optax.apply_updates(params, change)
+    observed, steps = trained.observed
+    assert steps.tolist() == [0, 1, 4, 7] and trained.steps == 7
+    for i, step in enumerate([0, 1, 4, 7]):
+        np.testing.assert_allclose(observed["x"][i], expected[step]["x"], rtol=1e-13)
+        np.testing.assert_allclose(observed["y"][i], expected[step]["y"], rtol=1e-13)
+    assert (trained.params["x"] == observed["x"][-1]).all()
+
+
+def test_training_rests_once_the_loss_is_low_enough():
+    # x halves at each step; the loss x²/2 is first at or below 1/32 with x = 1/4, after two steps
+    loss, observe = lambda x, step: x**2 / 2, lambda x, step: (x, step)
+    schedule = [0, 1, 2, 3, 5, 9]
+    trained = training.train(loss, 1.0, optax.sgd(0.5), schedule, observe, until=1 / 32)
+    assert trained.observed[0].tolist() == [1, 1 / 2, 1 / 4, 1 / 8, 1 / 8, 1 / 8]
+    assert trained.observed[1].tolist() == [0, 1, 2, 3, 3, 3] and trained.steps == 3
+    assert training.train(loss, 1.0, optax.sgd(0.5), [9]).steps == 9
+
+
+def test_training_that_diverges_is_a_result():
+    loss = lambda x, step: x**4  # noqa: E731
+    trained = training.train(loss, 3.0, optax.sgd(1.0), [0, 2, 500], lambda x, step: x)
+    assert np.isfinite(trained.observed[:2]).all() and not np.isfinite(trained.observed[2])
+    assert trained.steps < 20  # it rests at nan
+
+
+def test_nothing_is_observed_unless_asked_for(start):
+    trained = training.train(bowl, start, optax.sgd(0.1), [3])
+    assert trained.observed is None and trained.steps == 3
+
+
+@pytest.mark.parametrize("schedule", [[], [2, 1], [0, 0], [1, 1, 2]])
+def test_a_schedule_must_increase(schedule, start):
+    with pytest.raises(ValueError, match="schedule must hold increasing numbers of steps, got"):
+        training.train(bowl, start, optax.sgd(0.1), schedule)
+
+
+def test_a_schedule_must_count_steps(start):
+    with pytest.raises(ValueError, match="schedule must be an integer of at least 0, got -1"):
+        training.train(bowl, start, optax.sgd(0.1), [-1])
+
+
+def test_flow_of_a_quadratic_loss_is_exponential(start):
+    # one rate for all that is below "x", and another for "y"
+    times, rates = np.array([0.0, 0.3, 1.0, 5.0]), {"x": 1.7, "y": 0.4}
+    start["x"] = [start["x"][:1], start["x"][1:]]
+
+    def loss(params):
+        return bowl({"x": jnp.concatenate(params["x"]), "y": params["y"]})
+
+    x, y = training.gradient_flow(
+        loss, start, times, rates, lambda params: (jnp.concatenate(params["x"]), 2 * params["y"])
+    )
+    expected = np.exp(-1.7 * np.outer(times, CURVATURE)) * [1.0, -2.0, 3.0]
+    np.testing.assert_allclose(x, expected, rtol=3e-8)
+    np.testing.assert_allclose(y, 2 - np.exp(-2 * 0.4 * times), rtol=3e-8)
+
+
+def test_times_of_a_flow_that_do_not_fit_are_named(start):
+    with pytest.raises(ValueError, match="times must be not negative, got -1.0"):
+        training.gradient_flow(bowl, start, np.array([-1.0, 0.0]))
+    with pytest.raises(ValueError, match="times must have at least 1 axes"):
+        training.gradient_flow(bowl, start, 1.0)
+
+
+def test_an_ensemble_is_a_loop():
+    def steps(x, y):
+        return {"end": jax.lax.while_loop(lambda x: x < y["limit"], lambda x: 2 * x, x)}
+
+    x, limits = jnp.array([1.0, 3.0, 0.5]), jnp.array([100.0, 5.0, 7.0])
+    ends = training.ensemble(steps)(x, {"limit": limits})["end"]
+    expected = [steps(*pair)["end"] for pair in zip(x, [{"limit": y} for y in limits], strict=True)]
+    assert ends.tolist() == [float(end) for end in expected] == [128, 6, 8]
+
+
+def test_the_mean_squared_error_is_halved():
+    predictions, targets = jnp.array([1.0, 2.0, 5.0, 0.0]), jnp.array([1.0, 0.0, 4.0, 1.0])
+    assert training.mean_squared_error(predictions, targets) == (4 + 1 + 1) / 4 / 2

@@ -1,0 +1,80 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lazyrich import validation
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("array", [np.ones, jnp.ones])
+def test_arrays_keep_their_dtype(array, dtype):
+    value = validation.floating("x", array((2, 3), dtype), ndim=2)
+    assert isinstance(value, jax.Array) and value.dtype == dtype and value.shape == (2, 3)
+
+
+@pytest.mark.parametrize("value", [1, 1.0, np.float64(1)])
+def test_a_number_becomes_a_float(value):
+    assert validation.floating("x", value) == 1.0
+    assert jnp.issubdtype(validation.floating("x", value).dtype, jnp.floating)
+
+
+@pytest.mark.parametrize("value", [True, np.arange(3), jnp.arange(3), 1j, np.array(["a"])])
+def test_what_is_not_of_floats_is_refused(value):
+    with pytest.raises(ValueError, match="x must be an array of floats, got dtype"):
+        validation.floating("x", value)
+
+
+def test_too_few_axes_are_refused():
+    with pytest.raises(ValueError, match=r"x must have at least 2 axes, got shape \(3,\)"):
+        validation.floating("x", jnp.ones(3), ndim=2)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_is_named(bad):
+    with pytest.raises(ValueError, match=f"x must be finite, got {bad}"):
+        validation.floating("x", jnp.array([1.0, bad]))
+    with pytest.raises(ValueError, match=f"x must be finite, got {bad}"):
+        validation.floating("x", bad)
+
+
+def test_signs_are_checked_at_zero():
+    assert validation.positive("x", 1e-300) > 0
+    assert validation.nonnegative("x", 0.0) == 0
+    with pytest.raises(ValueError, match="x must be positive, got 0.0"):
+        validation.positive("x", jnp.array([1.0, 0.0, -1.0]))
+    with pytest.raises(ValueError, match="x must .* negative, got -1.0"):
+        validation.nonnegative("x", jnp.array([1.0, -1.0, -2.0]))
+    with pytest.raises(ValueError, match="at least 1 axes"):
+        validation.nonnegative("x", 1.0, ndim=1)
+
+
+@pytest.mark.parametrize("check", [validation.floating, validation.positive])
+def test_within_compiled_code_only_shape_and_dtype_are_checked(check):
+    def double(x):
+        return 2 * check("x", x)
+
+    values = jnp.array([-1.0, jnp.nan])
+    assert jnp.isnan(jax.jit(double)(values)[1])
+    assert jax.vmap(double)(values)[0] == -2
+    assert jax.grad(double)(-1.0) == 2
+    with pytest.raises(ValueError, match="got dtype int"):
+        jax.jit(double)(jnp.arange(2))
+
+
+@pytest.mark.parametrize("value", [2, np.int64(2)])
+def test_a_whole_number_is_given_back_as_an_int(value):
+    assert validation.whole("n", value, least=2) == 2
+    assert type(validation.whole("n", value)) is int
+
+
+@pytest.mark.parametrize("value", [-1, True, 2.0, "2", None])
+def test_what_is_not_a_whole_number_is_refused(value):
+    with pytest.raises(ValueError, match="n must be an integer of at least 0, got "):
+        validation.whole("n", value)
+
+
+def test_one_of_those_allowed():
+    assert validation.one_of("loss", "mse", ("mse", "hinge")) == "mse"
+    with pytest.raises(ValueError, match="loss must be one of 'mse', 'hinge', got 'log'"):
+        validation.one_of("loss", "log", ("mse", "hinge"))

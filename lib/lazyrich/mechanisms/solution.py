@@ -1,0 +1,244 @@
+"""The solution in closed form: weights, output, kernel and angle at any time.
+
+The notation is that of :mod:`lazyrich.mechanisms.setting`.
+"""
+
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from lazyrich import validation
+from lazyrich.mechanisms.setting import (
+    Setting,
+    State,
+    Weights,
+    across,
+    checked,
+    constants,
+    dot,
+    over_networks,
+    parts,
+    quotient,
+    root,
+    shared_rate,
+)
+
+
+def solve(setting: Setting, u: ArrayLike, v: ArrayLike, times: ArrayLike) -> Weights:
+    """The weights of both layers at any times, in closed form.
+
+    With k := c A γ g, a := M + F and b := M − F at the start, E := √(y*² + ab) and λ := 2kE,
+
+        z := e^{2s} = X/Y,   X = (1 + ε) + (b + y*) S,   Y = (1 + ε) + (a − y*) S,
+        ε := e^{−λt},        S := (1 − ε)/E,
+
+    from which u = (√η_u/2)(√z p + q/√z) and v = (√η_w/2)(√z p − q/√z). The difference E − |y*|
+    inside X or Y is taken as ab/(E + |y*|), so that nothing cancels, and the saddles p(0) = 0
+    and q(0) = 0 need no case of their own.
+
+    Args:
+        setting: the constants of the flow.
+        u: output weights at time 0, shape (…, d).
+        v: input weights along the data at time 0, shape (…, d).
+        times: times t ≥ 0, shape (…, times).
+
+    Returns:
+        The weights, shape (…, times, d).
+
+    Raises:
+        ValueError: if a constant but y* is not positive, a shape does not fit, or an entry is
+            not finite.
+
+    >>> import jax.numpy as jnp
+    >>> start, times = jnp.eye(2), jnp.array([0.0, 9.0])
+    >>> u, v = solve(Setting(y_star=2.0), start[0], start[1], times)
+    >>> jnp.round((u * v).sum(-1), 4).tolist()
+    [0.0, 2.0]
+    """
+    return _solve(*checked(setting, u, v, times))
+
+
+def evolve(setting: Setting, u: ArrayLike, v: ArrayLike, times: ArrayLike) -> State:
+    """Output, residual, kernel, angle and scale at any times, without the weights.
+
+    As :func:`solve`, with κ = γ g (a z + b/z) and F = (a z − b/z)/2. The residual is
+    F − y* = 4 ε (F(0) − y*)/(X Y), exact to rounding however late; the output is taken from
+    whichever of the two has the smaller rounding error. Costs O(d) once and O(1) a time.
+
+    Returns:
+        The scalars, each of shape (…, times).
+    """
+    return _evolve(*checked(setting, u, v, times))
+
+
+def fixed_point(setting: Setting, u: ArrayLike, v: ArrayLike) -> Weights:
+    """The weights after infinite time, shape (…, d).
+
+    F = y*, with z = (y* + E)/a. The exceptions end in the saddle u = v = 0: p(0) = 0 with
+    y* > 0, and q(0) = 0 with y* < 0.
+    """
+    return _fixed_point(*checked(setting, u, v))
+
+
+def learning_speed(setting: Setting, u: ArrayLike, v: ArrayLike) -> Float[Array, "*shape"]:
+    """The rate λ at which the residual decays in the end, shape (…).
+
+    λ² = (2 c A γ g)² (y*² + N²): a part of the target, and a part of the kernel at the start.
+    Also λ = c A κ(∞).
+    """
+    return _learning_speed(*checked(setting, u, v))
+
+
+def kernel_change(setting: Setting, u: ArrayLike, v: ArrayLike) -> Float[Array, "*shape"]:
+    """The relative change of the tangent kernel by training, κ(∞)/κ(0) − 1, shape (…).
+
+    It is (y*² − F(0)²)/(M(0) (E + M(0))), which keeps its digits however small it is. Weights
+    that all vanish give ``inf``.
+    """
+    return _kernel_change(*checked(setting, u, v))
+
+
+def time_to_reach(
+    setting: Setting, u: ArrayLike, v: ArrayLike, output: ArrayLike
+) -> Float[Array, "*shape"]:
+    """The time at which the output passes a value strictly between F(0) and y*, shape (…).
+
+    With z = (output + √(output² + ab))/a the solution of :func:`solve` is inverted,
+
+        λ t = ln [ (b + y* − E) + z (E + y* − a) ] − ln [ (b + y* + E) − z (a + E − y*) ].
+
+    Elsewhere the output never gets there, and the answer is ``inf`` (0 at F(0) itself).
+    """
+    setting, u, v = checked(setting, u, v)
+    return _time_to_reach(setting, u, v, validation.floating("output", output))
+
+
+def kernel_law(setting: Setting, output: ArrayLike, N: ArrayLike) -> Float[Array, "*shape"]:
+    """The tangent kernel as a function of the output, κ = 2 γ g √(N² + F²).
+
+    It holds for every loss, since it needs no more than the shared exponential.
+    """
+    setting = constants(setting)
+    g = jnp.sqrt(setting.eta_u * setting.eta_w)
+    N, output = validation.nonnegative("N", N), validation.floating("output", output)
+    return 2 * setting.gamma * g * jnp.hypot(N, output)
+
+
+def cosine_law(output: ArrayLike, N_perp: ArrayLike) -> Float[Array, "*shape"]:
+    """The cosine between the layers as a function of the output, F/√(F² + N⊥²); for every loss."""
+    output = validation.floating("output", output)
+    return quotient(output, jnp.hypot(validation.nonnegative("N_perp", N_perp), output))
+
+
+def orthogonal_error(
+    setting: Setting, u: ArrayLike, std_w: ArrayLike, squared_length: ArrayLike
+) -> Float[Array, "*shape"]:
+    """The mean squared error off the data line, γ² σ_w² |u|² |x⊥|², shape (…).
+
+    The input weights across the line keep their start, here independent of variance σ_w²; at a
+    test point a n + x⊥ whose target depends on a only, u amplifies them.
+
+    Args:
+        setting: the constants of the flow; only γ counts.
+        u: output weights, shape (…, d), those after training to judge a trained network.
+        std_w: standard deviation σ_w of the input weights at the start.
+        squared_length: mean of |x⊥|².
+    """
+    u = validation.floating("u", u, ndim=1)
+    gamma = validation.positive("setting.gamma", setting.gamma)
+    return (gamma * jnp.asarray(std_w)) ** 2 * (u * u).sum(-1) * jnp.asarray(squared_length)
+
+
+@over_networks("(d),(d),(t)->(t,d),(t,d)", Weights)
+def _solve(s, u, v, times):
+    p, q, a, b, E = parts(s, u, v)
+    X, Y, _ = _ratio(s, a, b, E, times)
+    return _rotated(s, p, q, X, Y)
+
+
+@over_networks("(d),(d),(t)->(t),(t),(t),(t),(t)", State)
+def _evolve(s, u, v, times):
+    _, _, a, b, E = parts(s, u, v)
+    X, Y, epsilon = _ratio(s, a, b, E, times)
+    grow, shrink = _factors(X, Y)
+    plus, minus = a * grow * grow, b * shrink * shrink  # M + F and M − F
+    product = jnp.where(X * Y > 0, X * Y, 1)
+    start = s.gamma * dot(u, v) - s.y_star
+    early = (plus + minus) / 2 < jnp.abs(s.y_star) / 2
+    residual = jnp.where(early, (plus - minus) / 2 - s.y_star, 4 * epsilon * start / product)
+    output = jnp.where(early, (plus - minus) / 2, s.y_star + residual)
+    N_perp = s.gamma * across(u, v)
+    scale = jnp.hypot(output, N_perp)
+    kernel = s.gamma * shared_rate(s) * (plus + minus)
+    return output, residual, kernel, quotient(output, scale), scale
+
+
+@over_networks("(d),(d)->(d),(d)", Weights)
+def _fixed_point(s, u, v):
+    p, q, a, b, E = parts(s, u, v)
+    size, up = jnp.abs(s.y_star), s.y_star >= 0
+    return _rotated(s, p, q, jnp.where(up, E + size, b), jnp.where(up, a, E + size))
+
+
+@over_networks("(d),(d)->()")
+def _learning_speed(s, u, v):
+    *_, E = parts(s, u, v)
+    return 2 * s.c * s.A * s.gamma * shared_rate(s) * E
+
+
+@over_networks("(d),(d)->()")
+def _kernel_change(s, u, v):
+    _, _, a, b, E = parts(s, u, v)
+    M = (a + b) / 2
+    difference = (s.y_star - s.gamma * dot(u, v)) * (s.y_star + s.gamma * dot(u, v))
+    return jnp.where(M > 0, difference / jnp.where(M > 0, M * (E + M), 1), jnp.inf)
+
+
+@over_networks("(d),(d),()->()")
+def _time_to_reach(s, u, v, output):
+    _, _, a, b, E = parts(s, u, v)
+    start, size = s.gamma * dot(u, v), jnp.abs(s.y_star)
+    # Mirror y* < 0, u → −u, so that the output climbs out of the origin upwards.
+    down = s.y_star < 0
+    a, b = jnp.where(down, b, a), jnp.where(down, a, b)
+    target = jnp.where(down, -output, output)
+    root = jnp.hypot(target, jnp.sqrt(a * b))
+    # z a, without cancellation for an output of either sign
+    za = jnp.where(target >= 0, target + root, a * b / jnp.where(root > target, root - target, 1))
+    gap = a * b / jnp.where(E > 0, E + size, 1)
+    numerator = a * (b - gap) + za * (E + size - a)
+    denominator = a * (b + size + E) - za * (a + gap)
+    reached = numerator * denominator > 0  # both are negative where the output falls
+    time = jnp.log(jnp.where(reached, numerator / jnp.where(reached, denominator, 1), 1))
+    time = time / jnp.where(E > 0, 2 * s.c * s.A * s.gamma * shared_rate(s) * E, 1)
+    between = (output - start) * (output - s.y_star) < 0
+    return jnp.where(output == start, 0, jnp.where(between & reached & (E > 0), time, jnp.inf))
+
+
+def _ratio(s, a, b, E, times):
+    """X and Y with e^{2s(t)} = X/Y, and ε."""
+    k = s.c * s.A * s.gamma * shared_rate(s)
+    decay = 2 * k * E * times
+    epsilon = jnp.exp(-decay)
+    # S = (1 − ε)/E tends to 2kt as E → 0.
+    safe = jnp.where(decay > 0, decay, 1)
+    S = 2 * k * times * jnp.where(decay > 0, -jnp.expm1(-safe) / safe, 1)
+    size = jnp.abs(s.y_star)
+    gap = a * b / jnp.where(E > 0, E + size, 1)
+    ahead, behind = 1 + epsilon + size * S, 2 * epsilon + gap * S
+    up = s.y_star >= 0
+    return b * S + jnp.where(up, ahead, behind), a * S + jnp.where(up, behind, ahead), epsilon
+
+
+def _rotated(s, p, q, X, Y):
+    grow, shrink = _factors(X, Y)
+    p, q = grow[..., None] * p, shrink[..., None] * q
+    return jnp.sqrt(s.eta_u) / 2 * (p + q), jnp.sqrt(s.eta_w) / 2 * (p - q)
+
+
+def _factors(X, Y):
+    """√(X/Y) and √(Y/X); 0 over a vanishing denominator, where p or q is zero."""
+    root_X, root_Y = root(X), root(Y)
+    grow = jnp.where(Y > 0, root_X / jnp.where(Y > 0, root_Y, 1), 0)
+    shrink = jnp.where(X > 0, root_Y / jnp.where(X > 0, root_X, 1), 0)
+    return grow, shrink

@@ -1,0 +1,156 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lazyrich import mechanisms
+from lazyrich.mechanisms import SCHEMES, Scaling, Setting
+
+# Exponents of γ, η_u, η_w, std(u), std(v); then m, φ, ℓ and that of the kernel's change; the phase.
+TABLE = {
+    "NTK": ((-1 / 2, 0, 0, 0, 0), (1 / 2, 0, 0, -1), "kernel"),
+    "mean field": ((-1, 1, 1, 0, 0), (0, -1 / 2, 0, 0), "feature"),
+    "maximal update": ((0, -1, 1, -1, 0), (0, -1 / 2, 0, 0), "feature"),
+    "Kaiming, rates 1/d": ((0, -1, -1, -1 / 2, 0), (1, 0, 0, -2), "kernel"),
+    "Kaiming, rates 1": ((0, 0, 0, -1 / 2, 0), (1, 0, 1, -2), "kernel, unstable"),
+    "Xavier, rates 1": ((0, 0, 0, -1 / 2, -1 / 2), (0, -1 / 2, 0, 0), "feature"),
+    "mean field, rates 1": ((-1, 0, 0, 0, 0), (0, -1 / 2, -1, 0), "feature, frozen"),
+    "NTK, last layer only": ((-1 / 2, 0, -2, 0, 0), (3 / 2, 0, 0, -3), "kernel"),
+    "small initialisation": ((0, 0, 0, -1, -1), (-1, -3 / 2, 0, 1), "feature, plateau"),
+    "lazy but aligning": ((0, -1, 0, -1, 0), (1 / 2, -1 / 2, 0, -1), "kernel, turning"),
+}
+NARROW, WIDE, NETWORKS = 64, 4096, 16
+each_scheme = pytest.mark.parametrize("name", TABLE)
+
+
+@pytest.fixture(scope="module")
+def runs():
+    """Each scheme at two widths, with paired draws."""
+    key = jax.random.key(0)
+    return {
+        name: [
+            mechanisms.run_at_width(key, name, width, NETWORKS, WIDE) for width in (NARROW, WIDE)
+        ]
+        for name in TABLE
+    }
+
+
+def exponent(narrow, wide):
+    typical = [np.sqrt(np.mean(np.square(values))) for values in (narrow, wide)]
+    return np.log(typical[1] / typical[0]) / np.log(WIDE / NARROW)
+
+
+def test_the_named_schemes_are_those_of_the_table():
+    assert list(SCHEMES) == list(TABLE)
+    for name, (scaling, _, _) in TABLE.items():
+        assert tuple(SCHEMES[name]) == scaling
+
+
+@each_scheme
+def test_a_scheme_has_the_exponents_of_the_table(name):
+    size, output, speed, change = TABLE[name][1]
+    e = mechanisms.exponents(SCHEMES[name])
+    assert (e.size, e.output, e.speed, e.kernel_change) == (size, output, speed, change)
+    assert e.across == e.output + 1 / 2
+
+
+@each_scheme
+def test_a_scheme_has_the_phase_of_the_table(name):
+    assert mechanisms.phase(SCHEMES[name]) == TABLE[name][2]
+
+
+def test_the_exponents_of_a_generic_scaling_are_sums():
+    # e_u = −0.1 + 1 + 0.6 + 0.35 and e_w = −0.1 + 1 − 0.4 − 0.35
+    e = mechanisms.exponents(Scaling(-0.1, 0.2, 0.9, 0.3, -0.2))
+    np.testing.assert_allclose(e, (1.85, 1.0, 0.5, -0.1 + 0.55 + 1.85, -3.7 + 1.0))
+    # the other layer leads, and the output stays small
+    e = mechanisms.exponents(Scaling(-0.1, 0.9, 0.2, -0.8, 0.2))
+    np.testing.assert_allclose(e, (1.65, 0.3, -0.2, -0.1 + 0.55 + 1.65, -3.3), atol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("scaling", "phase"),
+    [
+        (Scaling(-0.5, 0.5, 0.5, 0, 0), "kernel, unstable"),
+        (Scaling(-0.5, -0.5, -0.5, 0, 0), "kernel, frozen"),
+        (Scaling(-1, 2, 2, 0, 0), "feature, unstable"),
+        (Scaling(-2, 2, 2, 0, 0), "feature, plateau"),
+        (Scaling(-2, 1, 1, 0, 0), "feature, plateau, frozen"),
+        (Scaling(0, -1, 0, -1.5, 0), "kernel, turning"),
+    ],
+)
+def test_a_phase_says_all_there_is_to_say(scaling, phase):
+    assert mechanisms.phase(scaling) == phase
+
+
+def test_weights_and_constants_are_powers_of_the_width():
+    u, v = np.random.default_rng(0).normal(size=(2, 5, 16))
+    setting, weights = mechanisms.at_width(
+        Scaling(0.5, -0.25, 0.75, -1, 0.25), jnp.asarray(u), jnp.asarray(v)
+    )
+    assert setting == Setting(4.0, 0.5, 8.0, 1.0, 1.0, 1.0)
+    np.testing.assert_allclose(weights.u, u / 16)
+    np.testing.assert_allclose(weights.v, 2 * v)
+
+
+@each_scheme
+def test_a_run_measures_the_networks_of_its_width(runs, name):
+    u, v = jax.random.normal(jax.random.key(0), (2, NETWORKS, WIDE))[..., :NARROW]
+    setting, (u, v) = mechanisms.at_width(SCHEMES[name], u, v)
+    start, run = mechanisms.state(setting, u, v), runs[name][0]
+    end = mechanisms.state(setting, *mechanisms.fixed_point(setting, u, v))
+    M = end.kernel / (2 * setting.gamma * np.sqrt(setting.eta_u * setting.eta_w))
+    expected = mechanisms.WidthRun(
+        start.output,
+        start.cosine,
+        end.cosine,
+        1 / M,
+        end.kernel / start.kernel - 1,
+        end.kernel,
+        mechanisms.descend(setting, u, v, 200).output[:, -1],
+    )
+    for measured, value in zip(run, expected, strict=True):
+        np.testing.assert_allclose(measured, value, rtol=1e-7, atol=1e-12)
+
+
+@each_scheme
+def test_measured_exponents_are_those_of_the_table(runs, name):
+    _, output, speed, change = TABLE[name][1]
+    narrow, wide = runs[name]
+    assert abs(exponent(narrow.output, wide.output) - output) < 0.2
+    assert abs(exponent(narrow.speed, wide.speed) - speed) < 0.1
+    assert abs(exponent(narrow.kernel_change, wide.kernel_change) - change) < 0.25
+
+
+def test_steps_of_one_diverge_exactly_above_the_line(runs):
+    for name, (_, (_, _, speed, _), _) in TABLE.items():
+        descended = runs[name][1].descended
+        if speed > 0:
+            assert not np.isfinite(descended).any()
+        elif speed == 0:
+            assert (np.abs(descended - 1) < 0.5).all()
+        else:
+            assert (np.abs(descended) < 0.5).all()
+
+
+def test_a_width_alone_is_the_widest():
+    key = jax.random.key(3)
+    alone = mechanisms.run_at_width(key, "NTK", NARROW, NETWORKS)
+    nested = mechanisms.run_at_width(key, "NTK", NARROW, NETWORKS, widest=NARROW)
+    assert all(np.array_equal(one, other) for one, other in zip(alone, nested, strict=True))
+
+
+def test_what_does_not_fit_is_named():
+    key = jax.random.key(0)
+    with pytest.raises(ValueError, match="scheme must be one of 'NTK', .*, got 'ntk'"):
+        mechanisms.run_at_width(key, "ntk", 8, 2)
+    with pytest.raises(ValueError, match="width must be an integer of at least 1, got 0"):
+        mechanisms.run_at_width(key, "NTK", 0, 2)
+    with pytest.raises(ValueError, match="widest must be an integer of at least 8, got 7"):
+        mechanisms.run_at_width(key, "NTK", 8, 2, widest=7)
+    with pytest.raises(ValueError, match="scaling.rate_w must be finite, got nan"):
+        mechanisms.exponents(Scaling(0, 0, float("nan"), 0, 0))
+    good, bad = jnp.ones(2), jnp.array([1.0, jnp.nan])
+    for name, draws in (("u", (bad, good)), ("v", (good, bad))):
+        with pytest.raises(ValueError, match=f"{name} must be finite, got nan"):
+            mechanisms.at_width(SCHEMES["NTK"], *draws)

@@ -1,0 +1,275 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lazyrich import mechanisms
+from lazyrich.mechanisms import Setting, Weights, runs
+
+CASES, OBSERVATIONS, NEURONS, INPUTS = 5, 9, 11, 6
+S = Setting(0.7, 1.3, 0.4, 1.2, -0.8, 2.0)
+U, V = np.array([[0.3, -1.0, 0.5]] * 2), np.array([[0.8, 0.4, -0.6], [-0.2, 0.9, 0.1]])
+
+
+def close(measured, expected, rtol=1e-12, atol=0.0):
+    np.testing.assert_allclose(measured, expected, rtol, atol)
+
+
+def close_rows(measured, expected, tolerance):
+    measured, expected = np.broadcast_arrays(measured, expected)
+    error, size = (
+        np.abs(array).reshape(len(array), -1).max(1) for array in (measured - expected, expected)
+    )
+    assert (error <= tolerance * size).all(), error / size
+
+
+def in_time(s):
+    return Setting(*(value[:, None] for value in s))
+
+
+def along(cases):
+    return jnp.einsum("cdi,ci->cd", cases.W, cases.line.direction)
+
+
+@pytest.fixture(scope="module")
+def many():
+    return mechanisms.random_cases(jax.random.key(0), 4000)
+
+
+@pytest.fixture(scope="module", params=["random", "aligned", "targets"])
+def flowed(request):
+    return mechanisms.flow_cases(jax.random.key(4), CASES, request.param, OBSERVATIONS)
+
+
+# Random cases
+
+
+def test_the_data_lie_on_a_line_and_say_the_constants(many):
+    line, s = many.line, many.setting
+    close(jnp.linalg.norm(line.direction, axis=1), np.ones(4000))
+    close(line.x, line.a[..., None] * line.direction[:, None], rtol=1e-15)
+    close(s.A, (line.a**2).mean(1))
+    close(s.y_star, (line.a * line.y).mean(1) / (line.a**2).mean(1))
+
+
+def test_constants_have_the_distributions_they_should(many):
+    s = many.setting
+    for positive in (s.gamma, s.eta_u, s.eta_w):
+        assert abs(np.log(positive).mean()) < 0.06 and abs(np.log(positive).std() - 1) < 0.04
+    # A is E[a²], log-normal, times the mean square of 32 standard normals
+    assert abs(np.log(s.A).std() - np.sqrt(1 + 2 / 32)) < 0.04
+    assert abs(np.log(s.A).mean() + 1 / 32) < 0.06
+    assert abs(s.y_star.mean()) < 0.1 and abs(s.y_star.std() - 2) < 0.08
+    noise = many.line.y - s.y_star[:, None] * many.line.a
+    assert abs(np.median(noise.std(1) / np.sqrt(s.A)) - 0.5) < 0.02
+    assert set(np.unique(s.c)) == {1, 2} and abs(s.c.mean() - 1.5) < 0.03
+    logs = np.log(np.stack([s.gamma, s.eta_u, s.eta_w, s.A]))
+    assert np.abs(np.corrcoef(logs) - np.eye(4)).max() < 0.06
+
+
+def test_widths_are_uniform_and_absent_neurons_are_zero(many):
+    present = np.asarray(many.u) != 0
+    widths = present.sum(1)
+    assert (present == (np.arange(NEURONS) < widths[:, None])).all()
+    assert ((np.asarray(many.W) != 0).all(2) == present).all()
+    assert ((np.asarray(many.W) != 0).any(2) == present).all()
+    counts = np.bincount(widths, minlength=NEURONS + 1)
+    assert counts[0] == 0 and np.abs(counts[1:] / 4000 - 1 / NEURONS).max() < 0.02
+    sizes = np.where(present, many.u**2, 0).sum(1) + (many.W**2).sum((1, 2))
+    assert abs(np.median(np.sqrt(sizes / (widths * (1 + INPUTS)))) - 0.5) < 0.03
+
+
+def test_aligned_cases_have_parallel_layers_and_keep_the_rest(many):
+    aligned = mechanisms.random_cases(jax.random.key(0), 4000, "aligned")
+    close(along(aligned), 0.7 * aligned.u, rtol=1e-9, atol=1e-13)
+    change = aligned.W - many.W
+    n = many.line.direction
+    close(change, jnp.einsum("cdi,ci,cj->cdj", change, n, n), rtol=1e-9, atol=1e-12)
+    assert (aligned.u == many.u).all() and (aligned.line.y == many.line.y).all()
+
+
+def test_cases_of_targets_differ_in_the_target_alone():
+    cases = mechanisms.random_cases(jax.random.key(1), 5, "targets")
+    v = np.einsum("cdi,ci->cd", cases.W, cases.line.direction)
+    N = mechanisms.invariants(cases.setting, cases.u, v).N
+    close(cases.setting.y_star, np.arange(5) * N)
+    close(cases.line.y, cases.setting.y_star[:, None] * cases.line.a)
+    for leaf in jax.tree.leaves(cases._replace(setting=cases.setting[:4], line=cases.line[2])):
+        assert (leaf == leaf[:1]).all()
+
+
+def test_sizes_of_random_cases_are_arguments():
+    cases = jax.eval_shape(
+        lambda key: mechanisms.random_cases(key, 2, "random", 3, 4), jax.random.key(0)
+    )
+    assert cases.W.shape == (2, 3, 4) and cases.line.x.shape == (2, 32, 4)
+    with pytest.raises(ValueError, match="kind must be one of 'random', .*, got 'parallel'"):
+        mechanisms.random_cases(jax.random.key(0), 2, "parallel")
+    for name in ("cases", "neurons", "inputs"):
+        sizes = {"cases": 2, "neurons": 3, "inputs": 4, name: 0}
+        with pytest.raises(ValueError, match=f"{name} must be an integer of at least 1, got 0"):
+            mechanisms.random_cases(jax.random.key(0), **sizes)
+
+
+# Gradient flow
+
+
+def test_flow_of_the_network_is_the_closed_form(flowed):
+    cases, run = flowed
+    u, v = mechanisms.solve(cases.setting, cases.u, along(cases), run.times)
+    state = mechanisms.evolve(cases.setting, cases.u, along(cases), run.times)
+    close_rows(run.u, u, 1e-8)
+    close_rows(run.v, v, 1e-8)
+    close_rows(run.output, state.output, 1e-8)
+    close_rows(run.kernel, state.kernel, 1e-8)
+
+
+def test_flow_moves_no_weight_across_the_line(flowed):
+    cases, run = flowed
+    start = cases.W - along(cases)[..., None] * cases.line.direction[:, None]
+    close_rows(run.across, start[:, None], 1e-12)
+
+
+def test_flow_ends_where_the_residual_fell_to_the_share_asked(flowed):
+    cases, run = flowed
+    residual = run.output - cases.setting.y_star[:, None]
+    moves = np.abs(residual[:, 0]) > 1e-6
+    close((residual[:, -1] / residual[:, 0])[moves], 1e-7, rtol=0.02)
+    assert (run.times[:, 0] == 0).all()
+    close(np.diff(run.times, axis=1), run.times[:, -1:] / (OBSERVATIONS - 1) + 0 * run.times[:, 1:])
+
+
+def test_the_loss_is_that_of_the_output_and_a_floor(flowed):
+    cases, run = flowed
+    s = in_time(cases.setting)
+    floor = (cases.line.y**2).mean(1)[:, None] - s.A * s.y_star**2
+    close_rows(run.loss, s.c / 2 * (s.A * (run.output - s.y_star) ** 2 + floor), 1e-11)
+
+
+def test_a_network_is_a_product_of_its_layers():
+    rng = np.random.default_rng(0)
+    u, W, x = (jnp.asarray(rng.normal(size=shape)) for shape in ((3,), (3, 2), (4, 2)))
+    expected = [0.7 * sum(u[i] * W[i] @ one for i in range(3)) for one in x]
+    close(mechanisms.predict(0.7, u, W, x), expected)
+
+
+def test_the_final_rate_is_that_of_the_last_quarter():
+    times = jnp.array([[0.5], [2.0]]) * jnp.arange(16.0)
+    residual = -3 * jnp.exp(-0.7 * times)
+    residual = residual.at[:, :11].mul(jnp.exp(times[:, :11]))
+    close(jax.jit(mechanisms.final_rate)(times, residual), [0.7, 0.7])
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_scaled_networks_flow_to_the_fixed_point(symmetric):
+    key = jax.random.key(2)
+    small, _ = mechanisms.flow_scaled(key, 0.5, 4, 4, symmetric)
+    start, end = mechanisms.flow_scaled(key, 1.5, 4, 4, symmetric)
+    close(start.scale, 9 * small.scale)
+    close(start.cosine, small.cosine, atol=1e-15)
+    close(end.output, 1, rtol=1e-9)
+    N = np.sqrt((start.kernel / 2) ** 2 - start.output**2)
+    close(end.kernel, 2 * np.hypot(N, 1), rtol=1e-8)
+    assert symmetric == (np.abs(start.output) < 1e-14).all()
+
+
+def test_flow_of_a_loss_has_the_rates_of_the_layers():
+    u, v = np.random.default_rng(0).normal(size=(2, 4, 4))
+    times, s = np.array([[0.0, 0.1], [0.0, 0.3], [0.1, 0.5], [0.2, 2.0]]), Setting(1.0, 1.3, 0.4)
+    flow = mechanisms.flow_loss(runs._UNIT_LOSS, *map(jnp.asarray, (u, v, times)), s)
+    for weights, expected in zip(flow, mechanisms.solve(s, u, v, times), strict=True):
+        assert weights.shape == (4, 2, 4)
+        close_rows(weights, expected, 1e-9)
+
+
+# Losses
+
+
+@pytest.mark.parametrize("power", [1, 2, 3])
+def test_the_gradient_of_the_squared_loss_is_that_of_the_definition(power):
+    u, v = U[0], V[0]
+    gradient = jax.grad(mechanisms.squared_loss(S, power))(Weights(jnp.array(u), jnp.array(v)))
+    h = S.c * S.gamma * S.A * (S.gamma * (u * v**power).sum() - S.y_star)
+    close(gradient.u, h * v**power)
+    close(gradient.v, h * power * u * v ** (power - 1))
+    assert (
+        mechanisms.squared_loss(S)(Weights(u, v))
+        == S.c / 2 * S.A * (S.gamma * u @ v - S.y_star) ** 2
+    )
+
+
+def test_the_gradient_of_the_logistic_loss_is_that_of_the_definition():
+    u, v = U[0], V[0]
+    loss = mechanisms.logistic_loss(S)
+    weights = Weights(jnp.array(u), jnp.array(v))
+    F = S.gamma * u @ v
+    close(loss(weights), np.log(1 + np.exp(-F)))
+    h = -S.gamma / (1 + np.exp(F))
+    close(jax.grad(loss)(weights).u, h * v)
+    close(jax.grad(loss)(weights).v, h * u)
+
+
+def test_decay_adds_the_same_relative_decay_to_both_layers():
+    weights = Weights(jnp.array(U[0]), jnp.array(V[0]))
+    loss = mechanisms.squared_loss(S)
+    decayed = jax.grad(mechanisms.with_decay(loss, S, 0.3))(weights)
+    plain = jax.grad(loss)(weights)
+    close(S.eta_u * (decayed.u - plain.u), 0.3 * U[0])
+    close(S.eta_w * (decayed.v - plain.v), 0.3 * V[0])
+
+
+# Gradient descent
+
+
+def test_descent_approaches_the_flow_to_first_order():
+    cases = mechanisms.random_cases(jax.random.key(6), CASES)
+    horizon = 3 / mechanisms.learning_speed(cases.setting, cases.u, along(cases))
+    exact = mechanisms.solve(cases.setting, cases.u, along(cases), horizon[:, None])
+    errors = []
+    for steps in (400, 800):
+        end = mechanisms.descend_cases(cases, steps, horizon)
+        errors.append(
+            np.stack([np.abs(a - b[:, 0]).max(1) for a, b in zip(end, exact, strict=True)])
+        )
+    close(errors[0] / errors[1], 2, rtol=0.05)
+    assert errors[1].max() < 0.02
+
+
+@pytest.fixture(scope="module")
+def stochastic():
+    draw = dict(d=100, steps=60, rate=0.03, noise=0.5, interval=20)
+    return jax.tree.map(np.asarray, mechanisms.descend_stochastic(jax.random.key(0), 40, **draw))
+
+
+def test_stochastic_descent_takes_one_sample_a_step(stochastic):
+    weights, a, y = stochastic
+    u, v = weights.u[:, 0], weights.v[:, 0]
+    assert weights.u.shape == weights.v.shape == (40, 4, 100) and a.shape == y.shape == (40, 60)
+    for t in range(60):
+        h = 0.03 * (a[:, t] * (a[:, t] * (u * v).sum(1) - y[:, t]))[:, None]
+        u, v = u - h * v, v - h * u
+        if t % 20 == 19:
+            close_rows(weights.u[:, (t + 1) // 20], u, 1e-11)
+            close_rows(weights.v[:, (t + 1) // 20], v, 1e-11)
+
+
+def test_stochastic_descent_starts_and_samples_as_it_says(stochastic):
+    weights, a, y = stochastic
+    for layer in weights:
+        close(layer[:, 0].std(), 0.15, rtol=0.04)
+    close(a.std(), 1, rtol=0.05)
+    close((y - a).std(), 0.5, rtol=0.05)
+    assert abs((a * (y - a)).mean()) < 0.05
+
+
+# Off the line
+
+
+def test_networks_err_off_the_line_by_what_their_noise_is_amplified():
+    means = []
+    for scale in (0.5, 2.0):
+        error, formula = mechanisms.off_the_line(jax.random.key(0), scale, 400, d=8, inputs=5)
+        assert error.shape == formula.shape == (400,)
+        close(error.mean(), formula.mean(), rtol=0.15)
+        means.append(formula.mean())
+    assert means[1] > 4 * means[0]

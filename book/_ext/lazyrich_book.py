@@ -1,0 +1,251 @@
+"""The book's own directives: what the notebooks and the measurements say, as pages.
+
+``scorecard`` lists the claims that the notebooks of the folder being built have judged,
+``measured`` shows a JSON file of measurements as tables, and the role ``claim`` links to a claim
+wherever it stands. All of them are computed from the folder being built and from nothing else.
+"""
+
+import json
+import re
+from functools import lru_cache
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from docutils import nodes
+from docutils.parsers.rst import directives
+from sphinx import addnodes
+from sphinx.roles import XRefRole
+from sphinx.util.docutils import SphinxDirective
+from sphinx.util.nodes import make_refnode
+
+from lazyrich import claims
+
+NAMES = {"python": "Python", "jax": "JAX", "numpy": "NumPy", "scipy": "SciPy"}
+
+
+class Scorecard(SphinxDirective):
+    """The verdicts of a chapter, or of all; with ``headline`` the few that carry the chapter."""
+
+    option_spec = {"chapter": directives.unchanged_required, "headline": directives.flag}
+
+    def run(self):
+        folder, chapter = Path(self.env.srcdir), self.options.get("chapter")
+        for notebook in folder.glob("*.ipynb"):
+            self.env.note_dependency(str(notebook))
+        if chapter is None:
+            self.env.note_reread()  # a new chapter is no dependency yet
+        try:
+            records = read(folder)
+        except ValueError as error:
+            raise self.error(str(error)) from error
+        records = [record for record in records if chapter in (None, record["chapter"])]
+        if "headline" in self.options:
+            records = [record for record in records if record["headline"]]
+        if not records:
+            return [paragraph("No claim has been judged here yet.")]
+        if "headline" in self.options:
+            return [headlines(records)]
+        result = [counts(records)]
+        for one in dict.fromkeys(record["chapter"] for record in records):
+            if chapter is None:
+                result.append(nodes.rubric("", "", page(self.env, one)))
+            result.append(scorecard([record for record in records if record["chapter"] == one]))
+        return result
+
+
+class Measured(SphinxDirective):
+    """The measurements in a JSON file beside the page, named without its ending."""
+
+    required_arguments = 1
+
+    def run(self):
+        path = Path(self.env.srcdir, self.arguments[0] + ".json")
+        self.env.note_dependency(str(path))
+        if not path.exists():
+            return [paragraph("Not measured yet.")]
+        data = json.loads(path.read_text(encoding="utf-8"))
+        result = [paragraph(circumstances(data))]
+        if "chapters" in data:
+            columns = ["chapter", "scale", "seconds", "peak memory, MiB"]
+            rows = [
+                [page(self.env, chapter), one["scale"], f"{one['seconds']:.0f}"]
+                + [f"{one['peak_memory_mib']:.0f}"]
+                for chapter, one in data["chapters"].items()
+            ]
+            result.append(table(columns, rows, "measured"))
+        for one in data.get("tables", []):
+            result += [nodes.rubric("", one["title"]), paragraph(one.get("note", ""))]
+            result.append(table(one["columns"], one["rows"], "measured"))
+        return result
+
+
+def read(folder):
+    """The claims of a folder, read again only when a notebook has changed."""
+    notebooks = sorted(Path(folder).glob("*.ipynb"))
+    return _read(folder, tuple((path, path.stat().st_mtime_ns) for path in notebooks))
+
+
+@lru_cache(maxsize=1)
+def _read(folder, notebooks):
+    return claims.read(folder) if notebooks else []
+
+
+def counts(records):
+    """How many claims there are, and how many of each verdict."""
+    found = [record["verdict"] for record in records]
+    line = paragraph(f"{len(found)} claim{'s' if len(found) > 1 else ''}: ")
+    for one in claims.VERDICTS:
+        if one in found:
+            line += [badge(one, f"{found.count(one)} {one}"), nodes.Text(" ")]
+    return line
+
+
+def headlines(records):
+    items = [
+        nodes.list_item("", paragraph("", link(one), " ", *verdict(one), f" {one['statement']}"))
+        for one in records
+    ]
+    return nodes.bullet_list("", *items, classes=["headlines"])
+
+
+def scorecard(records):
+    rows = []
+    for one in records:
+        said = [paragraph(one["statement"])]
+        if one["reason"]:
+            said.append(paragraph("", nodes.emphasis("", one["reason"])))
+        basis = paragraph(f"{one['source']}; basis: {one['basis']}")
+        rows.append([link(one), paragraph("", *verdict(one)), said, basis])
+    return table(["claim", "verdict", "statement", "answers to"], rows, "scorecard")
+
+
+def link(record):
+    """A reference to the place where the claim is judged."""
+    return addnodes.pending_xref(
+        "", nodes.inline("", record["id"]), refdomain="", reftype="claim", reftarget=record["id"]
+    )
+
+
+def verdict(record):
+    """The badge, and beside it the mark of a reduced scale where one is due."""
+    name = record["verdict"]
+    mark = claims.outcome(record).removeprefix(name).strip(" ()")
+    marks = [nodes.Text(" "), nodes.inline("", mark, classes=["reduced"])] if mark else []
+    return [badge(name, name), *marks]
+
+
+def badge(name, text):
+    return nodes.inline("", text, classes=["verdict", name.replace(" ", "-")])
+
+
+def circumstances(data):
+    """On what, when and with what the numbers were measured."""
+    versions = [f"{NAMES.get(name, name)} {version}" for name, version in data["versions"].items()]
+    *most, last = versions
+    return (
+        f"Measured on {data['machine']}, on {data['date']}, "
+        f"with {' and '.join(filter(None, [', '.join(most), last]))}."
+    )
+
+
+def page(env, name):
+    """A link to a page by its title; its bare name where there is no such page."""
+    if name not in env.found_docs:
+        return nodes.inline("", name)
+    return addnodes.pending_xref(
+        "", nodes.inline("", name), refdomain="std", reftype="doc", reftarget=f"/{name}",
+        refexplicit=False, refdoc=env.docname,
+    )  # fmt: skip
+
+
+def paragraph(text, *children):
+    children = [nodes.Text(one) if isinstance(one, str) else one for one in (text, *children)]
+    return nodes.paragraph("", "", *children)
+
+
+def table(columns, rows, name):
+    """A table; a cell is a value, a text node, or a list of paragraphs."""
+    group = nodes.tgroup("", *(nodes.colspec(colwidth=1) for _ in columns), cols=len(columns))
+    group += nodes.thead("", row(columns))
+    group += nodes.tbody("", *map(row, rows))
+    return nodes.table("", group, classes=["colwidths-auto", name])
+
+
+def row(cells):
+    return nodes.row("", *(nodes.entry("", *content(cell)) for cell in cells))
+
+
+def content(cell):
+    if isinstance(cell, list):
+        return cell
+    if isinstance(cell, nodes.paragraph):
+        return [cell]
+    return [paragraph("", cell if isinstance(cell, nodes.Node) else str(cell))]
+
+
+def resolve_claim(app, env, node, text):
+    """Make a reference to a claim a link to the chapter that judges it."""
+    if node["reftype"] != "claim":
+        return None
+    for record in read(env.srcdir):
+        if record["id"] == node["reftarget"] and record["chapter"] in env.found_docs:
+            place = record["chapter"], f"claim-{record['id']}"
+            return make_refnode(app.builder, node.get("refdoc", env.docname), *place, text)
+    return None
+
+
+def tidy(app, document):
+    """Prepare a page for the extensions that look at it next."""
+    # The body of a theorem or an exercise comes as a section without a title, all with one
+    # identifier; sphinx-codeautolink stumbles over these.
+    for section in list(document.findall(nodes.section)):
+        if not isinstance(section[0], nodes.title):
+            block = nodes.compound("", *section.children, classes=section["classes"])
+            section.replace_self(block)
+            block["ids"].clear()
+    # A claim is an output in HTML; sphinx-tippy previews what has its identifier on the page.
+    for output in document.findall(nodes.raw):
+        if found := re.match(r'<div class="claim [-\w ]+" id="([-\w]+)"', output.astext()):
+            output["ids"].append(found[1])
+
+
+def load_scripts_once(app, config):
+    """Leave the scripts in _static/vendor to the extensions that load them where needed.
+
+    Jupyter Book would put every script of _static on every page.
+    """
+    config.html_js_files = [one for one in config.html_js_files if "vendor/" not in one]
+
+
+def publish(app):
+    """Turn on what needs the public address, if ``repository.url`` in _config.yml gives one."""
+    theme = app.config.html_theme_options
+    address = urlsplit(theme.get("repository_url", "").rstrip("/"))
+    if not address.netloc:
+        return
+    theme |= {"use_repository_button": True, "use_source_button": True}
+    theme["launch_buttons"] = {
+        "binderhub_url": "https://mybinder.org", "notebook_interface": "jupyterlab",
+    }  # fmt: skip
+    if address.netloc != "github.com":
+        return  # only there does the address of the pages follow from that of the repository
+    owner, name = address.path.strip("/").removesuffix(".git").split("/")
+    for extension in ("sphinx_sitemap", "sphinxext.opengraph"):
+        app.setup_extension(extension)
+    site = f"https://{owner.lower()}.github.io/{name}/"
+    app.config.html_baseurl = app.config.ogp_site_url = site
+    app.config.notfound_urls_prefix = f"/{name}/"
+    app.config.sitemap_url_scheme = "{link}"
+    app.config.ogp_site_name = app.config.html_title
+    app.config.ogp_social_cards = {"enable": False}
+
+
+def setup(app):
+    publish(app)
+    app.add_directive("scorecard", Scorecard)
+    app.add_directive("measured", Measured)
+    app.add_role("claim", XRefRole(innernodeclass=nodes.inline, warn_dangling=True))
+    app.connect("config-inited", load_scripts_once)
+    app.connect("doctree-read", tidy, priority=400)  # before the others
+    app.connect("missing-reference", resolve_claim)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -349,17 +349,8 @@ def reached(s, u, v, shares=SHARES):
     )
 
 
-@pytest.mark.parametrize(
-    "which",
-    [
-        ~RESTS & ~ALGEBRAIC,
-        pytest.param(
-            (where("saddle") | ALGEBRAIC) & ~where("no weights"),
-            marks=pytest.mark.xfail(reason="a quotient of two zeros, where p(0) or q(0) vanishes"),
-        ),
-    ],
-)
-def test_an_output_is_reached_at_its_time(drawn, which):
+def test_an_output_is_reached_at_its_time(drawn):
+    which = ~where("no weights")
     s, u, v, _ = drawn
     outputs, times = reached(s, u, v)
     assert (times[which, 0] == 0).all() and (times[which, 5:] == np.inf).all()
@@ -369,7 +360,6 @@ def test_an_output_is_reached_at_its_time(drawn, which):
     assert (np.abs(again - outputs) <= 1e-10 * size)[which, :5].all()
 
 
-@pytest.mark.xfail(reason="the logarithm of a ratio close to one")
 def test_a_small_target_costs_no_digits():
     s = Setting(0.7, 1.3, 1.3, 1.1, 1e-10, 2.0)
     u = np.array([1.2, -0.4])  # parallel and balanced, so that N = 0
@@ -450,8 +440,6 @@ def test_compiled_and_mapped_functions_are_the_same(drawn, function):
 
 @each_function
 def test_gradients_are_finite_at_every_corner(drawn, function):
-    if function is halfway:
-        pytest.xfail("a root of a product that may vanish")
     drawn = jax.tree.map(jnp.asarray, drawn)
     values, pull = jax.vjp(function, *drawn)
     ones = jax.tree.map(lambda value: jnp.where(jnp.isfinite(value), 1.0, 0.0), values)
@@ -459,12 +447,15 @@ def test_gradients_are_finite_at_every_corner(drawn, function):
         close_rows(gradient, gradient, 0)
 
 
-@pytest.mark.xfail(reason="squares of 1e-24 in denominators")
-def test_gradients_are_finite_at_every_corner_in_single_precision(drawn):
-    drawn = jax.tree.map(lambda value: jnp.asarray(value, jnp.float32), drawn)
-    values, pull = jax.vjp(mechanisms.evolve, *drawn)
-    for gradient in jax.tree.leaves(pull(jax.tree.map(jnp.ones_like, values))):
-        close_rows(gradient, gradient, 0)
+@each_function
+def test_gradients_are_finite_in_single_precision(drawn, function):
+    # JAX takes the slope of a quotient from the square of what it divides by, here 1e-24
+    normal = ~(where("tiny") | RESTS)
+    drawn = jax.tree.map(lambda value: jnp.asarray(value[normal], jnp.float32), drawn)
+    values, pull = jax.vjp(function, *drawn)
+    ones = jax.tree.map(lambda value: jnp.where(jnp.isfinite(value), 1, 0).astype("f4"), values)
+    for gradient in jax.tree.leaves(pull(ones)):
+        assert np.isfinite(gradient).all()
 
 
 @each_function

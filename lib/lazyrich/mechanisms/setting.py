@@ -208,6 +208,12 @@ def root(x):
     return jnp.where(x > 0, jnp.sqrt(jnp.where(x > 0, x, 1)), 0)
 
 
+def hypotenuse(x, y):
+    """√(x² + y²), with gradient 0 instead of NaN where both vanish."""
+    somewhere = (x != 0) | (y != 0)
+    return jnp.where(somewhere, jnp.hypot(jnp.where(somewhere, x, 1), y), 0)
+
+
 def quotient(x, y):
     """x/y, and 0 where y = 0."""
     return jnp.where(y > 0, x / jnp.where(y > 0, y, 1), 0)

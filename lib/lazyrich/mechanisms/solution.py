@@ -1,6 +1,8 @@
 """The solution in closed form: weights, output, kernel and angle at any time.
 
-The notation is that of :mod:`lazyrich.mechanisms.setting`.
+The notation is that of :mod:`lazyrich.mechanisms.setting`. Everything can be differentiated. In
+float32 that takes weights above 1e-9, since the squares of outputs stand in the denominators of
+gradients.
 """
 
 import jax.numpy as jnp
@@ -16,6 +18,8 @@ from lazyrich.mechanisms.setting import (
     checked,
     constants,
     dot,
+    hypotenuse,
+    length,
     over_networks,
     parts,
     quotient,
@@ -103,9 +107,9 @@ def time_to_reach(
 ) -> Float[Array, "*shape"]:
     """The time at which the output passes a value strictly between F(0) and y*, shape (…).
 
-    With z = (output + √(output² + ab))/a the solution of :func:`solve` is inverted,
+    From dF/dt = −2k (F − y*) √(N² + F²), with k and λ as in :func:`solve`,
 
-        λ t = ln [ (b + y* − E) + z (E + y* − a) ] − ln [ (b + y* + E) − z (a + E − y*) ].
+        λ t = ln [(N² + y* F + E √(N² + F²))/|y* − F|], from F(0) to the output.
 
     Elsewhere the output never gets there, and the answer is ``inf`` (0 at F(0) itself).
     """
@@ -196,23 +200,62 @@ def _kernel_change(s, u, v):
 
 @over_networks("(d),(d),()->()")
 def _time_to_reach(s, u, v, output):
-    _, _, a, b, E = parts(s, u, v)
-    start, size = s.gamma * dot(u, v), jnp.abs(s.y_star)
-    # Mirror y* < 0, u → −u, so that the output climbs out of the origin upwards.
-    down = s.y_star < 0
-    a, b = jnp.where(down, b, a), jnp.where(down, a, b)
-    target = jnp.where(down, -output, output)
-    root = jnp.hypot(target, jnp.sqrt(a * b))
-    # z a, without cancellation for an output of either sign
-    za = jnp.where(target >= 0, target + root, a * b / jnp.where(root > target, root - target, 1))
-    gap = a * b / jnp.where(E > 0, E + size, 1)
-    numerator = a * (b - gap) + za * (E + size - a)
-    denominator = a * (b + size + E) - za * (a + gap)
-    reached = numerator * denominator > 0  # both are negative where the output falls
-    time = jnp.log(jnp.where(reached, numerator / jnp.where(reached, denominator, 1), 1))
-    time = time / jnp.where(E > 0, 2 * s.c * s.A * s.gamma * shared_rate(s) * E, 1)
+    p, q, *_ = parts(s, u, v)
+    start, k = s.gamma * dot(u, v), s.c * s.A * s.gamma * shared_rate(s)
+    N, y = s.gamma * shared_rate(s) / 2 * length(p) * length(q), jnp.abs(s.y_star)
+    # Mirror y* < 0, u → −u, so that the output climbs; where it changes sign, in two parts.
+    sign = jnp.where(s.y_star == 0, jnp.where(start < 0, -1, 1), jnp.sign(s.y_star))
+    F0, F1 = sign * start, sign * output
+    time = _time_below_zero(k, N, y, jnp.minimum(F0, 0), jnp.minimum(F1, 0))
+    time += _time_above_zero(k, N, y, jnp.maximum(F0, 0), jnp.maximum(F1, 0))
     between = (output - start) * (output - s.y_star) < 0
-    return jnp.where(output == start, 0, jnp.where(between & reached & (E > 0), time, jnp.inf))
+    return jnp.where(output == start, 0, jnp.where(between, time, jnp.inf))
+
+
+def _time_above_zero(k, N, y, F0, F1):
+    """The time from F0 ≥ 0 to F1 ≥ 0, both on the same side of y ≥ 0.
+
+    With Q(F) = N² + y F + E √(N² + F²) the ratio Q(F1)(y − F0)/(Q(F0)(y − F1)) is taken as 1 + E w,
+    where w has no difference but F1 − F0 and y − F1: so short times keep their digits.
+    """
+    E, middle, across, H0, _ = _between(N, y, F0, F1)
+    unit = jnp.where(E > 0, y, 1)  # K and Q lose their scale with E, and w the same of both
+    K = hypotenuse(N, unit) + unit * middle + across
+    Q = N * N + unit * F0 + hypotenuse(N, unit) * H0
+    return _time(k, E, (F1 - F0) * K, Q * (y - F1))
+
+
+def _time_below_zero(k, N, y, F0, F1):
+    """The time from F0 ≤ 0 up to F1 ≤ 0: as above, with N²(y − F)²/Q(F), which does not cancel."""
+    E, middle, across, H0, H1 = _between(N, y, F0, F1)
+    tanh, sech = quotient(F1, H1), quotient(N, H1)
+    both = tanh * quotient(F0, H0)
+    rest = y * y + 2 * N * N * both / (1 + both + sech * quotient(N, H0))
+    K = quotient(rest, E + across) - y * middle
+    P = H1 * quotient(y * y + (N * tanh) ** 2, E + N * sech) - y * F1
+    return _time(k, E, (F1 - F0) * K, P * (y - F0))
+
+
+def _between(N, y, F0, F1):
+    """For F = N sinh θ of one sign: E, tanh of the mean θ, N cosh δ/cosh of it with 2δ = θ1 − θ0.
+
+    And √(N² + F²) at both ends.
+    """
+    H0, H1 = hypotenuse(N, F0), hypotenuse(N, F1)
+    f0, f1 = quotient(jnp.abs(F0), H0), quotient(jnp.abs(F1), H1)
+    across = N * quotient(f0 * quotient(N, H1) + f1 * quotient(N, H0), f0 + f1)
+    return hypotenuse(N, y), quotient(F0 + F1, H0 + H1), across, H0, H1
+
+
+def _time(k, E, numerator, denominator):
+    """ln(1 + E w)/(2 k E) for w = numerator/denominator; w/(2k) where E vanishes."""
+    moves = numerator != 0
+    reached = moves & (denominator != 0)
+    w = numerator / jnp.where(reached, denominator, 1)
+    x = jnp.where(reached, E * w, 0)
+    short = x < 1e-5  # the series, since E may be zero
+    time = jnp.where(short, w * (1 - x / 2 + x * x / 3), jnp.log1p(x) / jnp.where(short, 1, E))
+    return jnp.where(reached, time / (2 * k), jnp.where(moves, jnp.inf, 0))
 
 
 def _ratio(s, a, b, E, times):

@@ -10,7 +10,9 @@ PYTHON ?= $(or $(wildcard $(BIN)/python),python3)
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 READY := $(VENV)/ready-$(VERSION)
 PIP := $(BIN)/python -u -m pip --disable-pip-version-check install
-SITE := $(BIN)/jb build --quiet --config _config.yml --toc "$(CURDIR)/_toc.yml"
+# The pages, from a folder of notebooks with outputs; what it prints is shown if it fails.
+SITE = mkdir -p _build && { $(BIN)/jb build --config _config.yml --toc "$(CURDIR)/_toc.yml" $(1) \
+	>_build/pages.log 2>&1 || { cat _build/pages.log; exit 1; }; }
 
 .PHONY: help book test site notebooks seeds bench mutants lab lock clean
 
@@ -19,7 +21,8 @@ help:  ## show this
 
 book: $(READY)  ## compute every chapter here, and build the book from that
 	@$(BIN)/lazyrich build book --into _build/book
-	@$(SITE) _build/book --path-output .
+	@echo "Building the pages"
+	@$(call SITE,_build/book --path-output .)
 	@$(BIN)/lazyrich claims _build/book
 	@echo; echo "Open _build/html/index.html"
 
@@ -29,10 +32,10 @@ test: $(READY)  ## check all: code, formulas, chapters, and the site from the st
 	$(BIN)/python -m pytest -n 2
 	$(BIN)/python -m pytest -n 2 --dist loadfile --nbval --nbval-current-env book/*.ipynb
 	rm -rf _build/test
-	$(SITE) book --path-output _build/test -W -n --keep-going
+	$(call SITE,book --path-output _build/test -W -n --keep-going)
 
 site: $(READY)  ## build the book from the stored outputs, in seconds
-	@$(SITE) book --path-output .
+	@$(call SITE,book --path-output .)
 	@echo "Open _build/html/index.html"
 
 notebooks: $(READY)  ## execute and store the chapters (CHAPTER=mechanisms: only this one)

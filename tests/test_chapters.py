@@ -39,6 +39,10 @@ def edit(path, number, source):
     notebooks.write(path, notebook)
 
 
+def modified(folder):
+    return {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+
+
 def outputs(path):
     return [cell.outputs for cell in notebooks.code_cells(notebooks.read(path))]
 
@@ -105,9 +109,9 @@ def test_only_what_is_stale_is_executed(book, run, chapter):
     work = book.parent / "work"
     notebooks.write(book / "other.ipynb", chapter)
     assert chapters.refresh(book, work) == ["demo", "other"]
-    first = (work / "demo.ipynb").read_bytes()
+    first, times = (work / "demo.ipynb").read_bytes(), modified(work)
     assert chapters.refresh(book, work) == []
-    assert (work / "demo.ipynb").read_bytes() == first
+    assert (work / "demo.ipynb").read_bytes() == first and modified(work) == times
     edit(book / "demo.ipynb", 5, "1 + 1")
     assert chapters.refresh(book, work) == ["demo"]
     assert run == ["demo.ipynb", "other.ipynb", "demo.ipynb"]

@@ -23,7 +23,7 @@ def test_claims_shows_the_scorecard_of_the_book(book, capsys):
         "demo",
         "  M1   holds                        The mean is zero.",
         "",
-        "1 claims: 1 holds",
+        "1 claim: 1 holds",
     ]
 
 
@@ -126,3 +126,12 @@ def test_the_module_runs_as_a_program(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr == "lazyrich: folder must hold notebooks (*.ipynb), got 'nowhere'\n"
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(book):
+    command = [sys.executable, "-m", "lazyrich", "claims", "--json", str(book)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141

@@ -27,7 +27,9 @@ def test_parameters_are_set_and_the_rest_is_kept(scale, chapter):
 
 
 def test_an_unknown_scale_is_refused(chapter):
-    with pytest.raises(ValueError, match="scale must be one of quick, book, paper, got 'huge'"):
+    with pytest.raises(
+        ValueError, match="scale must be one of 'quick', 'book', 'paper', got 'huge'"
+    ):
         notebooks.set_parameters(chapter, "huge", 0)
 
 

@@ -116,7 +116,7 @@ def scorecard(records):
             said.append(paragraph("", nodes.emphasis("", one["reason"])))
         basis = paragraph(f"{one['source']}; basis: {one['basis']}")
         rows.append([link(one), paragraph("", *verdict(one)), said, basis])
-    return table(["claim", "verdict", "statement", "answers to"], rows, "scorecard")
+    return table(["claim", "verdict", "statement", "tests"], rows, "scorecard")
 
 
 def link(record):

@@ -100,6 +100,10 @@ def refresh(source: Path | str, work: Path | str, progress: bool = True) -> list
         for cell, computed in zip(notebooks.code_cells(notebook), known["cells"], strict=True):
             cell.update(from_dict(computed))
         notebooks.write(path, notebook)
+    for path in draft.rglob("*"):  # what is the same keeps its time, so its page is not built anew
+        last = work / path.relative_to(draft)
+        if path.is_file() and last.is_file() and path.read_bytes() == last.read_bytes():
+            shutil.copystat(last, path)
     shutil.rmtree(work, ignore_errors=True)
     draft.rename(work)
     return executed

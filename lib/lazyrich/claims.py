@@ -256,7 +256,10 @@ def scorecard(records: Sequence[dict]) -> str:
             lines.append(f"  {record['id']:<4} {outcome(record):<28} {record['statement']}")
     found = [record["verdict"] for record in records]
     counts = [f"{found.count(one)} {one}" for one in VERDICTS if one in found]
-    return "\n".join([*lines, "", f"{len(records)} claims: " + ", ".join(counts)]).lstrip("\n")
+    plural = "" if len(records) == 1 else "s"
+    return "\n".join([*lines, "", f"{len(records)} claim{plural}: " + ", ".join(counts)]).lstrip(
+        "\n"
+    )
 
 
 def outcome(record: dict) -> str:

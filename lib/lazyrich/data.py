@@ -24,7 +24,7 @@ class Split(NamedTuple):
     """Test labels."""
 
 
-def digits_parity(key: jax.Array, train: int, test: int | None = None) -> Split:
+def digits_parity(key: jax.Array, train: int) -> Split:
     """Even against odd digits: 8×8 images, standardised by one mean and one deviation.
 
     The labels are +1 for even digits and −1 for odd ones. The pixels of all 1,797 images are
@@ -32,18 +32,15 @@ def digits_parity(key: jax.Array, train: int, test: int | None = None) -> Split:
 
     Args:
         key: which images fall into the training set.
-        train: number of training images.
-        test: number of test images; all the others by default.
+        train: number of training images; all others are for the test.
 
     Raises:
         ValueError: if there are not that many images.
     """
     images, labels = load_digits(return_X_y=True)
-    rest = len(images) - validation.whole("train", train, least=1)
-    test = rest if test is None else validation.whole("test", test, least=1)
-    if not 1 <= test <= rest:
-        raise ValueError(f"train + test must be at most {len(images)}, got {train} + {test}")
-    order = np.asarray(jax.random.permutation(key, len(images)))[: train + test]
+    if validation.whole("train", train, least=1) >= len(images):
+        raise ValueError(f"train must be below {len(images)}, the number of images, got {train}")
+    order = np.asarray(jax.random.permutation(key, len(images)))
     images = (images - images.mean()) / images.std()
     x, y = jnp.asarray(images[order]), jnp.asarray(1.0 - 2.0 * (labels[order] % 2))
     return Split(x[:train], y[:train], x[train:], y[train:])

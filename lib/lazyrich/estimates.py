@@ -59,14 +59,12 @@ def median(samples: np.ndarray) -> Estimate:
     return over_seeds(lambda chosen: np.median(chosen, axis=0), samples)
 
 
-def power_law(x: np.ndarray, samples: np.ndarray, statistic: Callable = np.median) -> Estimate:
-    """The exponent of a power law: the least-squares slope of log statistic against log x.
+def power_law(x: np.ndarray, samples: np.ndarray) -> Estimate:
+    """The exponent of a power law: the least-squares slope of log median against log x.
 
     Args:
         x: the sizes, shape (sizes,), positive.
-        samples: positive measurements, shape (seeds, sizes).
-        statistic: what is taken over seeds (first axis) before the fit: ``np.median``,
-            ``np.mean`` or :func:`root_mean_square`.
+        samples: positive measurements, shape (seeds, sizes); the median is over seeds.
     """
     x = np.asarray(x, dtype=float)
     samples = _samples(samples)
@@ -76,19 +74,14 @@ def power_law(x: np.ndarray, samples: np.ndarray, statistic: Callable = np.media
         raise ValueError("x and samples must be positive to have a power law, got values ≤ 0")
 
     def slope(chosen):
-        return np.polyfit(np.log(x), np.log(statistic(chosen, axis=0)), 1)[0]
+        return np.polyfit(np.log(x), np.log(np.median(chosen, axis=0)), 1)[0]
 
     return over_seeds(slope, samples)
 
 
 def local_slopes(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The slope between neighbours on log-log axes, one fewer than points."""
+    """The slopes between neighbours on log-log axes, one fewer than points, along the last axis."""
     return np.diff(np.log(y)) / np.diff(np.log(x))
-
-
-def root_mean_square(samples: np.ndarray, axis: int = 0) -> np.ndarray:
-    """√ of the mean square along an axis."""
-    return np.sqrt((np.asarray(samples) ** 2).mean(axis=axis))
 
 
 def relative_error(measured: np.ndarray, reference: np.ndarray) -> np.ndarray:

@@ -34,12 +34,10 @@ def table(columns: dict) -> pd.DataFrame:
     return pd.DataFrame({name: array.ravel() for name, array in zip(columns, arrays, strict=True)})
 
 
-def panels(
-    columns: int = 1, rows: int = 1, height: float = 3.0
-) -> tuple[Figure, Axes | np.ndarray]:
-    """A figure of up to three equal panels in a row, as wide as a page; inches high per row."""
+def panels(columns: int = 1, rows: int = 1) -> tuple[Figure, Axes | np.ndarray]:
+    """A figure of up to three equal panels in a row, as wide as a page."""
     validation.one_of("columns", columns, _WIDTHS)
-    return plt.subplots(rows, columns, figsize=(_WIDTHS[columns], height * rows))
+    return plt.subplots(rows, columns, figsize=(_WIDTHS[columns], 3.0 * rows))
 
 
 def points(

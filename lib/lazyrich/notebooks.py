@@ -26,7 +26,9 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode, from_dict, v4
 from tqdm import tqdm
 
-SCALES = ("quick", "book", "paper")
+from lazyrich import validation
+from lazyrich.sweeps import SCALES
+
 EDITOR_MARKS = {"ExecuteTime", "collapsed", "execution", "jupyter", "scrolled", "trusted"}
 # In MiB. Linux's own record, since there getrusage also counts what the parent had used.
 PEAK_MEMORY = """
@@ -95,8 +97,7 @@ def set_parameters(notebook: NotebookNode, scale: str, seed: int) -> NotebookNod
         ValueError: if the scale is unknown, or there is not one cell tagged ``parameters`` with
             one line ``scale = "…"`` and one line ``seed = …``.
     """
-    if scale not in SCALES:
-        raise ValueError(f"scale must be one of {', '.join(SCALES)}, got {scale!r}")
+    validation.one_of("scale", scale, SCALES)
     notebook = copy.deepcopy(notebook)
     cells = [cell for cell in code_cells(notebook) if "parameters" in cell.metadata.get("tags", [])]
     if len(cells) != 1:

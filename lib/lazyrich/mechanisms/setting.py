@@ -1,4 +1,4 @@
-"""The exact solution: gradient flow of a one-hidden-layer linear network on one line of data.
+"""The model, and what it conserves: a one-hidden-layer linear network on one line of data.
 
 The network is f(x) = γ Σ_i u_i (w_i·x), i = 1…d, and the data lie on a line, x = a n with a unit
 vector n and a random scalar a. Only v_i := w_i·n moves, and on the line f(a n) = a F with the
@@ -174,11 +174,11 @@ def _areas(s, u, v):
 
 
 def parts(s, u, v):
-    """p, q, a = M + F, b = M − F and E = √(y*² + ab)."""
+    """p, q, M + F, M − F and E = √(y*² + (M + F)(M − F))."""
     p = u / jnp.sqrt(s.eta_u) + v / jnp.sqrt(s.eta_w)
     q = u / jnp.sqrt(s.eta_u) - v / jnp.sqrt(s.eta_w)
-    a, b = (s.gamma * shared_rate(s) / 2 * dot(part, part) for part in (p, q))
-    return p, q, a, b, root(s.y_star**2 + a * b)
+    plus, minus = (s.gamma * shared_rate(s) / 2 * dot(part, part) for part in (p, q))
+    return p, q, plus, minus, root(s.y_star**2 + plus * minus)
 
 
 def shared_rate(s):
@@ -215,7 +215,7 @@ def hypotenuse(x, y):
 
 
 def quotient(x, y):
-    """x/y, and 0 where y = 0."""
+    """x/y for y ≥ 0, and 0 where y = 0."""
     return jnp.where(y > 0, x / jnp.where(y > 0, y, 1), 0)
 
 

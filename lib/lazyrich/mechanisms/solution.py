@@ -31,13 +31,13 @@ from lazyrich.mechanisms.setting import (
 def solve(setting: Setting, u: ArrayLike, v: ArrayLike, times: ArrayLike) -> Weights:
     """The weights of both layers at any times, in closed form.
 
-    With k := c A γ g, a := M + F and b := M − F at the start, E := √(y*² + ab) and λ := 2kE,
+    With ω := c A γ g, M₊ := M + F and M₋ := M − F at the start, E := √(y*² + M₊ M₋) and λ := 2ωE,
 
-        z := e^{2s} = X/Y,   X = (1 + ε) + (b + y*) S,   Y = (1 + ε) + (a − y*) S,
-        ε := e^{−λt},        S := (1 − ε)/E,
+        z := e^{2s} = X/Y,   X = (1 + ε) + (M₋ + y*) T,   Y = (1 + ε) + (M₊ − y*) T,
+        ε := e^{−λt},        T := (1 − ε)/E,
 
     from which u = (√η_u/2)(√z p + q/√z) and v = (√η_w/2)(√z p − q/√z). The difference E − |y*|
-    inside X or Y is taken as ab/(E + |y*|), so that nothing cancels, and the saddles p(0) = 0
+    inside X or Y is taken as M₊ M₋/(E + |y*|), so that nothing cancels, and the saddles p(0) = 0
     and q(0) = 0 need no case of their own.
 
     Args:
@@ -65,7 +65,7 @@ def solve(setting: Setting, u: ArrayLike, v: ArrayLike, times: ArrayLike) -> Wei
 def evolve(setting: Setting, u: ArrayLike, v: ArrayLike, times: ArrayLike) -> State:
     """Output, residual, kernel, angle and scale at any times, without the weights.
 
-    As :func:`solve`, with κ = γ g (a z + b/z) and F = (a z − b/z)/2. The residual is
+    As :func:`solve`, with κ = γ g (M₊ z + M₋/z) and F = (M₊ z − M₋/z)/2. The residual is
     F − y* = 4 ε (F(0) − y*)/(X Y), exact to rounding however late; the output is taken from
     whichever of the two has the smaller rounding error. Costs O(d) once and O(1) a time.
 
@@ -78,7 +78,7 @@ def evolve(setting: Setting, u: ArrayLike, v: ArrayLike, times: ArrayLike) -> St
 def fixed_point(setting: Setting, u: ArrayLike, v: ArrayLike) -> Weights:
     """The weights after infinite time, shape (…, d).
 
-    F = y*, with z = (y* + E)/a. The exceptions end in the saddle u = v = 0: p(0) = 0 with
+    F = y*, with z = (y* + E)/M₊. The exceptions end in the saddle u = v = 0: p(0) = 0 with
     y* > 0, and q(0) = 0 with y* < 0.
     """
     return _fixed_point(*checked(setting, u, v))
@@ -107,7 +107,7 @@ def time_to_reach(
 ) -> Float[Array, "*shape"]:
     """The time at which the output passes a value strictly between F(0) and y*, shape (…).
 
-    From dF/dt = −2k (F − y*) √(N² + F²), with k and λ as in :func:`solve`,
+    From dF/dt = −2ω (F − y*) √(N² + F²), with ω and λ as in :func:`solve`,
 
         λ t = ln [(N² + y* F + E √(N² + F²))/|y* − F|], from F(0) to the output.
 
@@ -155,17 +155,17 @@ def orthogonal_error(
 
 @over_networks("(d),(d),(t)->(t,d),(t,d)", Weights)
 def _solve(s, u, v, times):
-    p, q, a, b, E = parts(s, u, v)
-    X, Y, _ = _ratio(s, a, b, E, times)
+    p, q, plus, minus, E = parts(s, u, v)
+    X, Y, _ = _ratio(s, plus, minus, E, times)
     return _rotated(s, p, q, X, Y)
 
 
 @over_networks("(d),(d),(t)->(t),(t),(t),(t),(t)", State)
 def _evolve(s, u, v, times):
-    _, _, a, b, E = parts(s, u, v)
-    X, Y, epsilon = _ratio(s, a, b, E, times)
+    _, _, plus, minus, E = parts(s, u, v)
+    X, Y, epsilon = _ratio(s, plus, minus, E, times)
     grow, shrink = _factors(X, Y)
-    plus, minus = a * grow * grow, b * shrink * shrink  # M + F and M − F
+    plus, minus = plus * grow * grow, minus * shrink * shrink
     product = jnp.where(X * Y > 0, X * Y, 1)
     start = s.gamma * dot(u, v) - s.y_star
     early = (plus + minus) / 2 < jnp.abs(s.y_star) / 2
@@ -179,9 +179,9 @@ def _evolve(s, u, v, times):
 
 @over_networks("(d),(d)->(d),(d)", Weights)
 def _fixed_point(s, u, v):
-    p, q, a, b, E = parts(s, u, v)
+    p, q, plus, minus, E = parts(s, u, v)
     size, up = jnp.abs(s.y_star), s.y_star >= 0
-    return _rotated(s, p, q, jnp.where(up, E + size, b), jnp.where(up, a, E + size))
+    return _rotated(s, p, q, jnp.where(up, E + size, minus), jnp.where(up, plus, E + size))
 
 
 @over_networks("(d),(d)->()")
@@ -192,8 +192,8 @@ def _learning_speed(s, u, v):
 
 @over_networks("(d),(d)->()")
 def _kernel_change(s, u, v):
-    _, _, a, b, E = parts(s, u, v)
-    M = (a + b) / 2
+    _, _, plus, minus, E = parts(s, u, v)
+    M = (plus + minus) / 2
     difference = (s.y_star - s.gamma * dot(u, v)) * (s.y_star + s.gamma * dot(u, v))
     return jnp.where(M > 0, difference / jnp.where(M > 0, M * (E + M), 1), jnp.inf)
 
@@ -201,18 +201,18 @@ def _kernel_change(s, u, v):
 @over_networks("(d),(d),()->()")
 def _time_to_reach(s, u, v, output):
     p, q, *_ = parts(s, u, v)
-    start, k = s.gamma * dot(u, v), s.c * s.A * s.gamma * shared_rate(s)
+    start, omega = s.gamma * dot(u, v), s.c * s.A * s.gamma * shared_rate(s)
     N, y = s.gamma * shared_rate(s) / 2 * length(p) * length(q), jnp.abs(s.y_star)
     # Mirror y* < 0, u → −u, so that the output climbs; where it changes sign, in two parts.
     sign = jnp.where(s.y_star == 0, jnp.where(start < 0, -1, 1), jnp.sign(s.y_star))
     F0, F1 = sign * start, sign * output
-    time = _time_below_zero(k, N, y, jnp.minimum(F0, 0), jnp.minimum(F1, 0))
-    time += _time_above_zero(k, N, y, jnp.maximum(F0, 0), jnp.maximum(F1, 0))
+    time = _time_below_zero(omega, N, y, jnp.minimum(F0, 0), jnp.minimum(F1, 0))
+    time += _time_above_zero(omega, N, y, jnp.maximum(F0, 0), jnp.maximum(F1, 0))
     between = (output - start) * (output - s.y_star) < 0
     return jnp.where(output == start, 0, jnp.where(between, time, jnp.inf))
 
 
-def _time_above_zero(k, N, y, F0, F1):
+def _time_above_zero(omega, N, y, F0, F1):
     """The time from F0 ≥ 0 to F1 ≥ 0, both on the same side of y ≥ 0.
 
     With Q(F) = N² + y F + E √(N² + F²) the ratio Q(F1)(y − F0)/(Q(F0)(y − F1)) is taken as 1 + E w,
@@ -222,10 +222,10 @@ def _time_above_zero(k, N, y, F0, F1):
     unit = jnp.where(E > 0, y, 1)  # K and Q lose their scale with E, and w the same of both
     K = hypotenuse(N, unit) + unit * middle + across
     Q = N * N + unit * F0 + hypotenuse(N, unit) * H0
-    return _time(k, E, (F1 - F0) * K, Q * (y - F1))
+    return _time(omega, E, (F1 - F0) * K, Q * (y - F1))
 
 
-def _time_below_zero(k, N, y, F0, F1):
+def _time_below_zero(omega, N, y, F0, F1):
     """The time from F0 ≤ 0 up to F1 ≤ 0: as above, with N²(y − F)²/Q(F), which does not cancel."""
     E, middle, across, H0, H1 = _between(N, y, F0, F1)
     tanh, sech = quotient(F1, H1), quotient(N, H1)
@@ -233,7 +233,7 @@ def _time_below_zero(k, N, y, F0, F1):
     rest = y * y + 2 * N * N * both / (1 + both + sech * quotient(N, H0))
     K = quotient(rest, E + across) - y * middle
     P = H1 * quotient(y * y + (N * tanh) ** 2, E + N * sech) - y * F1
-    return _time(k, E, (F1 - F0) * K, P * (y - F0))
+    return _time(omega, E, (F1 - F0) * K, P * (y - F0))
 
 
 def _between(N, y, F0, F1):
@@ -247,30 +247,32 @@ def _between(N, y, F0, F1):
     return hypotenuse(N, y), quotient(F0 + F1, H0 + H1), across, H0, H1
 
 
-def _time(k, E, numerator, denominator):
-    """ln(1 + E w)/(2 k E) for w = numerator/denominator; w/(2k) where E vanishes."""
+def _time(omega, E, numerator, denominator):
+    """ln(1 + E w)/(2ωE) for w = numerator/denominator; w/(2ω) where E vanishes."""
     moves = numerator != 0
     reached = moves & (denominator != 0)
     w = numerator / jnp.where(reached, denominator, 1)
     x = jnp.where(reached, E * w, 0)
     short = x < 1e-5  # the series, since E may be zero
     time = jnp.where(short, w * (1 - x / 2 + x * x / 3), jnp.log1p(x) / jnp.where(short, 1, E))
-    return jnp.where(reached, time / (2 * k), jnp.where(moves, jnp.inf, 0))
+    return jnp.where(reached, time / (2 * omega), jnp.where(moves, jnp.inf, 0))
 
 
-def _ratio(s, a, b, E, times):
+def _ratio(s, plus, minus, E, times):
     """X and Y with e^{2s(t)} = X/Y, and ε."""
-    k = s.c * s.A * s.gamma * shared_rate(s)
-    decay = 2 * k * E * times
+    omega = s.c * s.A * s.gamma * shared_rate(s)
+    decay = 2 * omega * E * times
     epsilon = jnp.exp(-decay)
-    # S = (1 − ε)/E tends to 2kt as E → 0.
+    # T = (1 − ε)/E tends to 2ωt as E → 0.
     safe = jnp.where(decay > 0, decay, 1)
-    S = 2 * k * times * jnp.where(decay > 0, -jnp.expm1(-safe) / safe, 1)
+    T = 2 * omega * times * jnp.where(decay > 0, -jnp.expm1(-safe) / safe, 1)
     size = jnp.abs(s.y_star)
-    gap = a * b / jnp.where(E > 0, E + size, 1)
-    ahead, behind = 1 + epsilon + size * S, 2 * epsilon + gap * S
+    gap = plus * minus / jnp.where(E > 0, E + size, 1)
+    ahead, behind = 1 + epsilon + size * T, 2 * epsilon + gap * T
     up = s.y_star >= 0
-    return b * S + jnp.where(up, ahead, behind), a * S + jnp.where(up, behind, ahead), epsilon
+    X = minus * T + jnp.where(up, ahead, behind)
+    Y = plus * T + jnp.where(up, behind, ahead)
+    return X, Y, epsilon
 
 
 def _rotated(s, p, q, X, Y):

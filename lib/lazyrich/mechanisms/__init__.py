@@ -6,10 +6,24 @@ Source: Xu & Ziyin, *Three mechanisms of feature learning in a linear network*
 phase diagram (:mod:`~lazyrich.mechanisms.phases`), finite steps
 (:mod:`~lazyrich.mechanisms.steps`), a monomial activation
 (:mod:`~lazyrich.mechanisms.variants`), the networks themselves in training
-(:mod:`~lazyrich.mechanisms.runs`) and nonlinear networks
+(:mod:`~lazyrich.mechanisms.runs`), ensembles of one scale
+(:mod:`~lazyrich.mechanisms.ensembles`) and nonlinear networks
 (:mod:`~lazyrich.mechanisms.nonlinear`).
 """
 
+from lazyrich.mechanisms.ensembles import (
+    Catapult,
+    catapult,
+    descend_stochastic,
+    flow_loss,
+    flow_normal,
+    flow_plateau,
+    flow_scaled,
+    logistic_loss,
+    off_the_line,
+    squared_loss,
+    with_decay,
+)
 from lazyrich.mechanisms.nonlinear import (
     Alignment,
     DigitsRun,
@@ -32,17 +46,10 @@ from lazyrich.mechanisms.runs import (
     Line,
     Run,
     descend_cases,
-    descend_stochastic,
     final_rate,
     flow_cases,
-    flow_loss,
-    flow_scaled,
-    logistic_loss,
-    off_the_line,
     predict,
     random_cases,
-    squared_loss,
-    with_decay,
 )
 from lazyrich.mechanisms.setting import (
     Amplitudes,
@@ -79,6 +86,7 @@ __all__ = [
     "Alignment",
     "Amplitudes",
     "Cases",
+    "Catapult",
     "Descent",
     "DigitsRun",
     "Exponents",
@@ -95,17 +103,20 @@ __all__ = [
     "areas",
     "at_width",
     "balance",
+    "catapult",
     "cosine_law",
     "descend",
     "descend_cases",
     "descend_on_samples",
     "descend_stochastic",
     "evolve",
-    "final_rate",
     "exponents",
+    "final_rate",
     "fixed_point",
     "flow_cases",
     "flow_loss",
+    "flow_normal",
+    "flow_plateau",
     "flow_scaled",
     "internal_time",
     "invariants",

@@ -6,7 +6,6 @@ monomial variant.
 """
 
 import math
-from collections.abc import Callable
 from functools import partial
 from itertools import accumulate
 from typing import NamedTuple
@@ -17,13 +16,8 @@ import optax
 from jaxtyping import Array, Float
 
 from lazyrich import validation
-from lazyrich.mechanisms.setting import Setting, State, Weights, dot, invariants, state
-from lazyrich.mechanisms.solution import (
-    fixed_point,
-    learning_speed,
-    orthogonal_error,
-    time_to_reach,
-)
+from lazyrich.mechanisms.setting import Setting, Weights, dot, invariants
+from lazyrich.mechanisms.solution import time_to_reach
 from lazyrich.training import gradient_flow, train
 
 _SAMPLES = 32
@@ -141,19 +135,23 @@ def _random_cases(key, cases, neurons, inputs):
 
 
 def flow_cases(
-    key: jax.Array, cases: int, kind: str = "random", observations: int = 60, least: float = 1e-7
+    key: jax.Array, cases: int, kind: str = "random", observations: int = 60
 ) -> tuple[Cases, Run]:
-    """Train :func:`random_cases` by gradient flow until the residual fell to a share `least`.
+    """Train :func:`random_cases` by gradient flow until the residual fell to 1e-7 of its start.
 
     The observations are equidistant in time.
     """
     drawn = random_cases(key, cases, kind)
+    times = _duration(drawn)[:, None] * jnp.linspace(0.0, 1.0, observations)
+    return drawn, _flows(*drawn, times)
+
+
+def _duration(drawn, least=1e-7):
+    """The time in which each residual falls to a share of its start."""
     v = jnp.einsum("cdi,ci->cd", drawn.W, drawn.line.direction)
     start = drawn.setting.gamma * (drawn.u * v).sum(-1)
     nearly = drawn.setting.y_star + least * (start - drawn.setting.y_star)
-    end = time_to_reach(drawn.setting, drawn.u, v, nearly)
-    times = end[:, None] * jnp.linspace(0.0, 1.0, observations)
-    return drawn, _flows(*drawn, times)
+    return time_to_reach(drawn.setting, drawn.u, v, nearly)
 
 
 @jax.jit
@@ -194,171 +192,34 @@ def final_rate(times: Float[Array, "cases times"], residual: Float[Array, "cases
     return -(centred * logs).sum(1) / (centred**2).sum(1)
 
 
-def flow_scaled(
-    key: jax.Array, scale: float, networks: int, d: int, symmetric: bool = False
-) -> tuple[State, State]:
-    """Networks of one scale before and after gradient flow: γ = η = A = y* = c = 1.
-
-    The weights are `scale` times standard normal. Symmetric ones have u = (x, −x) and v = (y, y),
-    so that the output starts at zero at any scale.
+def descend_cases(key: jax.Array, cases: int, steps: int, share: float) -> Weights:
+    """Gradient descent on :func:`random_cases` by autodiff, in equal steps.
 
     Args:
-        key: the same normal draws at every scale.
-        scale: factor on the weights.
-        networks: their number.
-        d: the width.
-        symmetric: whether to draw symmetric weights.
-
-    Returns:
-        The scalars at the start, and after the time 40/λ.
-    """
-    u, v = scale * jax.random.normal(key, (2, networks, d))
-    if symmetric:
-        u, v = u[:, : d // 2], v[:, : d // 2]
-        u, v = jnp.concatenate([u, -u], axis=1), jnp.concatenate([v, v], axis=1)
-    end = 40 / learning_speed(Setting(), u, v)
-    after = flow_loss(_UNIT_LOSS, u, v, end[:, None] * jnp.array([0.0, 1.0]))
-    return state(Setting(), u, v), state(Setting(), after.u[:, -1], after.v[:, -1])
-
-
-def squared_loss(setting: Setting, power: int = 1) -> Callable:
-    """The loss (c/2) A (F − y*)² of the weights along the line, with F = γ Σ_i u_i v_i^β."""
-
-    def loss(weights):
-        output = setting.gamma * (weights.u * weights.v**power).sum()
-        return setting.c * setting.A * (output - setting.y_star) ** 2 / 2
-
-    return loss
-
-
-_UNIT_LOSS = squared_loss(Setting())
-
-
-def logistic_loss(setting: Setting) -> Callable:
-    """The logistic loss ln(1 + e^{−F}) of one point a = 1 with label +1."""
-    return lambda weights: jax.nn.softplus(-setting.gamma * dot(weights.u, weights.v))
-
-
-def with_decay(loss: Callable, setting: Setting, mu: float) -> Callable:
-    """A loss whose flow has the extra terms −μ u and −μ v, at any rates."""
-
-    def decayed(weights):
-        size = (weights.u**2).sum() / setting.eta_u + (weights.v**2).sum() / setting.eta_w
-        return loss(weights) + mu * size / 2
-
-    return decayed
-
-
-def flow_loss(
-    loss: Callable,
-    u: Float[Array, "networks d"],
-    v: Float[Array, "networks d"],
-    times: Float[Array, "networks times"],
-    setting: Setting | None = None,
-) -> Weights:
-    """Gradient flow of the two weight vectors for any loss of them, many networks at once.
-
-    Args:
-        loss: ``loss(Weights) -> number``.
-        u: output weights at the start.
-        v: input weights along the data at the start.
-        times: increasing, for each network.
-        setting: the constants, as numbers; only the rates count. One by default.
-
-    Returns:
-        The weights, of shape (networks, times, d).
-    """
-    setting = Setting() if setting is None else setting
-    return _flow_loss(loss, Weights(u, v), times, Weights(setting.eta_u, setting.eta_w))
-
-
-@partial(jax.jit, static_argnums=0)
-def _flow_loss(loss, weights, times, rates):
-    def one(weights, times):
-        return gradient_flow(loss, weights, times, rates, rtol=1e-12, atol=1e-14)
-
-    return jax.vmap(one)(weights, times)
-
-
-def descend_cases(drawn: Cases, steps: int, horizon: Float[Array, "cases"]) -> Weights:
-    """Gradient descent on :func:`random_cases` in equal steps up to a time, by autodiff.
+        key: as for :func:`random_cases`.
+        cases: their number.
+        steps: the number of steps.
+        share: how far to go, as a share of the time that :func:`flow_cases` takes.
 
     Returns:
         The weights u and v at the end, of shape (cases, d).
     """
-
-    @jax.jit
-    @jax.vmap
-    def one(drawn, horizon):
-        setting, u, W, line = drawn
-
-        def loss(params, step):
-            error = predict(setting.gamma, params.u, params.W, line.x) - line.y
-            return setting.c * (error**2).mean() / 2
-
-        rate = horizon / steps
-        optimizer = optax.partition(
-            {"u": optax.sgd(rate * setting.eta_u), "W": optax.sgd(rate * setting.eta_w)},
-            _Network("u", "W"),
-        )
-        params = train(loss, _Network(u, W), optimizer, [steps]).params
-        return Weights(params.u, dot(params.W, line.direction))
-
-    return one(drawn, horizon)
+    drawn = random_cases(key, cases)
+    return _descend_cases(drawn, steps, share * _duration(drawn) / steps)
 
 
-def descend_stochastic(
-    key: jax.Array,
-    networks: int,
-    d: int = 20,
-    steps: int = 4000,
-    rate: float = 0.05,
-    noise: float = 1.0,
-    interval: int = 50,
-) -> tuple[Weights, Float[Array, "networks steps"], Float[Array, "networks steps"]]:
-    """Stochastic gradient descent by autodiff, one fresh sample a step.
+@partial(jax.jit, static_argnums=1)
+@partial(jax.vmap, in_axes=(0, None, 0))
+def _descend_cases(drawn, steps, rate):
+    setting, u, W, line = drawn
 
-    The sample is a standard normal position a with label a + `noise` times a standard normal; the
-    weights start at 1.5/√d times standard normal; γ = c = 1.
+    def loss(params, step):
+        error = predict(setting.gamma, params.u, params.W, line.x) - line.y
+        return setting.c * (error**2).mean() / 2
 
-    Returns:
-        The weights every `interval` steps, of shape (networks, observations, d), and the positions
-        and labels of the samples.
-    """
-    normal = jax.random.normal(key, (networks, 2 * d + 2 * steps))
-    u, v, a, error = jnp.split(normal, [d, 2 * d, 2 * d + steps], axis=1)
-    y = a + noise * error
-
-    @jax.jit
-    @jax.vmap
-    def one(weights, a, y):
-        def loss(weights, step):
-            return (a[step] * dot(weights.u, weights.v) - y[step]) ** 2 / 2
-
-        schedule = range(0, steps + 1, interval)
-        return train(loss, weights, optax.sgd(rate), schedule, lambda weights, _: weights).observed
-
-    scale = 1.5 / d**0.5
-    return one(Weights(scale * u, scale * v), a, y), a, y
-
-
-def off_the_line(
-    key: jax.Array, scale: float, networks: int, d: int = 50, inputs: int = 20, tests: int = 256
-) -> tuple[Float[Array, "networks"], Float[Array, "networks"]]:
-    """The extra squared error of trained networks at test points off the data line.
-
-    The data lie along the first axis; std(u) = scale/√d and std(W) = scale/√inputs at the start,
-    γ = η = A = y* = c = 1. A test point adds standard normal coordinates along the other axes.
-
-    Returns:
-        The mean of (f(x) − f(a n))² over `tests` points, and what :func:`orthogonal_error` says.
-    """
-    draws = jax.random.normal(key, (networks, d + d * inputs + tests * (inputs - 1)))
-    u, W, x = jnp.split(draws, [d, d + d * inputs], axis=1)
-    std = scale / inputs**0.5
-    u, W = scale / d**0.5 * u, std * W.reshape(networks, d, inputs)
-    x = x.reshape(networks, tests, inputs - 1)
-    setting = Setting()
-    trained = fixed_point(setting, u, W[..., 0])
-    extra = jax.vmap(predict, in_axes=(None, 0, 0, 0))(1.0, trained.u, W[..., 1:], x)
-    return (extra**2).mean(-1), orthogonal_error(setting, trained.u, std, float(inputs - 1))
+    optimizer = optax.partition(
+        {"u": optax.sgd(rate * setting.eta_u), "W": optax.sgd(rate * setting.eta_w)},
+        _Network("u", "W"),
+    )
+    params = train(loss, _Network(u, W), optimizer, [steps]).params
+    return Weights(params.u, dot(params.W, line.direction))

@@ -133,7 +133,10 @@ def prose_stands_between(path):
 
 
 def claims_are_what_they_show(path):
-    """Each claim was judged at scale book; its text, HTML and verdict follow from its record."""
+    """Each claim was judged at scale book; its text, HTML and verdict follow from its record.
+
+    One that does not hold says why.
+    """
     for where, cell in _located(path):
         for output in cell.outputs:
             record = output.get("data", {}).get(claims.MIME)
@@ -149,6 +152,9 @@ def claims_are_what_they_show(path):
             expected = judged if record["checks"] else "not attempted"
             assert record["verdict"] == expected, (
                 f"{where}: the verdict must be {expected!r}, got {record['verdict']!r}"
+            )
+            assert record["verdict"] == "holds" or record["reason"], (
+                f"{where} must give its reason, since it does not hold: {record['verdict']}"
             )
             assert record["scale"].split(",")[0] == "book", (
                 f"{where} must be judged at scale book, got {record['scale']!r}"

@@ -97,7 +97,7 @@ def test_a_fresh_copy_is_executed_and_the_source_is_left(book, run, executed):
     ]
     assert (work / "page.md").read_text() == "# A page\n"
     assert (book / "demo.ipynb").read_text(encoding="utf-8") == before
-    assert sorted(path.name for path in work.parent.iterdir()) == ["book", "outputs"]
+    assert sorted(path.name for path in work.parent.iterdir()) == ["book", "book.outputs"]
 
 
 def test_stored_outputs_do_not_count_as_computed_here(book, run, executed):
@@ -218,4 +218,52 @@ def test_the_copy_lies_apart_from_the_book(book, run):
     for work in (book, book / "inside", book.parent):
         with pytest.raises(ValueError, match="the copy must lie apart from the book"):
             chapters.refresh(book, work)
+    for end in ("part", "outputs"):
+        beside = book.rename(book.with_name(f"copy.{end}"))
+        with pytest.raises(ValueError, match="the copy must lie apart from the book"):
+            chapters.refresh(beside, book.with_name("copy"))
+        beside.rename(book)
     assert (book / "demo.ipynb").exists()
+
+
+def test_what_no_build_has_put_there_is_never_replaced(book, run):
+    work = book.parent / "work"
+    for folder in ("work", "work.part", "work.outputs"):
+        mine = book.parent / folder / "thesis.txt"
+        mine.parent.mkdir()
+        mine.write_text("mine")
+        with pytest.raises(ValueError, match=f"or that of an earlier build, got .*{folder}$"):
+            chapters.refresh(book, work)
+        assert mine.read_text() == "mine"
+        mine.unlink()
+        mine.parent.rmdir()
+    assert not run
+
+
+@pytest.mark.parametrize("memory", ["{", "[]", '{"fingerprint": "a"}', ""])
+def test_a_memory_that_cannot_be_read_is_stale(book, run, memory):
+    work = book.parent / "work"
+    chapters.refresh(book, work)
+    record = book.parent / "work.outputs" / "demo.json"
+    record.write_text(memory)
+    assert chapters.refresh(book, work) == ["demo"]
+    fewer = json.loads(record.read_text())
+    record.write_text(json.dumps(fewer | {"cells": fewer["cells"][1:]}))
+    assert chapters.refresh(book, work) == ["demo"]
+    assert chapters.refresh(book, work) == []
+
+
+@pytest.mark.parametrize("table", ["{", "[]", "{}"])
+def test_a_table_that_cannot_be_read_is_written_anew(book, run, table):
+    (book / "performance.json").write_text(table)
+    chapters.store(book)
+    assert set(json.loads((book / "performance.json").read_text())["chapters"]) == {"demo"}
+
+
+def test_a_book_that_cannot_be_written_to_can_be_built(book, run):
+    for path in (*book.iterdir(), book):
+        path.chmod(0o555)
+    work = book.parent / "work"
+    assert chapters.refresh(book, work) == ["demo"] and chapters.refresh(book, work) == []
+    assert work.stat().st_mode & 0o700 == 0o700
+    book.chmod(0o755)

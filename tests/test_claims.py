@@ -297,9 +297,9 @@ def test_the_mark_of_a_reduced_scale():
     assert claims.outcome(judge(reduced=True, reason="No.").record) == "not attempted"
 
 
-@pytest.mark.parametrize("identifier", ["", "M", "1", "MM1", "M1a", "1M"])
+@pytest.mark.parametrize("identifier", ["", "M", "1", "MM1", "M1a", "1M", "m1", "M²"])
 def test_an_identifier_is_a_letter_and_a_number(identifier):
-    with pytest.raises(ValueError, match="identifier must be a letter and a number"):
+    with pytest.raises(ValueError, match="identifier must be a capital letter and a number"):
         judge(exactly("x", 1, 1), identifier=identifier)
 
 
@@ -371,3 +371,13 @@ def test_the_scorecard_lists_chapters_and_counts_verdicts(save):
         "",
         "3 claims: 1 holds, 1 fails, 1 not attempted",
     ]
+
+
+@pytest.mark.parametrize(
+    "record", ["M1", {}, {"id": 1, "verdict": "holds"}, {"id": "M1"}, {"id": "m", "verdict": "x"}]
+)
+def test_a_record_that_is_no_claim_is_refused(record, tmp_path):
+    cell = {"outputs": [{"data": {claims.MIME: record}}]}
+    (tmp_path / "broken.ipynb").write_text(json.dumps({"cells": [cell]}))
+    with pytest.raises(ValueError, match="broken.ipynb must be a notebook"):
+        claims.read(tmp_path)

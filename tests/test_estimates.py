@@ -76,6 +76,12 @@ def test_a_relative_error_is_in_units_of_the_largest_entry_of_its_case():
     close(estimates.relative_error(measured[:1], np.array([2.0])), [2.5])
 
 
+def test_a_relative_error_is_never_zero_where_something_is_not_a_number():
+    nan, one, zero = np.full((1, 2), np.nan), np.ones((1, 2)), np.zeros((1, 2))
+    for measured, reference in ((one, nan), (nan, one), (nan, zero), (zero, nan), (nan, nan)):
+        assert not estimates.relative_error(measured, reference) <= 1e300
+
+
 def test_samples_that_do_not_fit_are_named():
     for few in (np.array(1.0), np.ones((1, 3)), np.ones((0, 3))):
         with pytest.raises(ValueError, match="samples must hold at least two seeds, got shape"):
@@ -92,3 +98,7 @@ def test_samples_that_do_not_fit_are_named():
     for bad in ((0 * x, samples), (x, samples - 1)):
         with pytest.raises(ValueError, match="x and samples must be positive"):
             estimates.power_law(*bad)
+    with pytest.raises(ValueError, match=r"x must hold sizes that differ, got \[2.0, 2.0\]"):
+        estimates.power_law(np.array([2.0, 2.0]), samples)
+    with pytest.raises(ValueError, match="y must have as many points as x"):
+        estimates.local_slopes(x, np.ones(3))

@@ -135,6 +135,16 @@ def test_a_broken_copy_is_stopped(guard, breaking, message, break_copy):
         getattr(guards, guard)(path)
 
 
+def test_a_claim_that_does_not_hold_and_gives_no_reason_is_stopped(break_copy):
+    about = {"source": "§1", "basis": "derived", "scale": "book"}
+    failing = claims.claim("M1", "One is two.", claims.exactly("x", 1, 2), **about)
+    path = break_copy(
+        lambda cells: cells[CLAIM].outputs[0].data.update(failing._repr_mimebundle_())
+    )
+    with pytest.raises(AssertionError, match="must give its reason, since it does not hold: fails"):
+        guards.claims_are_what_they_show(path)
+
+
 def test_html_that_does_not_follow_from_the_record_is_stopped(break_copy):
     path = break_copy(lambda cells: cells[CLAIM].outputs[0].data.update({"text/html": "<p></p>"}))
     with pytest.raises(AssertionError, match="text/html must follow"):

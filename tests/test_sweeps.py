@@ -60,3 +60,9 @@ def test_results_are_stacked_on_the_axes_of_the_grid():
     assert sweeps.stack(results)[0].shape == (6, 3)
     with pytest.raises(ValueError, match="cannot reshape"):
         sweeps.stack(results, 2, 2)
+
+
+def test_a_key_keeps_its_kind():
+    key = jax.random.key(3, impl="rbg")
+    [draw] = sweeps.sweep(lambda key: jax.random.normal(key, (2,)), [{}], key)
+    assert (draw == np.asarray(jax.random.normal(key, (2,)))).all()

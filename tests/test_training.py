@@ -106,3 +106,10 @@ def test_an_ensemble_is_a_loop():
 def test_the_mean_squared_error_is_halved():
     predictions, targets = jnp.array([1.0, 2.0, 5.0, 0.0]), jnp.array([1.0, 0.0, 4.0, 1.0])
     assert training.mean_squared_error(predictions, targets) == (4 + 1 + 1) / 4 / 2
+
+
+def test_an_error_is_of_two_arrays_of_one_shape():
+    with pytest.raises(ValueError, match=r"must have one shape, got \(3, 1\) and \(3,\)"):
+        training.mean_squared_error(jnp.ones((3, 1)), jnp.ones(3))
+    with pytest.raises(ValueError, match="times must be increasing, got a step of -1.0"):
+        training.gradient_flow(lambda x: x**2, 1.0, np.array([1.0, 0.0]))

@@ -78,3 +78,17 @@ def test_one_of_those_allowed():
     assert validation.one_of("loss", "mse", ("mse", "hinge")) == "mse"
     with pytest.raises(ValueError, match="loss must be one of 'mse', 'hinge', got 'log'"):
         validation.one_of("loss", "log", ("mse", "hinge"))
+
+
+def test_half_precision_is_refused():
+    with pytest.raises(ValueError, match="x must be float32 or float64, got dtype float16"):
+        validation.floating("x", np.ones(2, "float16"))
+
+
+def test_times_increase():
+    validation.increasing("t", jnp.array([[0.0, 1.0], [0.5, 0.5]]))
+    with pytest.raises(ValueError, match="t must be increasing, got a step of -0.5"):
+        validation.increasing("t", jnp.array([[0.0, 1.0], [1.0, 0.5]]))
+    with pytest.raises(ValueError, match=r"t must hold at least one number, got shape \(2, 0\)"):
+        validation.increasing("t", jnp.ones((2, 0)))
+    jax.jit(lambda t: validation.increasing("t", t))(jnp.array([1.0, 0.0]))

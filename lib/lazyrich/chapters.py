@@ -60,53 +60,80 @@ def fingerprint(notebook: NotebookNode, folder: Path | str) -> str:
 def refresh(source: Path | str, work: Path | str, progress: bool = True) -> list[str]:
     """Copy a book to a work folder, with outputs that were all computed here.
 
-    Only what is stale is executed: what was computed is remembered by :func:`fingerprint`, in the
-    folder ``outputs`` beside `work`. The work folder is replaced when all is there.
+    Only what is stale is executed: what was computed is remembered by :func:`fingerprint`, in a
+    folder beside `work` whose name ends in ``.outputs``. The copy is made beside it too, in one
+    that ends in ``.part``, and takes the place of the work folder when all is there.
 
     Returns:
         The names of the chapters that were executed.
 
     Raises:
-        ValueError: if the work folder is the book's, above or below it, or holds what no earlier
-            call has put there: replacing it would lose files.
+        ValueError: if one of these folders is the book's, above or below it, or holds what no
+            earlier call has put there: replacing it would lose files.
     """
-    work = Path(work)
-    inside, outside = Path(source).resolve(), work.resolve()
-    if inside == outside or inside in outside.parents or outside in inside.parents:
-        raise ValueError(f"the copy must lie apart from the book {source}, got {work}")
-    if work.exists() and not (work / MARK).exists():
-        raise ValueError(f"the copy must be a new folder, or that of an earlier build, got {work}")
-    draft, memory, executed = work.with_name(f"{work.name}.part"), work.with_name("outputs"), []
-    shutil.rmtree(draft, ignore_errors=True)
-    junk = shutil.ignore_patterns(".ipynb_checkpoints", "__pycache__")
-    shutil.copytree(source, draft, ignore=junk)
-    (draft / MARK).touch()
-    memory.mkdir(exist_ok=True)
+    source, work = Path(source), Path(work)
+    draft, memory = (work.with_name(work.name + end) for end in (".part", ".outputs"))
+    for folder in (work, draft, memory):
+        _may_be_replaced(folder, source)
+    find(source)
+    if draft.exists():
+        shutil.rmtree(draft)
+    for folder in (draft, memory):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / MARK).touch()
+    _copy(source, draft)
+    executed = []
     for path in find(draft):
         notebook, record = notebooks.read(path), memory / f"{path.stem}.json"
         mark = fingerprint(notebook, draft)
-        known = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
-        if known.get("fingerprint") != mark:
+        cells = _remembered(record, mark, len(notebooks.code_cells(notebook)))
+        if cells is None:
             done = notebooks.execute(notebook, draft, path.name, progress).notebook
-            known = {
-                "fingerprint": mark,
-                "cells": [
-                    {"execution_count": cell.execution_count, "outputs": cell.outputs}
-                    for cell in notebooks.code_cells(done)
-                ],
-            }
-            notebooks.replace(record, json.dumps(known))
+            cells = [
+                {"execution_count": cell.execution_count, "outputs": cell.outputs}
+                for cell in notebooks.code_cells(done)
+            ]
+            notebooks.replace(record, json.dumps({"fingerprint": mark, "cells": cells}))
             executed.append(path.stem)
-        for cell, computed in zip(notebooks.code_cells(notebook), known["cells"], strict=True):
+        for cell, computed in zip(notebooks.code_cells(notebook), cells, strict=True):
             cell.update(from_dict(computed))
         notebooks.write(path, notebook)
     for path in draft.rglob("*"):  # what is the same keeps its time, so its page is not built anew
         last = work / path.relative_to(draft)
         if path.is_file() and last.is_file() and path.read_bytes() == last.read_bytes():
             shutil.copystat(last, path)
-    shutil.rmtree(work, ignore_errors=True)
+    if work.exists():
+        shutil.rmtree(work)
     draft.rename(work)
     return executed
+
+
+def _may_be_replaced(folder, source):
+    inside, outside = source.resolve(), folder.resolve()
+    if inside == outside or inside in outside.parents or outside in inside.parents:
+        raise ValueError(f"the copy must lie apart from the book {source}, got {folder}")
+    if folder.exists() and not (folder / MARK).exists():
+        raise ValueError(
+            f"the copy must be a new folder, or that of an earlier build, got {folder}"
+        )
+
+
+def _copy(source, draft):
+    """Copy the files of a book; the copy can be written to even where the book can not."""
+    junk = shutil.ignore_patterns(".ipynb_checkpoints", "__pycache__")
+    shutil.copytree(source, draft, ignore=junk, copy_function=shutil.copyfile, dirs_exist_ok=True)
+    for folder in (draft, *(path for path in draft.rglob("*") if path.is_dir())):
+        folder.chmod(folder.stat().st_mode | 0o700)
+
+
+def _remembered(record, mark, count):
+    """The outputs of the cells from an earlier build, if they are those of this notebook."""
+    try:
+        known = json.loads(record.read_text(encoding="utf-8"))
+        fits = known["fingerprint"] == mark and len(known["cells"]) == count
+        return known["cells"] if fits else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def store(folder: Path | str, names: Sequence[str] = (), progress: bool = True) -> None:
@@ -122,8 +149,7 @@ def store(folder: Path | str, names: Sequence[str] = (), progress: bool = True) 
         notebook = notebooks.set_parameters(notebooks.read(path), scale="book", seed=0)
         result = notebooks.execute(notebook, folder, path.name, progress)
         notebooks.write(path, result.notebook)
-        old = json.loads(table.read_text(encoding="utf-8")) if table.exists() else {}
-        entries = old["chapters"] if all(old.get(k) == v for k, v in conditions.items()) else {}
+        entries = _measured(table, conditions)
         entries[path.stem] = {
             "scale": "book",
             "seconds": round(result.seconds, 1),
@@ -131,6 +157,16 @@ def store(folder: Path | str, names: Sequence[str] = (), progress: bool = True) 
         }
         performance = {"chapters": entries, "date": date.today().isoformat(), **conditions}
         notebooks.replace(table, json.dumps(performance, indent=1, sort_keys=True) + "\n")
+
+
+def _measured(table, conditions):
+    """The entries of a table that were measured under the same conditions, if it is one."""
+    try:
+        old = json.loads(table.read_text(encoding="utf-8"))
+        same = all(old[name] == value for name, value in conditions.items())
+        return dict(old["chapters"]) if same else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def verdicts_at_seeds(

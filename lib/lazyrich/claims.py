@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike
 
 MIME = "application/vnd.lazyrich.claim+json"
 BASES = ("paper", "code", "second-hand", "derived")
+IDENTIFIER = r"[A-Z][0-9]+"
 VERDICTS = (
     "holds",
     "holds in part",
@@ -197,8 +198,8 @@ def claim(
         ValueError: if an argument is not of these, or a reason is missing where one is owed
             (checks that lack an expectation, or no checks at all).
     """
-    if not (identifier[:1].isalpha() and identifier[1:].isdigit()):
-        raise ValueError(f"identifier must be a letter and a number, got {identifier!r}")
+    if not re.fullmatch(IDENTIFIER, identifier):
+        raise ValueError(f"identifier must be a capital letter and a number, got {identifier!r}")
     if basis not in BASES:
         raise ValueError(f"basis must be one of {', '.join(map(repr, BASES))}, got {basis!r}")
     outcome = verdict(checks) if checks else "not attempted"
@@ -238,6 +239,8 @@ def read(folder: Path | str) -> list[dict]:
             cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
             outputs = [output for cell in cells for output in cell.get("outputs", [])]
             found = [output["data"][MIME] for output in outputs if MIME in output.get("data", {})]
+            if not all(re.fullmatch(IDENTIFIER, one["id"]) and one["verdict"] for one in found):
+                raise ValueError("a claim without its number or verdict")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} must be a notebook, but cannot be read as one") from error
         for record in found:

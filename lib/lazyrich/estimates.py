@@ -70,8 +70,10 @@ def power_law(x: np.ndarray, samples: np.ndarray) -> Estimate:
     samples = _samples(samples)
     if x.ndim != 1 or len(x) < 2 or samples.shape[1:] != x.shape:
         raise ValueError(f"samples must have shape (seeds, {len(x)}), got {samples.shape}")
-    if not (x > 0).all() or not (samples > 0).all():
+    if not (np.isfinite(x) & (x > 0)).all() or not (samples > 0).all():
         raise ValueError("x and samples must be positive to have a power law, got values ≤ 0")
+    if len(np.unique(x)) < len(x):
+        raise ValueError(f"x must hold sizes that differ, got {x.tolist()}")
 
     def slope(chosen):
         return np.polyfit(np.log(x), np.log(np.median(chosen, axis=0)), 1)[0]
@@ -81,6 +83,9 @@ def power_law(x: np.ndarray, samples: np.ndarray) -> Estimate:
 
 def local_slopes(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """The slopes between neighbours on log-log axes, one fewer than points, along the last axis."""
+    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    if y.shape[-1:] != x.shape:
+        raise ValueError(f"y must have as many points as x, got shapes {y.shape} and {x.shape}")
     return np.diff(np.log(y)) / np.diff(np.log(x))
 
 
@@ -92,13 +97,13 @@ def relative_error(measured: np.ndarray, reference: np.ndarray) -> np.ndarray:
         reference: broadcasts against it.
 
     Returns:
-        Shape (cases,); 0 where both vanish.
+        Shape (cases,); 0 where both vanish, and never 0 where an entry is nan.
     """
     measured, reference = np.broadcast_arrays(measured, reference)
     deviation, size = (
         np.abs(array).reshape(len(array), -1).max(1) for array in (measured - reference, reference)
     )
-    return np.divide(deviation, size, out=np.where(deviation > 0, np.inf, 0.0), where=size > 0)
+    return np.divide(deviation, size, out=np.where(deviation == 0, 0, np.inf), where=size != 0)
 
 
 def _samples(samples):

@@ -98,8 +98,9 @@ def set_parameters(notebook: NotebookNode, scale: str, seed: int) -> NotebookNod
             one line ``scale = "…"`` and one line ``seed = …``.
     """
     validation.one_of("scale", scale, SCALES)
+    validation.whole("seed", seed)
     notebook = copy.deepcopy(notebook)
-    cells = [cell for cell in code_cells(notebook) if "parameters" in cell.metadata.get("tags", [])]
+    cells = [c for c in code_cells(notebook) if "parameters" in (c.metadata.get("tags") or [])]
     if len(cells) != 1:
         raise ValueError(f"one code cell must be tagged 'parameters', got {len(cells)}")
     for name, old, new in (("scale", r'"\w*"', f'"{scale}"'), ("seed", r"\d+", str(seed))):
@@ -204,7 +205,9 @@ def _merged(outputs):
 
 def _explain(error, name, cell, count):
     """What failed, in a few lines: the cell, the lines of code on the way, and the error."""
-    title = f"{name}: code cell {count} failed, which begins {cell.source.splitlines()[0]!r}"
+    title = (
+        f"{name}: code cell {count} failed, which begins {cell.source.lstrip().splitlines()[0]!r}"
+    )
     if isinstance(error, DeadKernelError):
         return f"{title}\n  its kernel died, perhaps because there was not enough memory"
     plain = re.sub(r"\x1b\[[\d;]*m", "", error.traceback)

@@ -60,8 +60,8 @@ def sweep(function: Callable, points: Sequence[Mapping[str, Any]], key: jax.Arra
     points = [dict(point) for point in points]
     if not points:
         raise ValueError("points must hold at least one point, got none")
-    data = np.asarray(jax.random.key_data(key))
-    return Parallel()(delayed(_evaluate)(function, data, point) for point in points)
+    data, kind = np.asarray(jax.random.key_data(key)), str(jax.random.key_impl(key))
+    return Parallel()(delayed(_evaluate)(function, data, kind, point) for point in points)
 
 
 def stack(results: Sequence, *shape: int) -> Any:
@@ -76,6 +76,6 @@ def stack(results: Sequence, *shape: int) -> Any:
     )
 
 
-def _evaluate(function, key_data, point):
-    result = function(jax.random.wrap_key_data(key_data), **point)
+def _evaluate(function, data, kind, point):
+    result = function(jax.random.wrap_key_data(data, impl=kind), **point)
     return jax.tree.map(np.asarray, result)

@@ -107,7 +107,7 @@ def gradient_flow(
     Returns:
         The observations, stacked along time. They are inf after a step limit of a million.
     """
-    times = validation.nonnegative("times", times, ndim=1)
+    times = validation.increasing("times", validation.nonnegative("times", times, ndim=1))
     gradient = jax.grad(loss)
 
     def field(t, params, _):
@@ -150,9 +150,12 @@ def ensemble(function: Callable) -> Callable:
 
 
 def mean_squared_error(
-    predictions: Float[Array, "*samples"], targets: Float[Array, "*samples"]
+    predictions: Float[Array, "..."], targets: Float[Array, "..."]
 ) -> Float[Array, ""]:
-    """½ mean (f − y)²."""
+    """½ mean (f − y)², of predictions and targets of one shape."""
+    if jnp.shape(predictions) != jnp.shape(targets):
+        shapes = f"{jnp.shape(predictions)} and {jnp.shape(targets)}"
+        raise ValueError(f"predictions and targets must have one shape, got {shapes}")
     return jnp.mean((predictions - targets) ** 2) / 2
 
 

@@ -34,6 +34,16 @@ def nonnegative(name: str, value: ArrayLike, ndim: int = 0) -> Float[Array, "...
     return jnp.asarray(array)
 
 
+def increasing(name: str, value: Float[Array, "*shape times"]) -> Float[Array, "*shape times"]:
+    """`value`, at least one along its last axis and none below the one before."""
+    if value.shape[-1] == 0:
+        raise ValueError(f"{name} must hold at least one number, got shape {value.shape}")
+    steps = np.diff(value) if not isinstance(value, jax.core.Tracer) else np.zeros(1)
+    if (steps < 0).any():
+        raise ValueError(f"{name} must be increasing, got a step of {steps[steps < 0][0]}")
+    return value
+
+
 def whole(name: str, value: object, least: int = 0) -> int:
     """`value` as an integer that is at least `least`."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
@@ -58,6 +68,8 @@ def _finite(name, value, ndim=0):
         raise ValueError(f"{name} must be an array of floats, got ragged nested lists") from error
     if not jnp.issubdtype(array.dtype, jnp.floating):
         raise ValueError(f"{name} must be an array of floats, got dtype {array.dtype}")
+    if array.dtype.itemsize < 4:
+        raise ValueError(f"{name} must be float32 or float64, got dtype {array.dtype}")
     if array.ndim < ndim:
         raise ValueError(f"{name} must have at least {ndim} axes, got shape {array.shape}")
     _require(name, array, np.isfinite, "finite")

@@ -181,3 +181,12 @@ def test_intervals_without_learning_or_with_a_change_of_sign_do_not_count():
         strict=True,
     ):
         close(one, other)
+
+
+@pytest.mark.parametrize("name", ["width", "depth", "seeds", "probes", "steps", "observations"])
+def test_sizes_of_a_run_that_do_not_fit_are_named(name):
+    sizes = {"width": 4, "train_images": 20, "probes": 20, name: 0}
+    with pytest.raises(ValueError, match=f"{name} must be an integer of at least 1, got 0"):
+        mechanisms.train_on_digits(jax.random.key(0), 1.0, **sizes)
+    with pytest.raises(ValueError, match="probes must be at most 20 train_images, got 21"):
+        mechanisms.train_on_digits(jax.random.key(0), 1.0, 4, train_images=20, probes=21)

@@ -154,3 +154,18 @@ def test_what_does_not_fit_is_named():
     for name, draws in (("u", (bad, good)), ("v", (good, bad))):
         with pytest.raises(ValueError, match=f"{name} must be finite, got nan"):
             mechanisms.at_width(SCHEMES["NTK"], *draws)
+
+
+def test_a_phase_does_not_depend_on_rounding():
+    assert mechanisms.phase(Scaling(-0.7, 0.7, 0.7, -0.15, -0.15)) == "feature"
+    assert mechanisms.phase(Scaling(-0.7 + 1e-9, 0.7, 0.7, -0.15, -0.15)) == "kernel, unstable"
+
+
+def test_scalings_and_sizes_that_do_not_fit_are_named():
+    with pytest.raises(ValueError, match="scaling must be finite, got nan"):
+        mechanisms.at_width(Scaling(np.nan, 0, 0, 0, 0), np.ones(2), np.ones(2))
+    for u, v in ((np.ones(2), np.ones(3)), (np.ones(0), np.ones(0))):
+        with pytest.raises(ValueError, match="u and v must have as many neurons, got shapes"):
+            mechanisms.at_width(SCHEMES["NTK"], u, v)
+    with pytest.raises(ValueError, match="networks must be an integer of at least 1, got -1"):
+        mechanisms.run_at_width(jax.random.key(0), "NTK", 4, -1)

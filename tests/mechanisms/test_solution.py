@@ -496,3 +496,25 @@ def test_other_values_that_do_not_fit_are_named():
         mechanisms.orthogonal_error(s, np.array([np.nan]), 1.0, 1.0)
     with pytest.raises(ValueError, match="setting.gamma must be positive, got -1.0"):
         mechanisms.orthogonal_error(Setting(gamma=-1.0), u, 1.0, 1.0)
+    with pytest.raises(ValueError, match="std_w must be finite, got nan"):
+        mechanisms.orthogonal_error(s, u, np.nan, 1.0)
+    with pytest.raises(ValueError, match="squared_length must be not negative, got -3.0"):
+        mechanisms.orthogonal_error(s, u, 1.0, -3.0)
+    with pytest.raises(ValueError, match="setting, output, u and v must broadcast over networks"):
+        mechanisms.time_to_reach(s, np.ones((2, 4)), np.ones((2, 4)), np.ones(3))
+
+
+def test_what_is_no_number_is_never_a_number():
+    u = jnp.array([1.0, jnp.nan])
+    for function in FUNCTIONS.values():
+        values = jax.jit(function)(Setting(), u, u, jnp.array([0.0, 1.0]))
+        assert not any(np.isfinite(value).all() for value in jax.tree.leaves(values))
+
+
+def test_large_weights_do_not_overflow():
+    u, v, times = 1e90 * X, 1e90 * Y, np.array([0.0, 1.0])
+    solved = mechanisms.solve(Setting(), u, v, times)
+    close(solved.u[0], u)
+    close(solved.v[0], v)
+    speed = mechanisms.learning_speed(Setting(), u, v)
+    close(speed, np.linalg.norm(X + Y) * np.linalg.norm(X - Y) * 1e180)

@@ -134,3 +134,16 @@ def test_what_does_not_fit_is_named():
             values[i] = np.nan
             with pytest.raises(ValueError, match=f"{name} must be finite, got nan"):
                 function(S, *values)
+
+
+def test_beyond_its_divergence_a_weight_is_no_number():
+    # U = 1/(1 + kS) for C = 0 diverges at S = −1/k, U = tan(arctan U0 − kS) for C = −1 likewise
+    unit = Setting()
+    for C, end in ((0.0, -0.5), (-1.0, -np.pi / 8), (0.25, -np.arctanh(0.5))):
+        before, after = end + 1e-3, end - 1e-3
+        assert mechanisms.quadratic_output_weights(unit, 1.0, C, before) > 100
+        assert np.isnan(mechanisms.quadratic_output_weights(unit, 1.0, C, after))
+    # from below zero the tangent passes zero, beyond a quarter of its period
+    far = mechanisms.quadratic_output_weights(unit, -3.0, -1.0, -1.2)
+    close(far, np.tan(np.arctan(-3.0) + 2.4))
+    assert np.isnan(mechanisms.internal_time(unit, 1.0, 0.5, 0.1))

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 
 from lazyrich import validation
 from lazyrich.mechanisms.runs import predict
-from lazyrich.mechanisms.setting import Setting, State, Weights, dot, state
+from lazyrich.mechanisms.setting import Setting, State, Weights, checked, dot, state
 from lazyrich.mechanisms.solution import (
     fixed_point,
     kernel_change,
@@ -148,6 +148,7 @@ def flow_loss(
     v: Float[Array, "networks d"],
     times: Float[Array, "networks times"],
     setting: Setting | None = None,
+    rtol: float = 1e-12,
 ) -> Weights:
     """Gradient flow of the two weight vectors for any loss of them, many networks at once.
 
@@ -157,18 +158,20 @@ def flow_loss(
         v: input weights along the data at the start.
         times: increasing, for each network.
         setting: the constants, as numbers; only the rates count. One by default.
+        rtol: relative tolerance of a step.
 
     Returns:
         The weights, of shape (networks, times, d).
     """
-    setting = Setting() if setting is None else setting
-    return _flow_loss(loss, Weights(u, v), times, Weights(setting.eta_u, setting.eta_w))
+    setting, u, v, times = checked(Setting() if setting is None else setting, u, v, times=times)
+    rates = Weights(setting.eta_u, setting.eta_w)
+    return _flow_loss(loss, Weights(u, v), validation.increasing("times", times), rates, rtol)
 
 
 @partial(jax.jit, static_argnums=0)
-def _flow_loss(loss, weights, times, rates):
+def _flow_loss(loss, weights, times, rates, rtol):
     def one(weights, times):
-        return gradient_flow(loss, weights, times, rates, rtol=1e-12, atol=1e-14)
+        return gradient_flow(loss, weights, times, rates, rtol=rtol, atol=rtol / 100)
 
     return jax.vmap(one)(weights, times)
 
@@ -251,22 +254,28 @@ def catapult(
 
 
 def off_the_line(
-    key: jax.Array, scale: float, networks: int, d: int = 50, inputs: int = 20, tests: int = 256
+    key: jax.Array, scale: float, networks: int, d: int = 50, inputs: int = 20, tests: int = 64
 ) -> tuple[Float[Array, "networks"], Float[Array, "networks"]]:
     """The extra squared error of trained networks at test points off the data line.
 
     The data lie along the first axis; std(u) = scale/√d and std(W) = scale/√inputs at the start,
-    γ = η = A = y* = c = 1. A test point adds standard normal coordinates along the other axes.
+    γ = η = A = y* = c = 1. The networks are trained by gradient flow for the time 20/λ. A test
+    point adds standard normal coordinates along the other axes.
 
     Returns:
-        The mean of (f(x) − f(a n))² over `tests` points, and what :func:`orthogonal_error` says.
+        The mean of (f(x) − f(a n))² over `tests` points, and what :func:`orthogonal_error` says of
+        the :func:`fixed_point`.
     """
+    validation.whole("tests", tests, least=1)
     draws = jax.random.normal(key, (networks, d + d * inputs + tests * (inputs - 1)))
     u, W, x = jnp.split(draws, [d, d + d * inputs], axis=1)
     std = scale / inputs**0.5
     u, W = scale / d**0.5 * u, std * W.reshape(networks, d, inputs)
     x = x.reshape(networks, tests, inputs - 1)
-    setting = Setting()
-    trained = fixed_point(setting, u, W[..., 0])
-    extra = jax.vmap(predict, in_axes=(None, 0, 0, 0))(1.0, trained.u, W[..., 1:], x)
-    return (extra**2).mean(-1), orthogonal_error(setting, trained.u, std, float(inputs - 1))
+    setting, v = Setting(), W[..., 0]
+    end = 20 / learning_speed(setting, u, v)
+    times = end[:, None] * jnp.array([0.0, 1.0])
+    trained = flow_loss(_loss(setting), u, v, times, rtol=1e-6).u[:, -1]
+    extra = jax.vmap(predict, in_axes=(None, 0, 0, 0))(1.0, trained, W[..., 1:], x)
+    exact = fixed_point(setting, u, v).u
+    return (extra**2).mean(-1), orthogonal_error(setting, exact, std, float(inputs - 1))

@@ -118,6 +118,10 @@ def train_on_digits(
     Returns:
         The run, each entry with the axes (seeds, observations, …).
     """
+    for name, value in (("depth", depth), ("steps", steps), ("observations", observations)):
+        validation.whole(name, value, least=1)
+    if validation.whole("probes", probes, least=1) > train_images:
+        raise ValueError(f"probes must be at most {train_images} train_images, got {probes}")
     widths = (64, *[validation.whole("width", width, least=1)] * depth, 1)
     scheme = getattr(networks, validation.one_of("parametrisation", parametrisation, _SCHEMES))
     init = networks.fully_connected(widths, parametrisation=scheme, scale=scale).init

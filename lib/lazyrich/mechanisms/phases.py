@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import validation
@@ -69,15 +70,19 @@ def exponents(scaling: Scaling) -> Exponents:
     >>> exponents(SCHEMES["NTK"])
     Exponents(size=0.5, across=0.5, output=0.0, speed=0.0, kernel_change=-1.0)
     """
+    if not isinstance(scaling, Scaling):
+        raise ValueError(f"scaling must be a Scaling, got {type(scaling).__name__}")
     gamma, rate_u, rate_w, std_u, std_w = (
         float(validation.floating(f"scaling.{name}", value))
         for name, value in zip(Scaling._fields, scaling, strict=True)
     )
     e_u = gamma + 1 + 2 * std_u + (rate_w - rate_u) / 2
     e_w = gamma + 1 + 2 * std_w + (rate_u - rate_w) / 2
+    # Sums of decimal fractions carry rounding, and a phase asks whether an exponent is zero.
+    e_u, e_w = round(e_u, 12), round(e_w, 12)
     size, across = max(e_u, e_w), (e_u + e_w) / 2
     output = across - 0.5
-    speed = gamma + (rate_u + rate_w) / 2 + max(size, 0.0)
+    speed = round(gamma + (rate_u + rate_w) / 2 + max(size, 0.0), 12)
     change = -2 * size + 2 * max(output, 0.0) if size > 0 else -size
     return Exponents(size, across, output, speed, change)
 
@@ -101,9 +106,7 @@ def phase(scaling: Scaling) -> str:
     return name + (", unstable" if e.speed > 0 else ", frozen" if e.speed < 0 else "")
 
 
-def at_width(
-    scaling: Scaling, u: Float[Array, "*networks d"], v: Float[Array, "*networks d"]
-) -> tuple[Setting, Weights]:
+def at_width(scaling: Scaling, u: ArrayLike, v: ArrayLike) -> tuple[Setting, Weights]:
     """The constants and the weights of a parametrisation, all prefactors one.
 
     Args:
@@ -115,8 +118,10 @@ def at_width(
         The setting with A = y* = c = 1, and the weights scaled from the draws.
     """
     u, v = validation.floating("u", u, ndim=1), validation.floating("v", v, ndim=1)
+    if u.shape[-1] != v.shape[-1] or u.shape[-1] == 0:
+        raise ValueError(f"u and v must have as many neurons, got shapes {u.shape} and {v.shape}")
     d = float(u.shape[-1])
-    s = Scaling(*scaling)
+    s = Scaling(*(validation.floating("scaling", value) for value in scaling))
     setting = Setting(gamma=d**s.gamma, eta_u=d**s.rate_u, eta_w=d**s.rate_w)
     return setting, Weights(d**s.std_u * u, d**s.std_w * v)
 
@@ -154,6 +159,7 @@ def run_at_width(
     """
     validation.one_of("scheme", scheme, SCHEMES)
     widest = validation.whole("width", width, least=1) if widest is None else widest
+    networks = validation.whole("networks", networks, least=1)
     shape = (2, networks, validation.whole("widest", widest, least=width))
     u, v = jax.random.normal(key, shape)[..., :width]
     return _run_at_width(jnp.asarray(SCHEMES[scheme], u.dtype), u, v)

@@ -139,19 +139,27 @@ def flow_cases(
 ) -> tuple[Cases, Run]:
     """Train :func:`random_cases` by gradient flow until the residual fell to 1e-7 of its start.
 
-    The observations are equidistant in time.
+    The observations are equidistant in time, but for one: where the output crosses zero, that is
+    observed too (elsewhere it lies between the first two).
     """
     drawn = random_cases(key, cases, kind)
-    times = _duration(drawn)[:, None] * jnp.linspace(0.0, 1.0, observations)
-    return drawn, _flows(*drawn, times)
+    duration, crossing = _duration(drawn), _time_to(drawn, 0.0)
+    crosses = (crossing > 0) & (crossing < duration)
+    once = jnp.where(crosses, crossing, duration / (2 * observations))
+    times = duration[:, None] * jnp.linspace(0.0, 1.0, observations - 1)
+    return drawn, _flows(*drawn, jnp.sort(jnp.append(times, once[:, None], axis=1)))
 
 
 def _duration(drawn, least=1e-7):
     """The time in which each residual falls to a share of its start."""
     v = jnp.einsum("cdi,ci->cd", drawn.W, drawn.line.direction)
     start = drawn.setting.gamma * (drawn.u * v).sum(-1)
-    nearly = drawn.setting.y_star + least * (start - drawn.setting.y_star)
-    return time_to_reach(drawn.setting, drawn.u, v, nearly)
+    return _time_to(drawn, drawn.setting.y_star + least * (start - drawn.setting.y_star))
+
+
+def _time_to(drawn, output):
+    v = jnp.einsum("cdi,ci->cd", drawn.W, drawn.line.direction)
+    return time_to_reach(drawn.setting, drawn.u, v, output)
 
 
 @jax.jit

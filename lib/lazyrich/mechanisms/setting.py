@@ -158,8 +158,7 @@ def _amplitudes(s, u, v):
 
 @over_networks("(d),(d)->(),()", Invariants)
 def _invariants(s, u, v):
-    p, q, *_ = parts(s, u, v)
-    N = s.gamma * shared_rate(s) / 2 * length(p) * length(q)
+    *_, N, _ = parts(s, u, v)
     return N, s.gamma * across(u, v)
 
 
@@ -174,11 +173,12 @@ def _areas(s, u, v):
 
 
 def parts(s, u, v):
-    """p, q, M + F, M − F and E = √(y*² + (M + F)(M − F))."""
+    """p, q, M + F, M − F, N and E = √(y*² + N²)."""
     p = u / jnp.sqrt(s.eta_u) + v / jnp.sqrt(s.eta_w)
     q = u / jnp.sqrt(s.eta_u) - v / jnp.sqrt(s.eta_w)
     plus, minus = (s.gamma * shared_rate(s) / 2 * dot(part, part) for part in (p, q))
-    return p, q, plus, minus, root(s.y_star**2 + plus * minus)
+    N = s.gamma * shared_rate(s) / 2 * length(p) * length(q)
+    return p, q, plus, minus, N, hypotenuse(s.y_star, N)
 
 
 def shared_rate(s):
@@ -205,7 +205,7 @@ def length(x):
 
 def root(x):
     """√x, with gradient 0 instead of NaN at x = 0."""
-    return jnp.where(x > 0, jnp.sqrt(jnp.where(x > 0, x, 1)), 0)
+    return jnp.where(x == 0, 0, jnp.sqrt(jnp.where(x == 0, 1, x)))
 
 
 def hypotenuse(x, y):
@@ -215,28 +215,40 @@ def hypotenuse(x, y):
 
 
 def quotient(x, y):
-    """x/y for y ≥ 0, and 0 where y = 0."""
-    return jnp.where(y > 0, x / jnp.where(y > 0, y, 1), 0)
+    """x/y, and 0 where y = 0."""
+    return jnp.where(y == 0, 0, x / jnp.where(y == 0, 1, y))
 
 
-def checked(setting, u, v, times=None):
-    """The arguments as arrays of one dtype, or an error that names the one that does not fit."""
+def checked(setting, u, v, **scalars):
+    """The arguments as arrays of one dtype, or an error that names the one that does not fit.
+
+    Scalars are one number a network; `times` are many.
+    """
     u, v = validation.floating("u", u, ndim=1), validation.floating("v", v, ndim=1)
     if u.shape[-1] != v.shape[-1]:
         raise ValueError(f"u and v must have as many neurons, got shapes {u.shape} and {v.shape}")
     if u.dtype != v.dtype:
         raise ValueError(f"u and v must have one dtype, got {u.dtype} and {v.dtype}")
     setting = constants(setting, u.dtype)
-    if times is not None:
-        times = validation.nonnegative("times", times, ndim=1)
+    extra = {
+        name: (
+            validation.nonnegative(name, value, ndim=1)
+            if name == "times"
+            else validation.floating(name, value)
+        ).astype(u.dtype)
+        for name, value in scalars.items()
+    }
+    many = [u, v] + [x for name, x in extra.items() if name == "times"]
+    one = [*setting, *(x for name, x in extra.items() if name != "times")]
     try:
-        jnp.broadcast_shapes(u.shape[:-1], v.shape[:-1], *(value.shape for value in setting))
+        jnp.broadcast_shapes(*(x.shape[:-1] for x in many), *(x.shape for x in one))
     except ValueError:
-        shapes = {name: x.shape for name, x in setting._asdict().items() if x.ndim}
+        shapes = {name: x.shape for name, x in (setting._asdict() | extra).items() if x.ndim}
         raise ValueError(
-            f"setting, u and v must broadcast over networks, got u {u.shape}, v {v.shape}, {shapes}"
+            f"{', '.join(['setting', *extra, 'u'])} and v must broadcast over networks, "
+            f"got u {u.shape}, v {v.shape}, {shapes}"
         ) from None
-    return (setting, u, v) if times is None else (setting, u, v, times.astype(u.dtype))
+    return setting, u, v, *extra.values()
 
 
 def constants(setting, dtype=None):

@@ -19,7 +19,6 @@ from lazyrich.mechanisms.setting import (
     constants,
     dot,
     hypotenuse,
-    length,
     over_networks,
     parts,
     quotient,
@@ -37,8 +36,9 @@ def solve(setting: Setting, u: ArrayLike, v: ArrayLike, times: ArrayLike) -> Wei
         ε := e^{−λt},        T := (1 − ε)/E,
 
     from which u = (√η_u/2)(√z p + q/√z) and v = (√η_w/2)(√z p − q/√z). The difference E − |y*|
-    inside X or Y is taken as M₊ M₋/(E + |y*|), so that nothing cancels, and the saddles p(0) = 0
-    and q(0) = 0 need no case of their own.
+    inside X or Y is taken as N²/(E + |y*|), so that no digit is lost to a small start or a late
+    time, and the saddles p(0) = 0 and q(0) = 0 need no case of their own. Rates that differ by a
+    factor r cost the layer of the smaller part of p and q a relative error of √r times rounding.
 
     Args:
         setting: the constants of the flow.
@@ -59,7 +59,7 @@ def solve(setting: Setting, u: ArrayLike, v: ArrayLike, times: ArrayLike) -> Wei
     >>> jnp.round((u * v).sum(-1), 4).tolist()
     [0.0, 2.0]
     """
-    return _solve(*checked(setting, u, v, times))
+    return _solve(*checked(setting, u, v, times=times))
 
 
 def evolve(setting: Setting, u: ArrayLike, v: ArrayLike, times: ArrayLike) -> State:
@@ -72,7 +72,7 @@ def evolve(setting: Setting, u: ArrayLike, v: ArrayLike, times: ArrayLike) -> St
     Returns:
         The scalars, each of shape (…, times).
     """
-    return _evolve(*checked(setting, u, v, times))
+    return _evolve(*checked(setting, u, v, times=times))
 
 
 def fixed_point(setting: Setting, u: ArrayLike, v: ArrayLike) -> Weights:
@@ -113,8 +113,7 @@ def time_to_reach(
 
     Elsewhere the output never gets there, and the answer is ``inf`` (0 at F(0) itself).
     """
-    setting, u, v = checked(setting, u, v)
-    return _time_to_reach(setting, u, v, validation.floating("output", output))
+    return _time_to_reach(*checked(setting, u, v, output=output))
 
 
 def kernel_law(setting: Setting, output: ArrayLike, N: ArrayLike) -> Float[Array, "*shape"]:
@@ -148,22 +147,26 @@ def orthogonal_error(
         std_w: standard deviation σ_w of the input weights at the start.
         squared_length: mean of |x⊥|².
     """
-    u = validation.floating("u", u, ndim=1)
-    gamma = validation.positive("setting.gamma", setting.gamma)
-    return (gamma * jnp.asarray(std_w)) ** 2 * (u * u).sum(-1) * jnp.asarray(squared_length)
+    u, gamma = validation.floating("u", u, ndim=1), constants(setting).gamma
+    std_w = validation.nonnegative("std_w", std_w)
+    return (
+        (gamma * std_w) ** 2
+        * (u * u).sum(-1)
+        * validation.nonnegative("squared_length", squared_length)
+    )
 
 
 @over_networks("(d),(d),(t)->(t,d),(t,d)", Weights)
 def _solve(s, u, v, times):
-    p, q, plus, minus, E = parts(s, u, v)
-    X, Y, _ = _ratio(s, plus, minus, E, times)
+    p, q, plus, minus, N, E = parts(s, u, v)
+    X, Y, _ = _ratio(s, plus, minus, N, E, times)
     return _rotated(s, p, q, X, Y)
 
 
 @over_networks("(d),(d),(t)->(t),(t),(t),(t),(t)", State)
 def _evolve(s, u, v, times):
-    _, _, plus, minus, E = parts(s, u, v)
-    X, Y, epsilon = _ratio(s, plus, minus, E, times)
+    _, _, plus, minus, N, E = parts(s, u, v)
+    X, Y, epsilon = _ratio(s, plus, minus, N, E, times)
     grow, shrink = _factors(X, Y)
     plus, minus = plus * grow * grow, minus * shrink * shrink
     product = jnp.where(X * Y > 0, X * Y, 1)
@@ -179,7 +182,7 @@ def _evolve(s, u, v, times):
 
 @over_networks("(d),(d)->(d),(d)", Weights)
 def _fixed_point(s, u, v):
-    p, q, plus, minus, E = parts(s, u, v)
+    p, q, plus, minus, _, E = parts(s, u, v)
     size, up = jnp.abs(s.y_star), s.y_star >= 0
     return _rotated(s, p, q, jnp.where(up, E + size, minus), jnp.where(up, plus, E + size))
 
@@ -192,7 +195,7 @@ def _learning_speed(s, u, v):
 
 @over_networks("(d),(d)->()")
 def _kernel_change(s, u, v):
-    _, _, plus, minus, E = parts(s, u, v)
+    _, _, plus, minus, _, E = parts(s, u, v)
     M = (plus + minus) / 2
     difference = (s.y_star - s.gamma * dot(u, v)) * (s.y_star + s.gamma * dot(u, v))
     return jnp.where(M > 0, difference / jnp.where(M > 0, M * (E + M), 1), jnp.inf)
@@ -200,9 +203,9 @@ def _kernel_change(s, u, v):
 
 @over_networks("(d),(d),()->()")
 def _time_to_reach(s, u, v, output):
-    p, q, *_ = parts(s, u, v)
+    *_, N, _ = parts(s, u, v)
     start, omega = s.gamma * dot(u, v), s.c * s.A * s.gamma * shared_rate(s)
-    N, y = s.gamma * shared_rate(s) / 2 * length(p) * length(q), jnp.abs(s.y_star)
+    y = jnp.abs(s.y_star)
     # Mirror y* < 0, u → −u, so that the output climbs; where it changes sign, in two parts.
     sign = jnp.where(s.y_star == 0, jnp.where(start < 0, -1, 1), jnp.sign(s.y_star))
     F0, F1 = sign * start, sign * output
@@ -258,7 +261,7 @@ def _time(omega, E, numerator, denominator):
     return jnp.where(reached, time / (2 * omega), jnp.where(moves, jnp.inf, 0))
 
 
-def _ratio(s, plus, minus, E, times):
+def _ratio(s, plus, minus, N, E, times):
     """X and Y with e^{2s(t)} = X/Y, and ε."""
     omega = s.c * s.A * s.gamma * shared_rate(s)
     decay = 2 * omega * E * times
@@ -267,7 +270,7 @@ def _ratio(s, plus, minus, E, times):
     safe = jnp.where(decay > 0, decay, 1)
     T = 2 * omega * times * jnp.where(decay > 0, -jnp.expm1(-safe) / safe, 1)
     size = jnp.abs(s.y_star)
-    gap = plus * minus / jnp.where(E > 0, E + size, 1)
+    gap = N * quotient(N, E + size)
     ahead, behind = 1 + epsilon + size * T, 2 * epsilon + gap * T
     up = s.y_star >= 0
     X = minus * T + jnp.where(up, ahead, behind)

@@ -81,6 +81,14 @@ def descend_on_samples(
     a, y = validation.floating("a", a, ndim=1), validation.floating("y", y, ndim=1)
     if a.shape != y.shape:
         raise ValueError(f"a and y must have one shape, got {a.shape} and {y.shape}")
+    a, y = a.astype(u.dtype), y.astype(u.dtype)
+    networks = [x.shape[:-1] for x in (u, v, a)] + [x.shape for x in setting]
+    try:
+        jnp.broadcast_shapes(*networks)
+    except ValueError:
+        raise ValueError(
+            f"a and y must broadcast with u over networks, got {a.shape} and {u.shape}"
+        ) from None
     return _descend(setting, u, v, a * a, a * y)
 
 
@@ -89,7 +97,7 @@ def step(setting: Setting, u: ArrayLike, v: ArrayLike, h: ArrayLike) -> Weights:
 
     It is u − η_u h v and v − η_w h u, written in the coordinates that do not mix.
     """
-    return _step(*checked(setting, u, v), validation.floating("h", h))
+    return _step(*checked(setting, u, v, h=h))
 
 
 @over_networks("(d),(d),()->(d),(d)", Weights)
@@ -103,7 +111,7 @@ def _step(s, u, v, h):
 @over_networks("(d),(d),(t),(t)->(s),(s),(s)", Descent)
 def _descend(s, u, v, second_moment, covariance):
     """Steps with h = c γ (second_moment · F − covariance)."""
-    _, _, plus, minus, _ = parts(s, u, v)
+    _, _, plus, minus, *_ = parts(s, u, v)
     g = shared_rate(s)
 
     def one(carry, moments):

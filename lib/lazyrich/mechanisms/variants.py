@@ -43,7 +43,8 @@ def quadratic_output_weights(
 
         U(S) = (U(0) + C τ)/(1 + U(0) τ),   τ = tanh(√C k S)/√C,   k = 2 η_w √η_u,
 
-    where tanh(√C x)/√C is tan(√−C x)/√−C for C < 0 and x for C = 0.
+    where tanh(√C x)/√C is tan(√−C x)/√−C for C < 0 and x for C = 0. Beyond the internal time at
+    which the weight diverges the answer is ``nan``.
 
     Args:
         setting: the constants; only the rates count.
@@ -55,8 +56,11 @@ def quadratic_output_weights(
     root_u = jnp.sqrt(setting.eta_u)
     U, C, S = (validation.floating(*pair) for pair in (("u", u), ("C", C), ("S", S)))
     U = U / root_u
-    tau = _tau(C, 2 * setting.eta_w * root_u * S)
-    return root_u * (U + C * tau) / (1 + U * tau)
+    x = 2 * setting.eta_w * root_u * S
+    tau = _tau(C, x)
+    s = jnp.sqrt(jnp.where(C < 0, -C, 1))
+    finite = jnp.where(C < 0, jnp.abs(jnp.arctan(U / s) - s * x) < jnp.pi / 2, 1 + U * tau > 0)
+    return jnp.where(finite, root_u * (U + C * tau) / (1 + U * tau), jnp.nan)
 
 
 def internal_time(
@@ -65,7 +69,7 @@ def internal_time(
     """The internal time S at which a neuron with β = 2 has its output weight at `later`.
 
     Inverts :func:`quadratic_output_weights`: what one neuron's weight says about all the others.
-    It is the first such time, with |√−C k S| < π/2 for C < 0.
+    It is the first such time, with |√−C k S| < π/2 for C < 0, and ``nan`` where there is none.
     """
     setting = constants(setting)
     root_u = jnp.sqrt(setting.eta_u)

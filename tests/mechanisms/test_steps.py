@@ -174,6 +174,15 @@ def test_what_does_not_fit_is_named():
         mechanisms.descend(Setting(eta_u=-1.0), u, u, 1)
     with pytest.raises(ValueError, match=r"a and y must have one shape, got \(3,\) and \(4,\)"):
         mechanisms.descend_on_samples(s, u, u, np.ones(3), np.ones(4))
+    with pytest.raises(ValueError, match=r"a and y must have one shape, got \(4,\) and \(3,\)"):
+        mechanisms.descend_on_samples(s, u, u, np.ones(4), np.ones(3))
+    with pytest.raises(
+        ValueError, match=r"a and y must broadcast with u .*, got \(3, 4\) and \(2, "
+    ):
+        many = np.ones((2, len(u)))
+        mechanisms.descend_on_samples(s, many, many, np.ones((3, 4)), np.ones((3, 4)))
+    single = mechanisms.descend_on_samples(s, *np.ones((2, 2), "f4"), *np.ones((2, 4)))
+    assert single.output.dtype == np.float32
     for name, samples in (("a", (np.array([np.nan]), u[:1])), ("y", (u[:1], np.array([np.nan])))):
         with pytest.raises(ValueError, match=f"{name} must be finite, got nan"):
             mechanisms.descend_on_samples(s, u, u, *samples)

@@ -168,7 +168,7 @@ def flow_loss(
     return _flow_loss(loss, Weights(u, v), validation.increasing("times", times), rates, rtol)
 
 
-@partial(jax.jit, static_argnums=0)
+@partial(jax.jit, static_argnums=(0, 4))
 def _flow_loss(loss, weights, times, rates, rtol):
     def one(weights, times):
         return gradient_flow(loss, weights, times, rates, rtol=rtol, atol=rtol / 100)

@@ -368,6 +368,13 @@ def test_a_small_target_costs_no_digits():
     close(mechanisms.time_to_reach(s, u, u, outputs), times, rtol=1e-10)
 
 
+def test_a_short_time_keeps_its_digits():
+    F = np.array([1e-9, 1e-7, 6e-6])  # from F = 0 with N = y* = 1, in powers of F
+    start = np.eye(2)
+    times = mechanisms.time_to_reach(Setting(), start[0], start[1], F)
+    close(times, (F + F**2 / 2 + F**3 / 6) / 2, rtol=1e-13)
+
+
 def test_a_small_start_takes_a_logarithmic_time(drawn):
     small = where("tiny") | where("small")
     s, u, v = jax.tree.map(lambda value: value[small], drawn[:3])

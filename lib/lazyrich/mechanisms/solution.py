@@ -124,13 +124,13 @@ def kernel_law(setting: Setting, output: ArrayLike, N: ArrayLike) -> Float[Array
     setting = constants(setting)
     g = jnp.sqrt(setting.eta_u * setting.eta_w)
     N, output = validation.nonnegative("N", N), validation.floating("output", output)
-    return 2 * setting.gamma * g * jnp.hypot(N, output)
+    return 2 * setting.gamma * g * hypotenuse(N, output)
 
 
 def cosine_law(output: ArrayLike, N_perp: ArrayLike) -> Float[Array, "*shape"]:
     """The cosine between the layers as a function of the output, F/√(F² + N⊥²); for every loss."""
     output = validation.floating("output", output)
-    return quotient(output, jnp.hypot(validation.nonnegative("N_perp", N_perp), output))
+    return quotient(output, hypotenuse(validation.nonnegative("N_perp", N_perp), output))
 
 
 def orthogonal_error(
@@ -175,7 +175,7 @@ def _evolve(s, u, v, times):
     residual = jnp.where(early, (plus - minus) / 2 - s.y_star, 4 * epsilon * start / product)
     output = jnp.where(early, (plus - minus) / 2, s.y_star + residual)
     N_perp = s.gamma * across(u, v)
-    scale = jnp.hypot(output, N_perp)
+    scale = hypotenuse(output, N_perp)
     kernel = s.gamma * shared_rate(s) * (plus + minus)
     return output, residual, kernel, quotient(output, scale), scale
 

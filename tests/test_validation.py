@@ -62,6 +62,21 @@ def test_within_compiled_code_only_shape_and_dtype_are_checked(check):
         jax.jit(double)(jnp.arange(2))
 
 
+def test_symmetric_means_equal_to_the_transpose_to_half_the_digits():
+    matrix = np.array([[1.0, 3.0], [3.0, -4.0]])
+    half = np.finfo(float).eps ** 0.5
+    for off in (0.0, 0.9 * 4 * half, -0.9 * 4 * half):
+        value = validation.symmetric("x", np.stack([matrix, matrix + [[0, off], [0, 0]]]))
+        assert value.shape == (2, 2, 2)
+    for off in (1.1 * 4 * half, -1.1 * 4 * half):
+        with pytest.raises(ValueError, match="x must be symmetric, got 6.56e-08 between it and"):
+            validation.symmetric("x", matrix + [[0, off], [0, 0]])
+    with pytest.raises(ValueError, match=r"x must be a square matrix, got shape \(1, 2\)"):
+        validation.symmetric("x", matrix[:1])
+    assert jax.jit(lambda x: validation.symmetric("x", x))(matrix[::-1]).shape == (2, 2)
+    assert validation.symmetric("x", np.zeros((0, 0))).shape == (0, 0)
+
+
 @pytest.mark.parametrize("value", [2, np.int64(2)])
 def test_a_whole_number_is_given_back_as_an_int(value):
     assert validation.whole("n", value, least=2) == 2

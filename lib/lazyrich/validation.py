@@ -44,6 +44,23 @@ def increasing(name: str, value: Float[Array, "*shape times"]) -> Float[Array, "
     return value
 
 
+def symmetric(name: str, value: ArrayLike) -> Float[Array, "*batch n n"]:
+    """`value` as symmetric matrices of floats, equal to their transposes to half the digits."""
+    array = _finite(name, value, 2)
+    if array.shape[-2] != array.shape[-1]:
+        raise ValueError(f"{name} must be a square matrix, got shape {array.shape}")
+    if not isinstance(array, jax.core.Tracer):
+        known = np.asarray(array)
+        # A product that should be symmetric is so up to rounding, a wrong one is not at all.
+        allowed = np.finfo(known.dtype).eps ** 0.5 * np.abs(known).max(initial=0.0)
+        off = np.abs(known - known.swapaxes(-1, -2)).max(initial=0.0)
+        if off > allowed:
+            raise ValueError(
+                f"{name} must be symmetric, got {off:.3g} between it and its transpose"
+            )
+    return jnp.asarray(array)
+
+
 def whole(name: str, value: object, least: int = 0) -> int:
     """`value` as an integer that is at least `least`."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:

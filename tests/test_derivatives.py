@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.flatten_util import ravel_pytree
 
 from lazyrich import derivatives, networks
 
@@ -21,7 +22,7 @@ def test_a_jacobian_has_a_row_a_sample_and_output_and_a_column_a_parameter(netwo
     apply, params, x = network
     J = np.asarray(jax.jit(lambda params: derivatives.jacobian(apply, params, x))(params))
     assert J.shape == (SAMPLES * OUTPUTS, 5 * 3 + OUTPUTS * 5)
-    flat, unravel = jax.flatten_util.ravel_pytree(params)
+    flat, unravel = ravel_pytree(params)
     outputs = jax.jit(lambda flat: apply(unravel(flat), x).reshape(-1))
     for j in range(J.shape[1]):
         shift = 1e-5 * np.eye(len(flat))[j]
@@ -47,3 +48,73 @@ def test_any_parameters_will_do():
     x = jnp.array([[1.0, 3.0], [0.0, -1.0]])
     K = derivatives.empirical_ntk(apply, params, x)
     np.testing.assert_allclose(K, 4 * x @ x.T + np.outer([4, -1], [4, -1]) + 1)
+
+
+NETWORKS = {
+    "one output": ((3, 6, 1), jnp.tanh, networks.standard),
+    "several outputs": ((3, 6, 5, 2), jax.nn.gelu, networks.standard),
+    "multipliers": ((4, 3, 6, 5, 2), jnp.tanh, networks.maximal_update),
+    "ReLU": ((3, 8, 4, 3), jax.nn.relu, networks.maximal_update),
+}
+
+
+@pytest.mark.parametrize(("widths", "activation", "scheme"), NETWORKS.values(), ids=NETWORKS)
+def test_layer_by_layer_the_kernel_is_that_of_the_jacobian(widths, activation, scheme, key):
+    network = networks.fully_connected(widths, activation, scheme)
+    params, x = network.init(key()), jax.random.normal(key(), (SAMPLES + 3, widths[0]))
+    J = np.asarray(jax.jit(lambda params: derivatives.jacobian(network.apply, params, x))(params))
+    K = jax.jit(lambda params: derivatives.empirical_ntk(network, params, x))(params)
+    assert K.shape == (len(J), len(J))
+    np.testing.assert_allclose(K, J @ J.T, rtol=0, atol=1e-13 * (J**2).sum(1).max())
+
+
+def test_a_layered_kernel_needs_no_jacobian():
+    network = networks.fully_connected((16, 128, 128, 1), jnp.tanh)
+    params = jax.eval_shape(network.init, jax.random.key(0))
+    x = jax.ShapeDtypeStruct((32, 16), float)
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(params))
+
+    def memory(network):
+        kernel = jax.jit(lambda params, x: derivatives.empirical_ntk(network, params, x))
+        return kernel.lower(params, x).compile().memory_analysis().temp_size_in_bytes
+
+    assert memory(network.apply) > 32 * parameters * 8
+    assert memory(network) < 32 * parameters * 8 / 10
+
+
+def test_a_network_that_does_not_show_its_layers_goes_through_its_jacobian(network):
+    apply, params, x = network
+    bare = networks.Network(None, apply, None, ())
+    K = derivatives.empirical_ntk(apply, params, x)
+    np.testing.assert_array_equal(derivatives.empirical_ntk(bare, params, x), K)
+
+
+def test_few_parameters_are_differentiated_forwards(monkeypatch):
+    def apply(params, x):
+        return jnp.tanh(x @ params["matrix"]) * params["scale"]
+
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(9, 2)))
+    params = {"matrix": jnp.array([[1.0, 0.5], [-2.0, 1.0]]), "scale": jnp.array(0.7)}
+    expected = derivatives.jacobian(apply, params, x)
+    assert expected.shape == (18, 5)
+    used = []
+    for name in ("jacfwd", "jacrev"):
+        original = getattr(jax, name)
+        monkeypatch.setattr(jax, name, lambda f, g=original, name=name: used.append(name) or g(f))
+    for samples, mode in ((9, "jacfwd"), (3, "jacfwd"), (2, "jacrev"), (1, "jacrev")):
+        J = derivatives.jacobian(apply, params, x[:samples])
+        np.testing.assert_allclose(J, expected[: 2 * samples], rtol=1e-13, atol=1e-15)
+        assert used.pop() == mode and not used
+    assert derivatives.jacobian(apply, {**params, "scale": jnp.ones(2)}, x[:3]).shape == (6, 6)
+    assert used == ["jacrev"]  # as many rows as parameters
+
+
+def test_the_gauss_newton_matrix_has_the_spectrum_of_the_kernel(network):
+    apply, params, x = network
+    G = derivatives.gauss_newton(apply, params, x)
+    J = derivatives.jacobian(apply, params, x)
+    np.testing.assert_allclose(G, sum(np.outer(row, row) for row in J) / SAMPLES, atol=1e-13)
+    K = derivatives.empirical_ntk(apply, params, x) / SAMPLES
+    values = np.linalg.eigvalsh(G)
+    np.testing.assert_allclose(values[-len(K) :], np.linalg.eigvalsh(K), atol=1e-12)
+    np.testing.assert_allclose(values[: -len(K)], 0, atol=1e-13)

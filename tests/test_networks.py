@@ -98,6 +98,21 @@ def test_a_network_is_compiled_mapped_and_differentiated(params):
     assert (gradient[2]["weight"][1] == 0).all()
 
 
+@pytest.mark.parametrize("parametrisation", [networks.standard, networks.maximal_update])
+def test_features_and_sensitivities_make_the_derivative_by_each_weight(params, parametrisation):
+    network = networks.fully_connected(WIDTHS, jnp.tanh, parametrisation)
+    x = drawn(7, 3)
+    features, sensitivities = network.sensitivities(params, x)
+    jacobian = jax.jacrev(network.apply)(params, x)
+    assert len(features) == len(sensitivities) == 3
+    for i, (h, D) in enumerate(zip(features, sensitivities, strict=True)):
+        assert D.shape == (7, 2, WIDTHS[i + 1])
+        np.testing.assert_array_equal(h, network.features(params, x)[i])
+        derivative = network.layers[i].multiplier * jnp.einsum("sco,si->scoi", D, h)
+        np.testing.assert_allclose(derivative, jacobian[i]["weight"], rtol=1e-12, atol=1e-14)
+    assert (sensitivities[2] == jnp.eye(2)).all()
+
+
 def test_what_does_not_fit_is_named():
     with pytest.raises(ValueError, match=r"inputs, hidden units and outputs, got \(3, 1\)"):
         networks.fully_connected((3, 1))

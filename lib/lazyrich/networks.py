@@ -2,7 +2,7 @@
 
 A network is ``init(key) -> params`` and ``apply(params, x) -> outputs``, with inputs of shape
 (samples, inputs), outputs of shape (samples, outputs) and any pytree of parameters. The layered
-ones here also show the input of each layer.
+ones here also show the input of each layer, and how the outputs depend on what it computes.
 """
 
 import math
@@ -29,6 +29,11 @@ class Network(NamedTuple):
     each; the last is the hidden representation that the output layer reads."""
     layers: Sequence["LayerScale"]
     """How each layer is scaled."""
+    sensitivities: Callable | None = None
+    """``sensitivities(params, x) ->`` the features and, for each layer, the derivatives of the
+    outputs with respect to what it computes, one array of shape (samples, outputs, width) each;
+    the last is the identity. Together they are the derivative by the layer's weights,
+    ∂F_c/∂W_ij = multiplier · sensitivity_ci · feature_j. None if they are not known."""
 
 
 class LayerScale(NamedTuple):
@@ -120,4 +125,18 @@ def fully_connected(
     def apply(params, x: Float[Array, "samples inputs"]) -> Float[Array, "samples outputs"]:
         return affine(layers[-1], params[-1], features(params, x)[-1])
 
-    return Network(init, apply, features, layers)
+    def sensitivities(params, x: Float[Array, "samples inputs"]):
+        inputs, slopes = [x], []
+        for layer, one in zip(layers[:-1], params[:-1], strict=True):
+            z = affine(layer, one, inputs[-1])
+            value, slope = jax.jvp(activation, (z,), (jnp.ones_like(z),))
+            inputs.append(value)
+            slopes.append(slope)
+        outputs = jnp.eye(widths[-1], dtype=x.dtype)
+        back = [jnp.broadcast_to(outputs, (len(x), *outputs.shape))]
+        for layer, one, slope in zip(layers[:0:-1], params[:0:-1], slopes[::-1], strict=True):
+            product = jnp.matmul(back[-1], one["weight"], precision=jax.lax.Precision.HIGHEST)
+            back.append(layer.multiplier * product * slope[:, None])
+        return inputs, back[::-1]
+
+    return Network(init, apply, features, layers, sensitivities)

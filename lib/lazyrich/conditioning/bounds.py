@@ -1,0 +1,194 @@
+"""Bounds on the condition number that need no more than extreme eigenvalues of the factors.
+
+With A_l, B_l, C_l and Ĝ of :mod:`lazyrich.conditioning.linear`, and B_l on the range of Σ, let
+
+    M_l = λ_max(A_l) λ_max(B_l),   μ_l = λ_min(A_l) λ_min(B_l),   κ_l = M_l/μ_l.
+
+By Weyl's inequality for the sum of layers and Ostrowski's for the root of Σ,
+
+    κ ≤ κ(Σ) Σ_l M_l / Σ_l μ_l = κ(Σ) Σ_l γ_l κ_l ≤ κ(Σ) max_l κ_l,   γ_l = μ_l / Σ_l μ_l.
+
+From below, Rayleigh quotients of Ĝ bound λ_max from below and λ_min from above, so their ratio
+bounds κ, wherever Ĝ is not singular. Where it is, only these ratios are meaningless, since κ there
+is that of the non-zero part.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from lazyrich import spectra
+from lazyrich.conditioning.covariance import Covariance, einsum, whitened
+from lazyrich.conditioning.linear import Factors, condition_number, factors
+from lazyrich.conditioning.weights import checked
+
+SWEEPS = 60
+
+
+class Extremes(NamedTuple):
+    """The largest and smallest eigenvalue of A_l and B_l; 0 where they are at the rounding floor.
+
+    The singular values of W^(L:l+1) and W^(l−1:1) are their roots.
+    """
+
+    A_largest: Float[Array, "layers"]
+    """λ_max(A_l)."""
+    A_smallest: Float[Array, "layers"]
+    """λ_min(A_l)."""
+    B_largest: Float[Array, "layers"]
+    """λ_max(B_l)."""
+    B_smallest: Float[Array, "layers"]
+    """λ_min(B_l)."""
+
+
+class UpperBounds(NamedTuple):
+    """Bounds on κ from above, and their parts."""
+
+    ratio_of_sums: Float[Array, ""]
+    """κ(Σ) Σ_l M_l / Σ_l μ_l, the same number as the convex combination κ(Σ) Σ_l γ_l κ_l."""
+    loose: Float[Array, ""]
+    """κ(Σ) max_l κ_l."""
+    layers: Float[Array, "layers"]
+    """κ_l, ``inf`` if μ_l = 0."""
+    shares: Float[Array, "layers"]
+    """γ_l."""
+
+
+class RayleighBound(NamedTuple):
+    """A bound on κ from below, and the values between which the spectrum of Ĝ surely reaches."""
+
+    ratio: Float[Array, ""]
+    """largest/smallest ≤ κ."""
+    largest: Float[Array, ""]
+    """At most λ_max(Ĝ)."""
+    smallest: Float[Array, ""]
+    """At least λ_min(Ĝ)."""
+
+
+def layer_extremes(weights: Sequence[ArrayLike], inputs: Covariance | None = None) -> Extremes:
+    """The extreme eigenvalues of A_l and B_l at each layer l, without the variances of the data.
+
+    Args:
+        weights: W^1, …, W^L.
+        inputs: Σ on its range; by default Σ = I. Only the directions count.
+    """
+    A, B = factors(weights, None if inputs is None else whitened(inputs))
+    return Extremes(*_ends(spectra.eigenvalues(A)), *_ends(spectra.eigenvalues(B)))
+
+
+def upper_bounds(weights: Sequence[ArrayLike], inputs: Covariance | None = None) -> UpperBounds:
+    """The ratio of sums, and the looser maximum over layers.
+
+    They are equalities for L = 2 and Σ = I, the ratio of sums always, the maximum if κ_1 = κ_2. The
+    maximum is ``inf`` if some hidden layer is narrower than the input or the output.
+
+    Args:
+        weights: W^1, …, W^L.
+        inputs: Σ on its range; by default Σ = I.
+    """
+    data = 1.0 if inputs is None else data_condition_number(inputs)
+    return _upper_bounds(layer_extremes(weights, inputs), data)
+
+
+def data_condition_number(inputs: Covariance) -> Float[Array, ""]:
+    """κ(Σ) on the range of Σ."""
+    return spectra.condition_number(inputs.variances, len(inputs.variances))
+
+
+def data_bounds(
+    weights: Sequence[ArrayLike], inputs: Covariance
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """κ(Σ)/κ_white ≤ κ ≤ κ(Σ) κ_white, with κ_white that of the same weights on whitened data.
+
+    The second is at least as sharp as the ratio of sums. Both need widths of at least min(s, k), so
+    that Ĝ is not singular.
+
+    Args:
+        weights: W^1, …, W^L.
+        inputs: Σ on its range.
+    """
+    white = condition_number(checked(weights, inputs), whitened(inputs))
+    data = data_condition_number(inputs)
+    return data / white, data * white
+
+
+def partial_trace_bound(factors: Factors) -> RayleighBound:
+    """κ from below by the partial traces P_k = Σ_l A_l tr(C_l)/s and P_d = Σ_l C_l tr(A_l)/k.
+
+    *Proof.* uᵀ P_k u is the mean of (u⊗e)ᵀ Ĝ (u⊗e) over an orthonormal basis of vectors e, hence
+    between λ_min(Ĝ) and λ_max(Ĝ); likewise for P_d.
+    """
+    P_k, P_d = map(spectra.eigenvalues, partial_traces(factors))
+    return _rayleigh_bound(jnp.maximum(P_k[-1], P_d[-1]), jnp.minimum(P_k[0], P_d[0]))
+
+
+def product_vector_bound(factors: Factors) -> RayleighBound:
+    """κ from below by product vectors: the extremes of (u⊗v)ᵀ Ĝ (u⊗v) over unit vectors u and v.
+
+    For fixed v the best u is an eigenvector of Σ_l A_l vᵀ C_l v, for fixed u the best v one of
+    Σ_l C_l uᵀ A_l u; the two alternate for 60 sweeps. They start at the top eigenvector of P_d (see
+    :func:`partial_trace_bound`) for the maximum, at the lowest three for the minimum. However
+    close to the extremes they come, each value is a Rayleigh quotient; for L = 2 the extremes are
+    eigenvalues of Ĝ.
+
+    Over draws use ``jax.lax.map``: a vectorised loop of eigenproblems is slow on a CPU.
+    """
+    return _product_vector_bound(*factors)
+
+
+@jax.jit
+def _upper_bounds(ends, data):
+    M, mu = ends.A_largest * ends.B_largest, ends.A_smallest * ends.B_smallest
+    layers, total = _quotient(M, mu), mu.sum()
+    shares = mu / jnp.where(total > 0, total, 1)
+    return UpperBounds(data * _quotient(M.sum(), total), data * layers.max(), layers, shares)
+
+
+@jax.jit
+def _product_vector_bound(A, C):
+    _, P_d = partial_traces(Factors(A, C))
+    starts = jnp.linalg.eigh(P_d)[1].T
+    lowest = jax.lax.map(lambda v: _alternate(A, C, v, 0), starts[:3])
+    largest, smallest = _alternate(A, C, starts[-1], -1), lowest.min()
+    return _rayleigh_bound(largest, smallest)
+
+
+def _alternate(A, C, v, end):
+    """The last quotient of the sweeps from v, towards the lowest (0) or highest (−1) eigenvalue."""
+
+    def sweep(_, carry):
+        v, _ = carry
+        _, u = jnp.linalg.eigh(einsum("lab,lst,s,t->ab", A, C, v, v))
+        values, v = jnp.linalg.eigh(einsum("lab,lst,a,b->st", A, C, u[:, end], u[:, end]))
+        return v[:, end], values[end]
+
+    return jax.lax.fori_loop(0, SWEEPS, sweep, (v, jnp.zeros((), A.dtype)))[1]
+
+
+@jax.jit
+def partial_traces(factors):
+    """P_k and P_d of :func:`partial_trace_bound`."""
+    A, C = factors
+    k, s = A.shape[-1], C.shape[-1]
+    return einsum("lab,lss->ab", A, C) / s, einsum("laa,lst->st", A, C) / k
+
+
+def _rayleigh_bound(largest, smallest):
+    return RayleighBound(_quotient(largest, smallest), largest, smallest)
+
+
+@jax.jit
+def _ends(values):
+    """The largest and smallest eigenvalue of each matrix, 0 for what may be rounding."""
+    smallest = values[:, 0]
+    known = smallest > spectra.rounding_floor(jnp.abs(values))
+    return values[:, -1], jnp.where(known, smallest, 0)
+
+
+def _quotient(x, y):
+    """x/y, and ``inf`` where y ≤ 0."""
+    return jnp.where(y > 0, x / jnp.where(y > 0, y, 1), jnp.inf)

@@ -1,0 +1,132 @@
+"""The Hessian of the squared loss: the Gauss-Newton matrix, and the rest, the functional Hessian.
+
+For the loss ½ |F − y|² averaged over n samples, with residuals r = F − y,
+
+    H = G_O + H_F,   G_O = (1/n) Σ_i J_iᵀ J_i,   H_F = (1/n) Σ_i Σ_c r_ic ∇²F_c(x_i).
+
+In a linear network H_F depends on the data through Ω = (1/n) Σ_i r_i x_iᵀ alone: the derivative of
+Σ_i r_i·F(x_i)/n = tr(Ωᵀ W^L ⋯ W^1) by two layers l < l' is
+
+    ∂²/∂W^l'_ab ∂W^l_ce = [W^(l'−1:l+1)]_bc [W^(l−1:1) Ωᵀ W^(L:l'+1)]_ea,
+
+and none by one layer twice.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import accumulate
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from lazyrich import derivatives, validation
+from lazyrich.conditioning.covariance import einsum, matmul
+from lazyrich.conditioning.linear import partial_products
+from lazyrich.conditioning.weights import apply, checked
+
+
+class Split(NamedTuple):
+    """The two parts of the Hessian, each p × p for p parameters in the order of the pytree."""
+
+    gauss_newton: Float[Array, "p p"]
+    """G_O."""
+    functional: Float[Array, "p p"]
+    """H_F."""
+
+
+@partial(jax.jit, static_argnums=0)
+def hessian(
+    network: Callable,
+    params,
+    x: Float[Array, "samples inputs"],
+    y: Float[Array, "samples outputs"],
+) -> Float[Array, "p p"]:
+    """The Hessian of ½ |F − y|², averaged over samples, of any network ``network(params, x)``.
+
+    By automatic differentiation, in memory parameters²: for few parameters.
+    """
+
+    def loss(params):
+        return ((network(params, x) - y) ** 2).sum() / (2 * len(x))
+
+    return _second_derivative(loss, params)
+
+
+@partial(jax.jit, static_argnums=0)
+def split(
+    network: Callable,
+    params,
+    x: Float[Array, "samples inputs"],
+    y: Float[Array, "samples outputs"],
+) -> Split:
+    """G_O and H_F of any network, each by automatic differentiation of its own definition.
+
+    Arguments and cost as for :func:`hessian`, which is their sum.
+    """
+    residual = network(params, x) - y
+
+    def linearised(params):
+        return (residual * network(params, x)).sum() / len(x)
+
+    return Split(
+        derivatives.gauss_newton(network, params, x), _second_derivative(linearised, params)
+    )
+
+
+def correlation(
+    weights: Sequence[ArrayLike],
+    x: Float[Array, "samples inputs"],
+    y: Float[Array, "samples outputs"],
+) -> Float[Array, "outputs inputs"]:
+    """Ω = (1/n) Σ_i r_i x_iᵀ of a linear network's residuals r = F(x) − y with its inputs."""
+    return matmul((apply(checked(weights), x) - y).T, x) / len(x)
+
+
+def functional_hessian(weights: Sequence[ArrayLike], Omega: ArrayLike) -> Float[Array, "p p"]:
+    """H_F of a linear network from Ω, its parameters ordered by layers, each row by row.
+
+    Args:
+        weights: W^1, …, W^L.
+        Omega: Ω of :func:`correlation`, shape (k, d).
+    """
+    weights = checked(weights)
+    allowed = len(weights[-1]), weights[0].shape[1]
+    Omega = validation.floating("Omega", Omega, ndim=2)
+    if Omega.shape != allowed:
+        raise ValueError(f"Omega must have shape {allowed}, got {Omega.shape}")
+    after, before = partial_products(weights)
+    blocks = [[jnp.zeros((W.size, V.size), W.dtype) for V in weights] for W in weights]
+    for low in range(len(weights)):
+        identity = jnp.eye(len(weights[low]), dtype=weights[low].dtype)
+        between = accumulate(weights[low + 1 : -1], lambda P, W: matmul(W, P), initial=identity)
+        for high, middle in zip(range(low + 1, len(weights)), between, strict=False):
+            outside = matmul(matmul(before[low], Omega.T), after[high])
+            block = einsum("bc,ea->abce", middle, outside)
+            block = block.reshape(weights[high].size, weights[low].size)
+            blocks[high][low], blocks[low][high] = block, block.T
+    return jnp.block(blocks)
+
+
+def two_layer_functional_spectrum(Omega: ArrayLike, width: int) -> Float[Array, "p"]:
+    """The eigenvalues of H_F for two layers, ascending: ± the singular values of Ω, each m times.
+
+    The weights do not matter. Beside them stand m |d − k| zeros.
+
+    Args:
+        Omega: Ω of :func:`correlation`, shape (k, d).
+        width: m.
+    """
+    m = validation.whole("width", width, least=1)
+    Omega = validation.floating("Omega", Omega, ndim=2)
+    values = jnp.linalg.svd(Omega, compute_uv=False)
+    zeros = jnp.zeros(abs(Omega.shape[0] - Omega.shape[1]), Omega.dtype)
+    return jnp.sort(jnp.repeat(jnp.concatenate([-values, zeros, values]), m))
+
+
+def _second_derivative(function, params):
+    flat, unravel = ravel_pytree(params)
+    return jax.hessian(lambda flat: function(unravel(flat)))(flat)

@@ -1,0 +1,115 @@
+"""Laws of width and depth at the start, for Kaiming weights W_ij ~ N(0, 1/fan-in).
+
+d inputs, k outputs and L layers with hidden widths m; the data are whitened, Σ = I, which enters
+the condition number of other data as a factor κ(Σ) at most. Arrays broadcast.
+"""
+
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from lazyrich import spectra, validation
+
+
+def two_layer_law(
+    inputs: ArrayLike, width: ArrayLike, outputs: ArrayLike
+) -> Float[Array, "*shape"]:
+    """κ of two layers from the edges of the Marchenko-Pastur law.
+
+        κ = [(1 + √(k/m))² + (1 + √(m/d))²]/[(1 − √(k/m))² 1{m ≥ k} + (√(m/d) − 1)² 1{m ≥ d}],
+
+    since Ĝ = W Wᵀ ⊗ I + I ⊗ Vᵀ V. As m → ∞, κ − 1 ≈ 4 √(d/m). Edges of finite matrices lie inside,
+    so κ is smaller. It is ``inf`` for m < min(k, d), where Ĝ is singular.
+
+    Args:
+        inputs: d.
+        width: m.
+        outputs: k.
+    """
+    (w_min, w_max), (v_min, v_max) = _edges(inputs, width, outputs)
+    smallest = w_min + v_min
+    return jnp.where(smallest > 0, (w_max + v_max) / jnp.where(smallest > 0, smallest, 1), jnp.inf)
+
+
+def two_layer_loose_law(
+    inputs: ArrayLike, width: ArrayLike, outputs: ArrayLike
+) -> Float[Array, "*shape"]:
+    """The maximum over layers of κ_l for two layers, from the same edges.
+
+        max{[(1 + √(k/m))/(1 − √(k/m))]², [(√(m/d) + 1)/(√(m/d) − 1)]²}, for m > max(d, k)
+
+    and ``inf`` for m ≤ max(d, k). Arguments as for :func:`two_layer_law`.
+    """
+    ends = _edges(inputs, width, outputs)
+    ratios = [jnp.where(low > 0, high / jnp.where(low > 0, low, 1), jnp.inf) for low, high in ends]
+    return jnp.maximum(*ratios)
+
+
+def depth_law(
+    inputs: ArrayLike, width: ArrayLike, outputs: ArrayLike, depth: int
+) -> Float[Array, "*shape"]:
+    """κ of L layers of a common width m ≫ d, to first order in √(d/m) and √(k/m), exponentiated.
+
+        log κ ≈ 2 (ρ_d + ρ_k),   ρ_d = 2 √(d/m) √(L (2L − 1)/(6 (L − 1))),
+                                 ρ_k = 2 √(k/m) √((L − 2)(2L − 3)/(6 (L − 1))).
+
+    For m ≫ d the first layer's term of Ĝ is negligible and the other L − 1 are alike. The matrix
+    W^lᵀ W^l is a multiple of I + √(d/m) S_l with S_l a semicircular matrix of radius 2, and layer l
+    stands in L − l of the L − 1 terms B_2, …, B_L: so their mean fluctuates by √(d/m) times
+    √Σ_(i<L) i²/(L − 1) semicircular matrices, the root in ρ_d. Likewise for the A_l, from L − 2 on.
+
+    Args:
+        inputs: d.
+        width: m.
+        outputs: k.
+        depth: the number L ≥ 2 of weight matrices.
+    """
+    L = validation.whole("depth", depth, least=2)
+    d, m, k = _sizes(inputs, width, outputs)
+    rho_d = 2 * jnp.sqrt(d / m * (L * (2 * L - 1) / (6 * (L - 1))))
+    rho_k = 2 * jnp.sqrt(k / m * ((L - 2) * (2 * L - 3) / (6 * (L - 1))))
+    return jnp.exp(2 * (rho_d + rho_k))
+
+
+def proportional_law(
+    inputs: ArrayLike, outputs: ArrayLike, width_per_layer: ArrayLike
+) -> Float[Array, "*shape"]:
+    """The limit of :func:`depth_law` for widths m = c L as L → ∞, exp(4 (√d + √k)/√(3c)).
+
+    Args:
+        inputs: d.
+        outputs: k.
+        width_per_layer: c.
+    """
+    d, c, k = _sizes(inputs, width_per_layer, outputs, "width_per_layer")
+    return jnp.exp(4 * (jnp.sqrt(d) + jnp.sqrt(k)) / jnp.sqrt(3 * c))
+
+
+def product_law(size: ArrayLike, width: ArrayLike, matrices: ArrayLike) -> Float[Array, "*shape"]:
+    """κ of a product of j wide random matrices, exp(4 √(j n/m)), to first order in √(n/m).
+
+    B_l is the Gram matrix of j = l − 1 matrices at n = d, A_l that of j = L − l at n = k.
+
+    Args:
+        size: n, the number of inputs (of B_l) or outputs (of A_l).
+        width: m.
+        matrices: j ≥ 0.
+    """
+    n, m = validation.positive("size", size), validation.positive("width", width)
+    return jnp.exp(4 * jnp.sqrt(validation.nonnegative("matrices", matrices) * n / m))
+
+
+def _edges(inputs, width, outputs):
+    """The edges of W Wᵀ and of Vᵀ V, the lower one 0 where the width is too small."""
+    d, m, k = _sizes(inputs, width, outputs)
+    w_min, w_max = spectra.marchenko_pastur_edges(k / m)
+    v_min, v_max = spectra.marchenko_pastur_edges(d / m, m / d)
+    return (jnp.where(m >= k, w_min, 0), w_max), (jnp.where(m >= d, v_min, 0), v_max)
+
+
+def _sizes(inputs, width, outputs, name="width"):
+    return (
+        validation.positive("inputs", inputs),
+        validation.positive(name, width),
+        validation.positive("outputs", outputs),
+    )

@@ -1,0 +1,88 @@
+"""The two ends of the spectrum where ks × ks numbers are too many, certified by residuals.
+
+The largest eigenvalue comes from Lanczos iterations on Z ↦ Σ_l A_l Z C_l, the smallest from
+Lanczos iterations on its inverse, by conjugate gradients. Their preconditioner is the Kronecker
+product of the partial traces, P_k ⊗ P_d/tr(P_d) · s, which carries the spectrum of the data: so the
+number of steps depends on κ of whitened data alone.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+from scipy.sparse.linalg import LinearOperator, cg, eigsh
+
+from lazyrich import validation
+from lazyrich.conditioning.bounds import partial_traces
+from lazyrich.conditioning.linear import Factors
+
+
+class Ends(NamedTuple):
+    """The smallest and the largest eigenvalue of Ĝ, with what certifies them."""
+
+    smallest: float
+    """λ_min."""
+    largest: float
+    """λ_max."""
+    residuals: tuple[float, float]
+    """|Ĝ z − λ z|/λ of each with its unit vector z: within this relative distance of either value
+    there is an eigenvalue of Ĝ."""
+
+
+def ends(factors: Factors, tolerance: float = 1e-8) -> Ends:
+    """The smallest and the largest eigenvalue of a nonsingular Ĝ, by products with Ĝ alone.
+
+    Runs on the host, in the memory of a few matrices k × s beside the factors. Lanczos iterations
+    start at a fixed vector; that no eigenvalue lies beyond the two found is as certain as that the
+    start has a part along its vector.
+
+    Args:
+        factors: A_l and C_l; one of them positive definite in both, as for widths of at least
+            max(s, k).
+        tolerance: the largest relative residual that is accepted.
+
+    Raises:
+        ValueError: if Ĝ is singular to rounding.
+        RuntimeError: if a residual stays above the tolerance.
+    """
+    validation.positive("tolerance", tolerance)
+    A, C = (np.asarray(part) for part in factors)
+    (L, k, _), (_, s, _) = A.shape, C.shape
+    stacked = C.reshape(L * s, s)
+
+    def apply(z):
+        return (np.hstack(A @ z.reshape(k, s)) @ stacked).ravel()
+
+    P_k, P_d = (np.asarray(P) for P in partial_traces(factors))
+    try:
+        halves = cho_factor(P_k), cho_factor(P_d * (s / np.trace(P_d)))
+    except np.linalg.LinAlgError:
+        raise ValueError("factors must make a nonsingular matrix, got a singular one") from None
+
+    def precondition(z):
+        return cho_solve(halves[0], cho_solve(halves[1], z.reshape(k, s).T).T).ravel()
+
+    operator, preconditioner = (
+        LinearOperator((k * s, k * s), matvec=function, dtype=A.dtype)
+        for function in (apply, precondition)
+    )
+
+    def solve(z):
+        return cg(operator, z, rtol=1e-12, atol=0.0, maxiter=2000, M=preconditioner)[0]
+
+    inverse = LinearOperator((k * s, k * s), matvec=solve, dtype=A.dtype)
+    start = np.random.default_rng(0).normal(size=k * s).astype(A.dtype)
+    _, top = eigsh(operator, 1, which="LA", v0=start)
+    _, bottom = eigsh(inverse, 1, which="LA", v0=start)
+    values, residuals = zip(*(_rayleigh(apply, z[:, 0]) for z in (bottom, top)), strict=True)
+    if not max(residuals) <= tolerance:
+        raise RuntimeError(f"residuals must reach {tolerance}, got {max(residuals):.2g}")
+    return Ends(*values, residuals)
+
+
+def _rayleigh(apply, z):
+    """The Rayleigh quotient of a vector, and its relative residual."""
+    z = z / np.linalg.norm(z)
+    image = apply(z)
+    value = z @ image
+    return float(value), float(np.linalg.norm(image - value * z) / abs(value))

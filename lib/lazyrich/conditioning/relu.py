@@ -1,0 +1,127 @@
+"""One hidden leaky-ReLU layer, F(x) = W σ(V x): the exact spectrum from nk × nk, and its bounds.
+
+σ(z) = z for z ≥ 0 and α z below; α = 0 is ReLU. With n samples as columns of X, D_i the diagonal
+of the slopes σ'(V_i·x_q) of unit i at the samples q, and T = σ(V X)ᵀ σ(V X), n times the
+Gauss-Newton matrix has the non-zero spectrum of J Jᵀ, which is (rows run over samples, then
+outputs)
+
+    n Ĝ = Σ_i (D_i Xᵀ X D_i) ⊗ (W_·i W_·iᵀ) + T ⊗ I_k.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from lazyrich import spectra, validation
+from lazyrich.conditioning.covariance import matmul
+from lazyrich.conditioning.weights import checked
+
+
+class GramExtremes(NamedTuple):
+    """The smallest and largest eigenvalue, each pair of shape (2,), of what the bounds need."""
+
+    data: Float[Array, "2"]
+    """Of Xᵀ X, n × n."""
+    outputs: Float[Array, "2"]
+    """Of W Wᵀ, k × k."""
+    hidden: Float[Array, "2"]
+    """Of T = σ(V X)ᵀ σ(V X), n × n."""
+    linear: Float[Array, "2"]
+    """Of Xᵀ Vᵀ V X, n × n: what T is without σ."""
+
+
+class LeakyBounds(NamedTuple):
+    """Bounds on κ from above: one proven, and two that put Xᵀ Vᵀ V X for T."""
+
+    proven: Float[Array, ""]
+    """[λ_max(XᵀX) λ_max(WWᵀ) + λ_max(T)]/[α² λ_min(XᵀX) λ_min(WWᵀ) + λ_min(T)]."""
+    linear_top: Float[Array, ""]
+    """With λ_max(XᵀVᵀVX) for λ_max(T), which may be larger: no bound in general."""
+    linear_bottom: Float[Array, ""]
+    """With α² λ_min(XᵀVᵀVX) for λ_min(T), which may be smaller: no bound in general."""
+
+
+def sample_matrix(
+    weights: Sequence[ArrayLike], x: ArrayLike, slope: float
+) -> Float[Array, "nk nk"]:
+    """Ĝ of n samples, whose non-zero spectrum is that of the Gauss-Newton matrix.
+
+    Args:
+        weights: V of shape (m, d), W of shape (k, m).
+        x: the samples, shape (n, d).
+        slope: α, from −1 to 1.
+    """
+    return _sample_matrix(*_checked(weights, x, slope))
+
+
+def condition_number(weights: Sequence[ArrayLike], x: ArrayLike, slope: float) -> Float[Array, ""]:
+    """κ of the Gauss-Newton matrix with all nk eigenvalues, ``inf`` if some of them vanish.
+
+    Arguments as for :func:`sample_matrix`.
+    """
+    values = spectra.eigenvalues(sample_matrix(weights, x, slope))
+    return spectra.condition_number(values, len(values))
+
+
+def gram_extremes(weights: Sequence[ArrayLike], x: ArrayLike, slope: float) -> GramExtremes:
+    """The extreme eigenvalues that enter the bounds. Arguments as for :func:`sample_matrix`."""
+    V, W, x, slope = _checked(weights, x, slope)
+    z = matmul(x, V.T)
+    grams = [matmul(rows, rows.T) for rows in (x, W, _leaky(z, slope), z)]
+    return GramExtremes(*(spectra.eigenvalues(gram)[jnp.array([0, -1])] for gram in grams))
+
+
+def upper_bounds(weights: Sequence[ArrayLike], x: ArrayLike, slope: float) -> LeakyBounds:
+    """The bound on κ, and its two simplifications, which hold often but not in general.
+
+    *Proof of the denominator.* For U of shape n × k, as |α| ≤ 1,
+    Σ_i |X D_i U W_·i|² ≥ λ_min(XᵀX) α² Σ_i |U W_·i|² ≥ λ_min(XᵀX) α² λ_min(WWᵀ) |U|².
+
+    They are ``inf`` where the denominator is at the rounding floor, as for n > d with a singular T.
+    Arguments as for :func:`sample_matrix`.
+    """
+    ends = gram_extremes(weights, x, slope)
+    floor = len(x) * jnp.finfo(ends.data.dtype).eps
+    low = [jnp.where(pair[0] > floor * pair[1], pair[0], 0) for pair in ends]
+    top, linear_top = (ends.data[1] * ends.outputs[1] + T[1] for T in (ends.hidden, ends.linear))
+    weakest = slope**2 * low[0] * low[1]
+    bottom, linear_bottom = weakest + low[2], weakest + slope**2 * low[3]
+    return LeakyBounds(
+        *(
+            jnp.where(below > 0, above / jnp.where(below > 0, below, 1), jnp.inf)
+            for above, below in ((top, bottom), (linear_top, bottom), (top, linear_bottom))
+        )
+    )
+
+
+@jax.jit
+def _sample_matrix(V, W, x, slope):
+    (n, _), (k, _) = x.shape, W.shape
+    z = matmul(x, V.T)
+    hidden = _leaky(z, slope)
+    # Row (q, c) holds σ'(V_i·x_q) W_ci over units i, so that one product sums over them.
+    back = (jnp.where(z >= 0, 1, slope)[:, None] * W).reshape(n * k, -1)
+    inner = matmul(back, back.T).reshape(n, k, n, k) * matmul(x, x.T)[:, None, :, None]
+    outer = matmul(hidden, hidden.T)[:, None, :, None] * jnp.eye(k, dtype=x.dtype)[:, None]
+    return (inner + outer).reshape(n * k, n * k) / n
+
+
+def _leaky(z, slope):
+    return jnp.where(z >= 0, z, slope * z)
+
+
+def _checked(weights, x, slope):
+    V_W, x = checked(weights), validation.floating("x", x, ndim=2)
+    if len(V_W) != 2:
+        raise ValueError(f"weights must hold two matrices, got {len(V_W)}")
+    V, W = V_W
+    if x.ndim != 2 or x.shape[1] != V.shape[1]:
+        raise ValueError(f"x must have shape (samples, {V.shape[1]}), got {x.shape}")
+    slope = float(validation.floating("slope", slope))
+    if abs(slope) > 1:
+        raise ValueError(f"slope must be from -1 to 1, got {slope}")
+    return V, W, x, slope

@@ -1,0 +1,89 @@
+"""Weights of deep linear networks F(x) = W^L ⋯ W^1 x, with d inputs, k outputs and no biases.
+
+A network is the sequence of its matrices W^l, of shape (fan-out, fan-in).
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from lazyrich import validation
+from lazyrich.conditioning.covariance import matmul
+
+
+def kaiming(key: jax.Array, widths: Sequence[int]) -> list[Float[Array, "_ _"]]:
+    """Weights at the start, W_ij ~ N(0, 1/fan-in).
+
+    Args:
+        key: a random key.
+        widths: numbers of inputs, hidden units of each layer, and outputs.
+    """
+    widths = known_widths(widths)
+    shapes = list(zip(widths[1:], widths[:-1], strict=True))
+    cuts = list(accumulate(math.prod(shape) for shape in shapes))
+    # One draw for all layers, since compiling a draw takes longer than drawing.
+    pieces = jnp.split(jax.random.normal(key, (cuts[-1],)), cuts[:-1])
+    return [
+        piece.reshape(shape) / shape[1] ** 0.5 for piece, shape in zip(pieces, shapes, strict=True)
+    ]
+
+
+def with_skips(weights: Sequence[ArrayLike], strength: ArrayLike) -> list[Float[Array, "_ _"]]:
+    """The weights W^l + β I of a residual network, I rectangular where W^l is.
+
+    Args:
+        weights: W^1, …, W^L.
+        strength: β.
+    """
+    beta = validation.floating("strength", strength)
+    return [W + beta.astype(W.dtype) * jnp.eye(*W.shape, dtype=W.dtype) for W in checked(weights)]
+
+
+def apply(
+    weights: Sequence[ArrayLike], x: Float[Array, "samples inputs"]
+) -> Float[Array, "samples outputs"]:
+    """The network's outputs W^L ⋯ W^1 x."""
+    for W in weights:
+        x = matmul(x, W.T)
+    return x
+
+
+# What the modules of this package share
+
+
+def known_widths(widths):
+    """The widths as positive integers, at least two of them."""
+    widths = tuple(validation.whole("widths", width, least=1) for width in widths)
+    if len(widths) < 2:
+        raise ValueError(f"widths must name at least inputs and outputs, got {widths}")
+    return widths
+
+
+def checked(weights, inputs=None):
+    """The weights as matrices of one dtype that fit together, and to the data."""
+    weights = [validation.floating(f"weights[{i}]", W, ndim=2) for i, W in enumerate(weights)]
+    shapes = [W.shape for W in weights]
+    if not weights or any(W.ndim != 2 for W in weights):
+        raise ValueError(f"weights must hold at least one matrix, got shapes {shapes}")
+    if any(later[1] != earlier[0] for earlier, later in pairwise(shapes)):
+        raise ValueError(f"weights must follow one another, (m, d), (k, m), …, got shapes {shapes}")
+    dtypes = {W.dtype.name for W in weights}
+    if len(dtypes) > 1:
+        raise ValueError(f"weights must have one dtype, got {', '.join(sorted(dtypes))}")
+    if inputs is not None and inputs.directions.shape[0] != shapes[0][1]:
+        raise ValueError(
+            f"inputs must have as many entries as weights[0] has columns, {shapes[0][1]}, "
+            f"got {inputs.directions.shape[0]}"
+        )
+    return weights
+
+
+def sizes(weights, inputs):
+    """The widths, and the rank of the data."""
+    widths = (weights[0].shape[1], *(len(W) for W in weights))
+    return widths, widths[0] if inputs is None else len(inputs.variances)

@@ -1,0 +1,136 @@
+from itertools import pairwise
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis.extra.numpy import arrays
+from hypothesis.strategies import floats
+from jax.flatten_util import ravel_pytree
+
+from lazyrich import networks, spectra
+from lazyrich.conditioning import apply, hessian, linear, on_range, second_moment
+
+SAMPLES = 30
+WIDTHS = [(5, 6, 3), (5, 6, 4, 3), (3, 2, 4, 3, 2), (4, 3), (2, 3, 5)]
+
+
+def drawn(widths, seed=0):
+    rng = np.random.default_rng(seed)
+    weights = [jnp.asarray(rng.normal(0, m**-0.5, (n, m))) for m, n in pairwise(widths)]
+    x, y = rng.normal(size=(SAMPLES, widths[0])), rng.normal(size=(SAMPLES, widths[-1]))
+    return weights, jnp.asarray(x), jnp.asarray(y)
+
+
+def close(measured, expected, atol):
+    np.testing.assert_allclose(measured, expected, rtol=0, atol=atol)
+
+
+def by_loops(outputs, params, x, y):
+    """The Hessian's parts from the Jacobian and Hessian of each output of each sample."""
+    flat, unravel = ravel_pytree(params)
+    f = jax.jit(lambda flat: outputs(unravel(flat), x))
+    J, H, r = jax.jit(jax.jacfwd(f))(flat), jax.jit(jax.hessian(f))(flat), f(flat) - y
+    return (
+        jnp.einsum("scp,scq->pq", J, J) / len(x),
+        jnp.einsum("sc,scpq->pq", r, H) / len(x),
+    )
+
+
+@pytest.mark.parametrize("widths", WIDTHS[:3])
+def test_the_parts_are_what_they_are_defined_as_and_make_the_whole(widths):
+    weights, x, y = drawn(widths)
+    parts = hessian.split(apply, weights, x, y)
+    for measured, expected in zip(parts, by_loops(apply, weights, x, y), strict=True):
+        close(measured, expected, 1e-13)
+    whole = hessian.hessian(apply, weights, x, y)
+    close(whole, sum(parts), 1e-13)
+    assert np.abs(parts.functional).max() > 0.01
+
+
+def test_any_network_is_split():
+    network = networks.fully_connected((3, 4, 2), jnp.tanh)
+    _, x, y = drawn((3, 4, 2))
+    params = network.init(jax.random.key(0))
+    parts = hessian.split(network.apply, params, x, y)
+    for measured, expected in zip(parts, by_loops(network.apply, params, x, y), strict=True):
+        close(measured, expected, 1e-13)
+    close(hessian.hessian(network.apply, params, x, y), sum(parts), 1e-13)
+
+
+@pytest.mark.parametrize("widths", WIDTHS)
+def test_the_functional_hessian_of_a_linear_network_is_exact(widths):
+    weights, x, y = drawn(widths)
+    Omega = hessian.correlation(weights, x, y)
+    residual = np.asarray(apply(weights, x) - y)
+    close(Omega, sum(np.outer(r, row) for r, row in zip(residual, x, strict=True)) / SAMPLES, 1e-14)
+    expected = hessian.split(apply, weights, x, y).functional
+    measured = hessian.functional_hessian(weights, Omega)
+    assert measured.shape == expected.shape
+    close(measured, expected, 1e-13)
+
+
+@given(arrays(float, 4 * 3 + 2 * 4 + 3 * 2, elements=floats(-2, 2, allow_subnormal=False)))
+def test_the_functional_hessian_is_exact_for_any_weights(entries):
+    _, x, y = drawn((3, 4, 2, 3))
+    shapes = (4, 3), (2, 4), (3, 2)
+    weights = [
+        jnp.asarray(part.reshape(shape))
+        for part, shape in zip(np.split(entries, (12, 20)), shapes, strict=True)
+    ]
+    expected = linear_functional(weights, x, y)
+    measured = hessian.functional_hessian(weights, hessian.correlation(weights, x, y))
+    close(measured, expected, 1e-12 * max(np.abs(expected).max(), 1))
+
+
+@jax.jit
+def linear_functional(weights, x, y):
+    flat, unravel = ravel_pytree(weights)
+    residual = apply(weights, x) - y
+    return jax.hessian(lambda f: (residual * apply(unravel(f), x)).sum() / len(x))(flat)
+
+
+@pytest.mark.parametrize("widths", [(5, 6, 3), (2, 3, 5), (4, 1, 4)])
+def test_two_layers_have_the_singular_values_of_the_correlation(widths):
+    weights, x, y = drawn(widths)
+    Omega = hessian.correlation(weights, x, y)
+    values = hessian.two_layer_functional_spectrum(Omega, widths[1])
+    expected = np.linalg.eigvalsh(hessian.functional_hessian(weights, Omega))
+    assert values.shape == expected.shape
+    close(values, expected, 1e-13)
+
+
+def test_the_correlation_vanishes_at_the_least_squares_solution():
+    weights, x, _ = drawn((5, 6, 3))
+    noise = np.linalg.svd(x)[0][:, 5:8]  # orthogonal to every input
+    Omega = hessian.correlation(weights, x, apply(weights, x) + noise)
+    close(Omega, np.zeros((3, 5)), 1e-14)
+
+
+def test_the_ranks_of_the_parts():
+    weights, x, y = drawn((5, 6, 4, 3))
+    parts = hessian.split(apply, weights, x, y)
+    ranks = [
+        int(spectra.numerical_rank(np.linalg.eigvalsh(matrix), 1e-10))
+        for matrix in (parts.gauss_newton, sum(parts))
+    ]
+    assert ranks == [linear.rank((5, 6, 4, 3)), 57]
+
+
+def test_the_gauss_newton_part_is_that_of_the_reduced_matrix():
+    weights, x, y = drawn((5, 6, 4, 3))
+    values = np.linalg.eigvalsh(hessian.split(apply, weights, x, y).gauss_newton)
+    close(values[-15:], linear.spectrum(weights, on_range(second_moment(x))), 1e-13)
+
+
+def test_a_correlation_that_does_not_fit_is_named():
+    weights, *_ = drawn((5, 6, 3))
+    for shape in ((5, 3), (3, 6), (3, 5, 1)):
+        message = rf"Omega must have shape \(3, 5\), got \({', '.join(map(str, shape))}\)"
+        with pytest.raises(ValueError, match=message):
+            hessian.functional_hessian(weights, np.ones(shape))
+    with pytest.raises(ValueError, match="Omega must be finite, got nan"):
+        hessian.two_layer_functional_spectrum(np.full((3, 5), np.nan), 6)
+    with pytest.raises(ValueError, match="width must be an integer of at least 1, got 0"):
+        hessian.two_layer_functional_spectrum(np.ones((3, 5)), 0)

@@ -1,0 +1,285 @@
+import math
+from functools import cache
+from itertools import pairwise
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis.extra.numpy import arrays
+from hypothesis.strategies import floats
+
+from lazyrich import spectra
+from lazyrich.conditioning import linear, on_range, second_moment, with_skips
+
+SAMPLES = 40
+RANKS = {
+    (5, 7, 3): 15,
+    (5, 7, 6, 3): 15,
+    (5, 4, 6, 4, 3): 15,
+    (6, 2, 5, 4): 16,
+    (5, 6, 5, 6, 5, 3): 15,
+    (4, 3, 5): 18,
+    (4, 6, 1): 4,
+    (1, 3, 2): 2,
+    (3, 2): 6,
+}  # r (d + k − r)
+WIDTHS = list(RANKS)
+
+
+def drawn(widths, seed=0):
+    rng = np.random.default_rng(seed)
+    return [rng.normal(0, m**-0.5, (n, m)) for m, n in pairwise(widths)]
+
+
+def data(widths):
+    """Coloured samples, neither centred nor isotropic."""
+    scales = np.linspace(0.3, 2, widths[0])
+    return jnp.asarray(np.random.default_rng(0).normal(0.2, scales, (SAMPLES, widths[0])))
+
+
+def deficient(widths):
+    """Samples of rank min(d, 3)."""
+    rng = np.random.default_rng(1)
+    return jnp.asarray(rng.normal(size=(SAMPLES, 3)) @ rng.normal(size=(3, widths[0])))
+
+
+@cache
+def dense(widths, samples):
+    """A function of weights: the Gauss-Newton matrix by automatic differentiation."""
+    x = samples(widths)
+
+    @jax.jit
+    def matrix(weights):
+        def outputs(weights):
+            product = x.T
+            for W in weights:
+                product = W @ product
+            return product.ravel()
+
+        blocks = jax.jacrev(outputs)(weights)
+        rows = jnp.concatenate([block.reshape(len(block), -1) for block in blocks], axis=1)
+        return rows.T @ rows / SAMPLES
+
+    return lambda weights: np.linalg.eigvalsh(matrix(weights))
+
+
+@cache
+def covariance(widths, samples):
+    return on_range(second_moment(samples(widths)))
+
+
+def exact(measured, dense):
+    """Both spectra agree, and what only one of them has is zero."""
+    n = min(len(measured), len(dense))
+    bound = 1e-12 * max(dense[-1], 1e-30)
+    np.testing.assert_allclose(measured[len(measured) - n :], dense[len(dense) - n :], 0, bound)
+    for rest in (measured[: len(measured) - n], dense[: len(dense) - n]):
+        np.testing.assert_allclose(rest, 0, atol=bound)
+
+
+@pytest.mark.parametrize("samples", [data, deficient])
+@pytest.mark.parametrize("widths", WIDTHS)
+def test_the_spectrum_is_that_of_the_gauss_newton_matrix(widths, samples):
+    weights = drawn(widths)
+    measured = linear.spectrum(weights, covariance(widths, samples))
+    assert (np.diff(measured) >= 0).all()
+    exact(measured, dense(widths, samples)(weights))
+
+
+SOME = [(5, 7, 6, 3), (4, 3, 5), (3, 4, 2, 4, 1)]
+ENTRIES = floats(-2, 2, allow_subnormal=False)
+
+
+@pytest.mark.parametrize("widths", SOME)
+def test_the_spectrum_is_exact_for_any_weights(widths):
+    shapes = list(zip(widths[1:], widths[:-1], strict=True))
+
+    @given(arrays(float, sum(map(math.prod, shapes)), elements=ENTRIES))
+    def check(entries):
+        cuts = np.cumsum([math.prod(shape) for shape in shapes])[:-1]
+        parts = zip(np.split(entries, cuts), shapes, strict=True)
+        weights = [jnp.asarray(part.reshape(shape)) for part, shape in parts]
+        for samples in (data, deficient):
+            measured = linear.spectrum(weights, covariance(widths, samples))
+            exact(measured, dense(widths, samples)(weights))
+
+    check()
+
+
+@pytest.mark.parametrize("strength", [0.5, 1.0, -0.7])
+def test_skips_are_weights_as_any_others(strength):
+    widths = 5, 7, 6, 3
+    weights = with_skips(drawn(widths), strength)
+    exact(linear.spectrum(weights, covariance(widths, data)), dense(widths, data)(weights))
+
+
+def test_without_a_covariance_the_data_are_white():
+    weights = drawn((5, 7, 3))
+    x = np.linalg.qr(np.random.default_rng(0).normal(size=(SAMPLES, 5)))[0] * SAMPLES**0.5
+    given = linear.spectrum(weights, on_range(second_moment(x)))
+    np.testing.assert_allclose(linear.spectrum(weights), given, rtol=1e-12)
+    exact(linear.spectrum(weights), dense((5, 7, 3), lambda widths: jnp.asarray(x))(weights))
+
+
+def test_partial_products_are_those_of_the_layers_after_and_before():
+    weights = drawn((5, 7, 6, 3))
+    inputs = covariance((5, 7, 6, 3), data)
+    V, U, W = map(np.asarray, weights)
+    after, before = linear.partial_products(weights)
+    for measured, expected in zip(after, (W @ U, W, np.eye(3)), strict=True):
+        np.testing.assert_allclose(measured, expected, rtol=1e-12, atol=1e-14)
+    for measured, expected in zip(before, (np.eye(5), V, U @ V), strict=True):
+        np.testing.assert_allclose(measured, expected, rtol=1e-12, atol=1e-14)
+    R = np.asarray(inputs.directions * np.sqrt(inputs.variances))
+    _, with_data = linear.partial_products(weights, inputs)
+    for measured, expected in zip(with_data, before, strict=True):
+        np.testing.assert_allclose(measured, expected @ R, atol=1e-13)
+
+
+def test_the_factors_are_grams_and_make_the_matrix():
+    weights, inputs = drawn((5, 7, 6, 3)), covariance((5, 7, 6, 3), data)
+    after, before = linear.partial_products(weights, inputs)
+    A, C = linear.factors(weights, inputs)
+    assert A.shape == (3, 3, 3) and C.shape == (3, 5, 5)
+    for layer in range(3):
+        np.testing.assert_allclose(A[layer], after[layer] @ after[layer].T, atol=1e-13)
+        np.testing.assert_allclose(C[layer], before[layer].T @ before[layer], atol=1e-13)
+    matrix = linear.reduced_matrix(linear.Factors(A, C))
+    expected = sum(np.kron(A[layer], C[layer]) for layer in range(3))
+    np.testing.assert_allclose(matrix, expected, rtol=1e-13)
+    Z = jnp.asarray(np.random.default_rng(0).normal(size=(3, 5)))
+    image = linear.product(linear.Factors(A, C), Z)
+    np.testing.assert_allclose(image.ravel(), expected @ Z.ravel(), rtol=1e-12)
+
+
+@pytest.mark.parametrize(("widths", "rank"), RANKS.items())
+def test_the_rank_is_that_of_the_spectrum(widths, rank):
+    weights = drawn(widths)
+    assert linear.rank(widths) == rank
+    for samples in (data, deficient):
+        inputs = covariance(widths, samples)
+        values = linear.spectrum(weights, inputs)
+        assert spectra.numerical_rank(values, 1e-12) == linear.rank(widths, len(inputs.variances))
+
+
+def test_the_rank_on_data_of_fewer_dimensions_is_that_of_their_span():
+    for rest in ((7, 6, 3), (2, 5, 4), (4, 1)):
+        for s in (1, 2, 3, 6):
+            assert linear.rank((6, *rest), s) == linear.rank((s, *rest))
+    with pytest.raises(
+        ValueError, match="data_rank must be at most the number of inputs, 6, got 7"
+    ):
+        linear.rank((6, 3), 7)
+    with pytest.raises(ValueError, match="data_rank must be an integer of at least 1, got 0"):
+        linear.rank((6, 3), 0)
+    with pytest.raises(ValueError, match=r"at least inputs and outputs, got \(6,\)"):
+        linear.rank((6,))
+
+
+@pytest.mark.parametrize("samples", [data, deficient])
+@pytest.mark.parametrize("widths", WIDTHS)
+def test_the_condition_number_is_over_the_part_that_is_not_zero(widths, samples):
+    weights, inputs = drawn(widths), covariance(widths, samples)
+    values = dense(widths, samples)(weights)
+    expected = values[-1] / values[-linear.rank(widths, len(inputs.variances))]
+    measured = linear.condition_number(weights, inputs)
+    np.testing.assert_allclose(measured, expected, rtol=1e-9)
+    white = linear.spectrum(weights)
+    expected = white[-1] / white[-linear.rank(widths)]
+    np.testing.assert_allclose(linear.condition_number(weights), expected, rtol=1e-12)
+
+
+def test_weights_of_lower_rank_have_no_condition_number():
+    assert np.isinf(linear.condition_number([np.diag([2.0, 0.0]), np.diag([3.0, 0.0])]))
+    # the smallest eigenvalue is 1, since the layers lose different directions
+    assert linear.condition_number([np.diag([2.0, 0.0]), np.diag([3.0, 1.0])]) == 13
+
+
+TWO = [(6, 9, 4), (9, 6, 4), (6, 5, 9), (7, 2, 3), (3, 2, 2), (4, 6, 1)]
+
+
+@pytest.mark.parametrize("samples", [data, deficient])
+@pytest.mark.parametrize("widths", TWO)
+def test_two_layers_need_no_matrix_of_all_outputs_and_inputs(widths, samples):
+    for seed in range(3):
+        weights, inputs = drawn(widths, seed), covariance(widths, samples)
+        measured = linear.two_layer_condition_number(weights, inputs)
+        np.testing.assert_allclose(measured, linear.condition_number(weights, inputs), rtol=1e-8)
+        measured = linear.two_layer_condition_number(weights)
+        np.testing.assert_allclose(measured, linear.condition_number(weights), rtol=1e-10)
+
+
+def test_two_layers_on_white_data_add_their_squared_singular_values():
+    V, W = drawn((5, 7, 3))
+    v, w = (np.linalg.svd(matrix, compute_uv=False) ** 2 for matrix in (V, W))
+    np.testing.assert_allclose(linear.spectrum([V, W]), np.sort(np.add.outer(w, v).ravel()))
+    for weight in (1.0, 0.01, 30.0):
+        expected = (w[0] + weight * v[0]) / (w[-1] + weight * v[-1])
+        measured = linear.two_layer_condition_number([V, W], inner_weight=weight)
+        np.testing.assert_allclose(measured, expected, rtol=1e-12)
+
+
+def test_the_weight_of_the_second_term_acts_where_that_term_is_alone():
+    V, W = drawn((2, 3, 5))  # two of five w_i vanish
+    v, w = (np.linalg.svd(matrix, compute_uv=False) ** 2 for matrix in (V, W))
+    expected = (w[0] + 0.1 * v[0]) / (0.1 * v[-1])
+    measured = linear.two_layer_condition_number([V, W], inner_weight=0.1)
+    np.testing.assert_allclose(measured, expected, rtol=1e-12)
+
+
+def test_two_layers_are_two():
+    with pytest.raises(ValueError, match="weights must hold two matrices, got 3"):
+        linear.two_layer_condition_number([np.eye(2)] * 3)
+    with pytest.raises(ValueError, match="inner_weight must be positive, got 0.0"):
+        linear.two_layer_condition_number([np.eye(2)] * 2, inner_weight=0.0)
+
+
+def test_wide_skips_leave_the_condition_of_the_data():
+    inputs = covariance((5, 7, 6, 3), data)
+    weights = with_skips(drawn((5, 7, 6, 3)), 1e6)
+    expected = inputs.variances[-1] / inputs.variances[0]
+    np.testing.assert_allclose(linear.condition_number(weights, inputs), expected, rtol=1e-4)
+
+
+def test_layers_that_share_singular_vectors_have_products_of_their_values():
+    # Σ_l Π_(l'>l) (s_l'i + β)² Π_(l'<l) (s_l'j + β)²
+    rng, beta = np.random.default_rng(0), 0.7
+    U, s = np.linalg.qr(rng.normal(size=(4, 4)))[0], rng.random((3, 4))
+    weights = with_skips([U @ np.diag(row) @ U.T for row in s], beta)
+    t = (s + beta) ** 2
+    one, two, three = t[1] * t[2], t[2], np.ones(4)
+    expected = sum(np.outer(a, c) for a, c in ((one, three), (two, t[0]), (three, t[0] * t[1])))
+    np.testing.assert_allclose(linear.spectrum(weights), np.sort(expected.ravel()), rtol=1e-12)
+
+
+def test_draws_of_one_shape_are_mapped():
+    widths = 5, 7, 3
+    inputs = covariance(widths, data)
+    keys = jax.random.split(jax.random.key(0), 3)
+    many = jax.vmap(lambda key: [jax.random.normal(key, (n, m)) for m, n in pairwise(widths)])(keys)
+
+    def everything(weights):
+        return (
+            linear.spectrum(weights, inputs),
+            linear.condition_number(weights, inputs),
+            linear.two_layer_condition_number(weights, inputs),
+        )
+
+    values = jax.jit(jax.vmap(everything))(many)
+    for i in range(3):
+        for value, single in zip(values, everything([W[i] for W in many]), strict=True):
+            np.testing.assert_allclose(value[i], single, rtol=1e-9)
+
+
+def test_the_dtype_of_the_weights_is_kept():
+    weights = [np.float32(W) for W in drawn((5, 7, 3))]
+    inputs = on_range(np.diag(np.float32([0.5, 1, 2, 3, 4])))
+    for value in (
+        *linear.factors(weights, inputs),
+        linear.spectrum(weights, inputs),
+        linear.condition_number(weights),
+        linear.two_layer_condition_number(weights, inputs, 0.5),
+    ):
+        assert value.dtype == np.float32

@@ -1,0 +1,52 @@
+from itertools import pairwise
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lazyrich.conditioning import linear, matrix_free, on_range
+
+
+def factors(widths, variances=None):
+    rng = np.random.default_rng(0)
+    weights = [rng.normal(0, m**-0.5, (n, m)) for m, n in pairwise(widths)]
+    return linear.factors(weights, None if variances is None else on_range(np.diag(variances)))
+
+
+@pytest.mark.parametrize(
+    ("widths", "variances"),
+    [
+        ((20, 60, 60, 60, 5), None),
+        ((20, 60, 60, 60, 5), np.logspace(0, 6, 20)),
+        ((6, 30, 1), None),
+        ((20, 10, 10, 5), np.logspace(0, 2, 20)),
+    ],
+)
+def test_both_ends_are_found_without_the_matrix(widths, variances):
+    known = factors(widths, variances)
+    values = np.linalg.eigvalsh(linear.reduced_matrix(known))
+    ends = matrix_free.ends(known)
+    np.testing.assert_allclose(ends.largest, values[-1], rtol=1e-12)
+    np.testing.assert_allclose(ends.smallest, values[0], rtol=1e-8)
+    assert min(ends.residuals) >= 0 and max(ends.residuals) <= 1e-8
+
+
+def test_the_residuals_are_those_of_unit_vectors():
+    values, vectors = np.diag([2.0, 5.0]), np.array([3.0, 4.0])
+    value, residual = matrix_free._rayleigh(lambda z: values @ z, vectors)
+    unit = vectors / 5
+    assert value == pytest.approx(2 * 0.36 + 5 * 0.64)
+    assert residual == pytest.approx(np.linalg.norm(values @ unit - value * unit) / value)
+
+
+def test_a_residual_above_the_tolerance_is_an_error():
+    with pytest.raises(RuntimeError, match="residuals must reach 1e-20, got"):
+        matrix_free.ends(factors((20, 60, 60, 60, 5)), tolerance=1e-20)
+    with pytest.raises(ValueError, match="tolerance must be positive, got 0.0"):
+        matrix_free.ends(factors((6, 30, 1)), tolerance=0.0)
+
+
+def test_a_singular_matrix_is_named():
+    singular = linear.Factors(jnp.zeros((1, 2, 2)), jnp.eye(3)[None])
+    with pytest.raises(ValueError, match="factors must make a nonsingular matrix"):
+        matrix_free.ends(singular)

@@ -1,0 +1,45 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lazyrich import derivatives, networks
+from lazyrich.conditioning import pruning
+
+
+def test_the_smallest_weights_of_each_layer_go():
+    params = [
+        {"weight": jnp.array([[1.0, -2.0], [3.0, -4.0]])},
+        {"weight": jnp.array([[0.1, 9.0]])},
+    ]
+    first, second = pruning.magnitude_mask(params, 0.5)
+    assert first["weight"].tolist() == [[0, 0], [1, 1]]
+    assert second["weight"].tolist() == [[0, 1]]
+    whole = pruning.magnitude_mask(params, 0.0)
+    assert all((leaf == 1).all() for leaf in jax.tree.leaves(whole))
+    assert first["weight"].dtype == params[0]["weight"].dtype
+
+
+def test_the_share_of_weights_is_gone():
+    weights = jax.random.normal(jax.random.key(0), (20, 25))
+    for share in (0.2, 0.8):
+        np.testing.assert_allclose(1 - pruning.magnitude_mask(weights, share).mean(), share)
+
+
+def test_a_share_is_below_one():
+    with pytest.raises(ValueError, match="share must be below 1, got 1.0"):
+        pruning.magnitude_mask(jnp.ones(3), 1.0)
+    with pytest.raises(ValueError, match="share must be not negative, got -0.1"):
+        pruning.magnitude_mask(jnp.ones(3), -0.1)
+
+
+def test_the_kernel_is_of_the_kept_weights_at_the_pruned_network(key):
+    network = networks.fully_connected((3, 6, 5, 2), jnp.tanh)
+    params, x = network.init(key()), jax.random.normal(key(), (4, 3))
+    mask = pruning.magnitude_mask(params, 0.4)
+    pruned = jax.tree.map(jnp.multiply, params, mask)
+    J = np.asarray(jax.jit(lambda pruned: derivatives.jacobian(network.apply, pruned, x))(pruned))
+    kept = np.concatenate([np.asarray(leaf).ravel() for leaf in jax.tree.leaves(mask)]) > 0
+    assert 0 < kept.sum() < len(kept)
+    measured = jax.jit(lambda params: pruning.pruned_kernel(network, params, mask, x))(params)
+    np.testing.assert_allclose(measured, J[:, kept] @ J[:, kept].T, rtol=1e-12, atol=1e-14)

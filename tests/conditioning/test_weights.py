@@ -1,0 +1,102 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lazyrich import conditioning
+from lazyrich.conditioning import bounds, linear, normalisation, on_range
+
+WEIGHTS = np.ones((4, 3)), np.ones((2, 4))
+FUNCTIONS = {
+    "with_skips": lambda weights: conditioning.with_skips(weights, 0.5),
+    "partial_products": linear.partial_products,
+    "factors": linear.factors,
+    "spectrum": linear.spectrum,
+    "condition_number": linear.condition_number,
+    "two_layer_condition_number": linear.two_layer_condition_number,
+    "layer_extremes": bounds.layer_extremes,
+    "upper_bounds": bounds.upper_bounds,
+    "at_start": normalisation.at_start,
+}
+
+
+def test_kaiming_weights_are_normal_with_variance_one_over_the_fan_in(key):
+    weights = conditioning.kaiming(key(), (50, 80, 60, 40))
+    assert [W.shape for W in weights] == [(80, 50), (60, 80), (40, 60)]
+    for W, fan_in in zip(weights, (50, 80, 60), strict=True):
+        scaled = np.asarray(W) * fan_in**0.5
+        assert abs(scaled.mean()) < 0.05 and abs(scaled.std() - 1) < 0.05
+        assert abs((scaled**4).mean() - 3) < 0.5
+    flat = [np.asarray(W).ravel()[:2400] for W in weights]
+    assert np.abs(np.corrcoef(flat) - np.eye(3)).max() < 0.1
+
+
+def test_kaiming_draws_are_mapped_over_keys():
+    keys = jax.random.split(jax.random.key(0), 3)
+    many = jax.vmap(lambda key: conditioning.kaiming(key, (3, 4, 2)))(keys)
+    for i, key in enumerate(keys):
+        for W, single in zip(many, conditioning.kaiming(key, (3, 4, 2)), strict=True):
+            np.testing.assert_allclose(W[i], single, rtol=1e-14)
+
+
+def test_skips_add_a_rectangular_identity():
+    tall, wide = conditioning.with_skips((np.zeros((4, 3)), np.ones((2, 4))), 0.5)
+    np.testing.assert_array_equal(tall, [[0.5, 0, 0], [0, 0.5, 0], [0, 0, 0.5], [0, 0, 0]])
+    np.testing.assert_array_equal(wide, [[1.5, 1, 1, 1], [1, 1.5, 1, 1]])
+    assert conditioning.with_skips([np.ones((2, 2), "float32")], 0.5)[0].dtype == np.float32
+    with pytest.raises(ValueError, match="strength must be finite, got nan"):
+        conditioning.with_skips(WEIGHTS, np.nan)
+
+
+def test_outputs_are_the_product_of_the_layers(key):
+    weights = conditioning.kaiming(key(), (3, 5, 4, 2))
+    x = jax.random.normal(key(), (6, 3))
+    expected = np.stack([weights[2] @ (weights[1] @ (weights[0] @ row)) for row in x])
+    np.testing.assert_allclose(conditioning.apply(weights, x), expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ([], r"weights must hold at least one matrix, got shapes \[\]"),
+        ([np.ones((2, 3, 4))], r"at least one matrix, got shapes \[\(2, 3, 4\)\]"),
+        ((WEIGHTS[0], np.ones((2, 3))), r"follow one another, .*, got shapes \[\(4, 3\), \(2, 3\)"),
+        ((WEIGHTS[1], WEIGHTS[0]), r"follow one another, .*, got shapes \[\(2, 4\), \(4, 3\)"),
+        ((WEIGHTS[0], np.ones((2, 4), "float32")), "one dtype, got float32, float64"),
+        ((WEIGHTS[0], np.ones((2, 4), int)), r"weights\[1\] must be an array of floats, .* int64"),
+        ((np.full((4, 3), np.nan), WEIGHTS[1]), r"weights\[0\] must be finite, got nan"),
+        ((np.ones(3),), r"weights\[0\] must have at least 2 axes, got shape \(3,\)"),
+    ],
+)
+def test_weights_that_make_no_network_are_named(function, weights, message):
+    with pytest.raises(ValueError, match=message):
+        function(weights)
+
+
+def test_data_of_another_width_are_named():
+    inputs = on_range(np.eye(5))
+    message = r"inputs must have as many entries as weights\[0\] has columns, 3, got 5"
+    for name in ("partial_products", "factors", "spectrum", "condition_number"):
+        with pytest.raises(ValueError, match=message):
+            getattr(linear, name)(WEIGHTS, inputs)
+    for function in (bounds.layer_extremes, bounds.upper_bounds, bounds.data_bounds):
+        with pytest.raises(ValueError, match=message):
+            function(WEIGHTS, inputs)
+    for function in (normalisation.spectrum, normalisation.condition_number):
+        with pytest.raises(ValueError, match=message):
+            function(WEIGHTS, inputs)
+
+
+@pytest.mark.parametrize("function", [lambda w: conditioning.kaiming(jax.random.key(0), w)])
+def test_widths_that_make_no_network_are_named(function):
+    with pytest.raises(ValueError, match="widths must be an integer of at least 1, got 0"):
+        function((3, 0, 2))
+    with pytest.raises(ValueError, match=r"at least inputs and outputs, got \(3,\)"):
+        function((3,))
+    assert [W.shape for W in function((3, 1))] == [(1, 3)]
+
+
+def test_a_network_in_compiled_code_is_checked_for_shape():
+    with pytest.raises(ValueError, match="follow one another"):
+        jax.jit(linear.factors)([jnp.ones((4, 3)), jnp.ones((2, 3))])

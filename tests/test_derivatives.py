@@ -101,7 +101,7 @@ def test_few_parameters_are_differentiated_forwards(monkeypatch):
     for name in ("jacfwd", "jacrev"):
         original = getattr(jax, name)
         monkeypatch.setattr(jax, name, lambda f, g=original, name=name: used.append(name) or g(f))
-    for samples, mode in ((9, "jacfwd"), (3, "jacfwd"), (2, "jacrev"), (1, "jacrev")):
+    for samples, mode in ((3, "jacfwd"), (2, "jacrev")):
         J = derivatives.jacobian(apply, params, x[:samples])
         np.testing.assert_allclose(J, expected[: 2 * samples], rtol=1e-13, atol=1e-15)
         assert used.pop() == mode and not used

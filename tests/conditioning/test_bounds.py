@@ -31,7 +31,7 @@ def close(measured, expected, rtol=1e-10, atol=0.0):
     np.testing.assert_allclose(measured, expected, rtol, atol)
 
 
-@pytest.mark.parametrize("widths", WIDTHS)
+@pytest.mark.parametrize("widths", WIDTHS[::2])
 def test_extremes_are_those_of_the_products_before_and_after_each_layer(widths):
     weights = drawn(widths)
     after, before = (list(map(np.asarray, part)) for part in linear.partial_products(weights))
@@ -71,7 +71,8 @@ def test_the_bounds_are_made_of_the_condition_of_layers_and_data(widths):
     close(upper.loose, kappa_data * max(M / mu))
     white = bounds.upper_bounds(weights, whitened(inputs))
     close(upper.ratio_of_sums, kappa_data * white.ratio_of_sums)
-    close(bounds.upper_bounds(drawn(widths)).loose, max(bounds.upper_bounds(weights).layers))
+    upper = bounds.upper_bounds(weights)
+    close([upper.loose, upper.ratio_of_sums], [max(upper.layers), upper.shares @ upper.layers])
 
 
 def test_narrow_layers_leave_a_ratio_of_sums_only():

@@ -17,6 +17,7 @@ Gauss-Newton matrices belong to it:
 """
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 
 import jax
@@ -58,14 +59,8 @@ def toeplitz(filters: Sequence[ArrayLike], length: int) -> list[Float[Array, "_ 
     """
     filters, matrices = _checked(filters, length), []
     for w in filters:
-        fan_out, fan_in, kernel = w.shape
-        places = length - kernel + 1
-        rows = jnp.arange(places)[:, None]
-        matrix = jnp.zeros((fan_out, places, fan_in, length), w.dtype)
-        # Two index arrays with a slice between them: their axes come first.
-        matrix = matrix.at[:, rows, :, rows + jnp.arange(kernel)].set(w.transpose(2, 0, 1))
-        matrices.append(matrix.reshape(fan_out * places, fan_in * length))
-        length = places
+        matrices.append(_toeplitz(w, length))
+        length -= w.shape[2] - 1
     return matrices
 
 
@@ -94,7 +89,8 @@ def filter_spectrum(
         raise ValueError(f"filters must have as many channels in each layer, got {channels}")
     size = sum(w.shape[2] - 1 for w in filters) + 1
     if inputs is None:
-        windows = on_range((length - size + 1.0) * jnp.eye(size, dtype=filters[0].dtype), size)
+        places, dtype = length - size + 1, filters[0].dtype
+        windows = Covariance(jnp.full(size, places, dtype), jnp.eye(size, dtype=dtype))
     else:
         if len(inputs.directions) != length:
             raise ValueError(
@@ -125,6 +121,18 @@ def filter_rank(channels: int, kernel: int, layers: int = 2) -> int:
     return m * (validation.whole("layers", layers, least=1) * (s - 1) + 1)
 
 
+@partial(jax.jit, static_argnums=1)
+def _toeplitz(w, length):
+    fan_out, fan_in, kernel = w.shape
+    places = length - kernel + 1
+    rows = jnp.arange(places)[:, None]
+    matrix = jnp.zeros((fan_out, places, fan_in, length), w.dtype)
+    # Two index arrays with a slice between them: their axes come first.
+    matrix = matrix.at[:, rows, :, rows + jnp.arange(kernel)].set(w.transpose(2, 0, 1))
+    return matrix.reshape(fan_out * places, fan_in * length)
+
+
+@jax.jit
 def _composite(filters):
     first, *rest = filters
     composite = first[:, 0]

@@ -94,8 +94,8 @@ def spectrum(weights: Sequence[ArrayLike], inputs: Covariance | None = None) -> 
         weights: W^1, …, W^L.
         inputs: Σ on its range; by default Σ = I.
 
-    >>> spectrum([2.0 * jnp.eye(2), jnp.array([[3.0, 0.0]])]).tolist()
-    [4.0, 13.0]
+    >>> spectrum([jnp.diag(jnp.array([1.0, 2.0])), jnp.array([[3.0, 0.0]])]).tolist()
+    [10.0, 13.0]
     """
     return spectra.eigenvalues(_reduced(checked(weights, inputs), inputs))
 

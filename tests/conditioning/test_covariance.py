@@ -57,6 +57,19 @@ def test_whitening_keeps_the_directions(x):
     np.testing.assert_array_equal(white.directions, inputs.directions)
 
 
+def test_white_samples_have_the_projector_onto_their_range_as_second_moment(x):
+    inputs = conditioning.on_range(conditioning.second_moment(x))
+    white = conditioning.whiten(jnp.asarray(x), inputs)
+    Q = inputs.directions
+    np.testing.assert_allclose(conditioning.second_moment(white), Q @ Q.T, atol=1e-11)
+    # symmetric: no direction is turned into another
+    whole = jnp.asarray(np.random.default_rng(1).normal(size=(9, 3)))
+    Sigma = conditioning.second_moment(whole)
+    root = np.linalg.lstsq(whole, conditioning.whiten(whole, conditioning.on_range(Sigma)))[0]
+    np.testing.assert_allclose(root, root.T, atol=1e-13)
+    np.testing.assert_allclose(root @ Sigma @ root, np.eye(3), atol=1e-13)
+
+
 def test_the_range_is_found_in_compiled_code_if_its_rank_is_given(x):
     Sigma = conditioning.second_moment(x)
     many = jax.jit(jax.vmap(lambda S: conditioning.on_range(S, 5)))(jnp.stack([Sigma, 2 * Sigma]))

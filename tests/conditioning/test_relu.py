@@ -93,6 +93,13 @@ def test_a_sample_that_stands_twice_makes_it_infinite():
     assert np.isinf(relu.condition_number(weights, np.concatenate([x, x[:1]]), 0.5))
 
 
+def test_the_dtype_of_the_weights_is_kept():
+    weights, x = drawn(SIZES[0])
+    weights, x = [np.float32(W) for W in weights], np.float32(x)
+    assert relu.sample_matrix(weights, x, 0.5).dtype == np.float32
+    assert relu.upper_bounds(weights, x, 0.5).proven.dtype == np.float32
+
+
 def test_extremes_are_those_of_the_gram_matrices():
     (V, W), x = drawn(SIZES[0])
     z = x @ V.T

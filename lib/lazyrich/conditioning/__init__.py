@@ -26,7 +26,13 @@ from lazyrich.conditioning import (
     pruning,
     relu,
 )
-from lazyrich.conditioning.covariance import Covariance, on_range, second_moment, whitened
+from lazyrich.conditioning.covariance import (
+    Covariance,
+    on_range,
+    second_moment,
+    whiten,
+    whitened,
+)
 from lazyrich.conditioning.weights import apply, kaiming, with_skips
 
 __all__ = [
@@ -44,6 +50,7 @@ __all__ = [
     "pruning",
     "relu",
     "second_moment",
+    "whiten",
     "whitened",
     "with_skips",
 ]

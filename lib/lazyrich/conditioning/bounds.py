@@ -9,8 +9,8 @@ By Weyl's inequality for the sum of layers and Ostrowski's for the root of Σ,
     κ ≤ κ(Σ) Σ_l M_l / Σ_l μ_l = κ(Σ) Σ_l γ_l κ_l ≤ κ(Σ) max_l κ_l,   γ_l = μ_l / Σ_l μ_l.
 
 From below, Rayleigh quotients of Ĝ bound λ_max from below and λ_min from above, so their ratio
-bounds κ, wherever Ĝ is not singular. Where it is, only these ratios are meaningless, since κ there
-is that of the non-zero part.
+bounds κ, wherever Ĝ is not singular. Where it is, κ is that of the non-zero part, and they say
+nothing about it.
 """
 
 from collections.abc import Sequence

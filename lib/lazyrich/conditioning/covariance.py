@@ -65,3 +65,14 @@ def on_range(Sigma: ArrayLike, rank: int | None = None) -> Covariance:
 def whitened(inputs: Covariance) -> Covariance:
     """The same directions, each with variance one."""
     return inputs._replace(variances=jnp.ones_like(inputs.variances))
+
+
+def whiten(x: Float[Array, "samples inputs"], inputs: Covariance) -> Float[Array, "samples inputs"]:
+    """The samples Σ^(−½) x, Σ^(−½) = Q diag(1/√λ) Qᵀ, whose second moment is I on the range of Σ.
+
+    Args:
+        x: the samples.
+        inputs: their second moment Σ on its range.
+    """
+    Q = inputs.directions
+    return matmul(matmul(x, Q / jnp.sqrt(inputs.variances)), Q.T)

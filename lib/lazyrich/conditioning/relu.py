@@ -40,9 +40,9 @@ class LeakyBounds(NamedTuple):
     proven: Float[Array, ""]
     """[λ_max(XᵀX) λ_max(WWᵀ) + λ_max(T)]/[α² λ_min(XᵀX) λ_min(WWᵀ) + λ_min(T)]."""
     linear_top: Float[Array, ""]
-    """With λ_max(XᵀVᵀVX) for λ_max(T), which may be larger: no bound in general."""
+    """With λ_max(XᵀVᵀVX) for λ_max(T). No bound in general: λ_max(T) may be larger."""
     linear_bottom: Float[Array, ""]
-    """With α² λ_min(XᵀVᵀVX) for λ_min(T), which may be smaller: no bound in general."""
+    """With α² λ_min(XᵀVᵀVX) for λ_min(T). No bound in general: λ_min(T) may be smaller."""
 
 
 def sample_matrix(

@@ -41,10 +41,10 @@ def by_loops(outputs, params, x, y):
 @pytest.mark.parametrize("widths", WIDTHS[:2])
 def test_the_parts_are_what_they_are_defined_as_and_make_the_whole(widths):
     weights, x, y = drawn(widths)
-    parts = hessian.split(apply, weights, x, y)
+    parts = hessian.split_hessian(apply, weights, x, y)
     for measured, expected in zip(parts, by_loops(apply, weights, x, y), strict=True):
         close(measured, expected, 1e-13)
-    whole = hessian.hessian(apply, weights, x, y)
+    whole = hessian.loss_hessian(apply, weights, x, y)
     close(whole, sum(parts), 1e-13)
     assert np.abs(parts.functional).max() > 0.01
 
@@ -53,19 +53,19 @@ def test_any_network_is_split():
     network = networks.fully_connected((3, 4, 2), jnp.tanh)
     _, x, y = drawn((3, 4, 2))
     params = network.init(jax.random.key(0))
-    parts = hessian.split(network.apply, params, x, y)
+    parts = hessian.split_hessian(network.apply, params, x, y)
     for measured, expected in zip(parts, by_loops(network.apply, params, x, y), strict=True):
         close(measured, expected, 1e-13)
-    close(hessian.hessian(network.apply, params, x, y), sum(parts), 1e-13)
+    close(hessian.loss_hessian(network.apply, params, x, y), sum(parts), 1e-13)
 
 
 @pytest.mark.parametrize("widths", WIDTHS)
 def test_the_functional_hessian_of_a_linear_network_is_exact(widths):
     weights, x, y = drawn(widths)
-    Omega = hessian.correlation(weights, x, y)
+    Omega = hessian.residual_correlation(weights, x, y)
     residual = np.asarray(apply(weights, x) - y)
     close(Omega, sum(np.outer(r, row) for r, row in zip(residual, x, strict=True)) / SAMPLES, 1e-14)
-    expected = hessian.split(apply, weights, x, y).functional
+    expected = hessian.split_hessian(apply, weights, x, y).functional
     measured = hessian.functional_hessian(weights, Omega)
     assert measured.shape == expected.shape
     close(measured, expected, 1e-13)
@@ -80,7 +80,7 @@ def test_the_functional_hessian_is_exact_for_any_weights(entries):
         for part, shape in zip(np.split(entries, (12, 20)), shapes, strict=True)
     ]
     expected = linear_functional(weights, x, y)
-    measured = hessian.functional_hessian(weights, hessian.correlation(weights, x, y))
+    measured = hessian.functional_hessian(weights, hessian.residual_correlation(weights, x, y))
     close(measured, expected, 1e-12 * max(np.abs(expected).max(), 1))
 
 
@@ -94,7 +94,7 @@ def linear_functional(weights, x, y):
 @pytest.mark.parametrize("widths", [(5, 6, 3), (2, 3, 5), (4, 1, 4)])
 def test_two_layers_have_the_singular_values_of_the_correlation(widths):
     weights, x, y = drawn(widths)
-    Omega = hessian.correlation(weights, x, y)
+    Omega = hessian.residual_correlation(weights, x, y)
     values = hessian.two_layer_functional_spectrum(Omega, widths[1])
     expected = np.linalg.eigvalsh(hessian.functional_hessian(weights, Omega))
     assert values.shape == expected.shape
@@ -104,13 +104,13 @@ def test_two_layers_have_the_singular_values_of_the_correlation(widths):
 def test_the_correlation_vanishes_at_the_least_squares_solution():
     weights, x, _ = drawn((5, 6, 3))
     noise = np.linalg.svd(x)[0][:, 5:8]  # orthogonal to every input
-    Omega = hessian.correlation(weights, x, apply(weights, x) + noise)
+    Omega = hessian.residual_correlation(weights, x, apply(weights, x) + noise)
     close(Omega, np.zeros((3, 5)), 1e-14)
 
 
 def test_the_ranks_of_the_parts():
     weights, x, y = drawn((5, 6, 4, 3))
-    parts = hessian.split(apply, weights, x, y)
+    parts = hessian.split_hessian(apply, weights, x, y)
     ranks = [
         int(spectra.numerical_rank(np.linalg.eigvalsh(matrix), 1e-10))
         for matrix in (parts.gauss_newton, sum(parts))
@@ -120,7 +120,7 @@ def test_the_ranks_of_the_parts():
 
 def test_the_gauss_newton_part_is_that_of_the_reduced_matrix():
     weights, x, y = drawn((5, 6, 4, 3))
-    values = np.linalg.eigvalsh(hessian.split(apply, weights, x, y).gauss_newton)
+    values = np.linalg.eigvalsh(hessian.split_hessian(apply, weights, x, y).gauss_newton)
     close(values[-15:], linear.spectrum(weights, on_range(second_moment(x))), 1e-13)
 
 

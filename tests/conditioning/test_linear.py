@@ -152,7 +152,7 @@ def test_the_factors_are_grams_and_make_the_matrix():
     expected = sum(np.kron(A[layer], C[layer]) for layer in range(3))
     np.testing.assert_allclose(matrix, expected, rtol=1e-13)
     Z = jnp.asarray(np.random.default_rng(0).normal(size=(3, 5)))
-    image = linear.product(linear.Factors(A, C), Z)
+    image = linear.reduced_product(linear.Factors(A, C), Z)
     np.testing.assert_allclose(image.ravel(), expected @ Z.ravel(), rtol=1e-12)
 
 

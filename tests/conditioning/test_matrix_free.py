@@ -25,7 +25,7 @@ def factors(widths, variances=None):
 def test_both_ends_are_found_without_the_matrix(widths, variances):
     known = factors(widths, variances)
     values = np.linalg.eigvalsh(linear.reduced_matrix(known))
-    ends = matrix_free.ends(known)
+    ends = matrix_free.extreme_eigenvalues(known)
     np.testing.assert_allclose(ends.largest, values[-1], rtol=1e-12)
     np.testing.assert_allclose(ends.smallest, values[0], rtol=1e-8)
     assert min(ends.residuals) >= 0 and max(ends.residuals) <= 1e-8
@@ -41,12 +41,12 @@ def test_the_residuals_are_those_of_unit_vectors():
 
 def test_a_residual_above_the_tolerance_is_an_error():
     with pytest.raises(RuntimeError, match="residuals must reach 1e-20, got"):
-        matrix_free.ends(factors((20, 60, 60, 60, 5)), tolerance=1e-20)
+        matrix_free.extreme_eigenvalues(factors((20, 60, 60, 60, 5)), tolerance=1e-20)
     with pytest.raises(ValueError, match="tolerance must be positive, got 0.0"):
-        matrix_free.ends(factors((6, 30, 1)), tolerance=0.0)
+        matrix_free.extreme_eigenvalues(factors((6, 30, 1)), tolerance=0.0)
 
 
 def test_a_singular_matrix_is_named():
     singular = linear.Factors(jnp.zeros((1, 2, 2)), jnp.eye(3)[None])
     with pytest.raises(ValueError, match="factors must make a nonsingular matrix"):
-        matrix_free.ends(singular)
+        matrix_free.extreme_eigenvalues(singular)

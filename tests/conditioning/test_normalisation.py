@@ -44,7 +44,7 @@ def test_the_spectrum_is_exact_through_the_batch(widths, lower):
     weights, x = drawn(widths)
     if lower:
         x[:, -1] = x[:, 0]
-    expected, measured = dense(weights, x), normalisation.spectrum(weights, centred(x))
+    expected, measured = dense(weights, x), normalisation.normalised_spectrum(weights, centred(x))
     s, k = widths[0] - lower, widths[2]
     assert measured.shape == (k * s + k,) and (np.diff(measured) >= 0).all()
     np.testing.assert_allclose(measured, expected[-len(measured) :], 0, 1e-12 * expected[-1])
@@ -56,7 +56,7 @@ def test_the_condition_number_is_over_what_is_not_zero(widths, rank):
     weights, x = drawn(widths)
     values = dense(weights, x)
     assert values[-rank] > 1e-6 * values[-1] and abs(values[-rank - 1]) < 1e-13 * values[-1]
-    measured = normalisation.condition_number(weights, centred(x))
+    measured = normalisation.normalised_condition_number(weights, centred(x))
     np.testing.assert_allclose(measured, values[-1] / values[-rank], rtol=1e-8)
 
 
@@ -64,23 +64,24 @@ def test_the_length_of_an_inner_row_counts_for_nothing_but_itself():
     (V, W), x = drawn(WIDTHS[0])
     scaled = jnp.linspace(0.5, 2, 10)[:, None] * V
     outputs = [
-        normalisation.apply(normalisation.at_start([U, W]), jnp.asarray(x)) for U in (V, scaled)
+        normalisation.normalised_outputs(normalisation.normalised_start([U, W]), jnp.asarray(x))
+        for U in (V, scaled)
     ]
     np.testing.assert_allclose(*outputs, rtol=1e-10, atol=1e-12)
-    unequal = normalisation.spectrum([scaled, W], centred(x))
+    unequal = normalisation.normalised_spectrum([scaled, W], centred(x))
     np.testing.assert_allclose(unequal, dense([scaled, W], x)[-27:], rtol=1e-10)
 
 
 def test_the_outputs_are_of_normalised_hidden_units():
     (V, W), x = drawn(WIDTHS[0])
-    params = normalisation.at_start([V, W])
+    params = normalisation.normalised_start([V, W])
     assert (params.scale == np.ones(10)).all() and (params.shift == np.zeros(10)).all()
     assert (params.inner == V).all() and (params.outer == W).all()
     params = params._replace(scale=jnp.linspace(1, 2, 10), shift=jnp.linspace(-1, 1, 10))
     z = x @ np.asarray(V).T
     hidden = (z - z.mean(0)) / z.std(0) * np.linspace(1, 2, 10) + np.linspace(-1, 1, 10)
     np.testing.assert_allclose(
-        normalisation.apply(params, jnp.asarray(x)), hidden @ W.T, atol=1e-12
+        normalisation.normalised_outputs(params, jnp.asarray(x)), hidden @ W.T, atol=1e-12
     )
 
 
@@ -88,14 +89,16 @@ def test_the_spectrum_is_mapped_over_draws():
     pairs = [drawn(WIDTHS[0], seed) for seed in (0, 1)]
     inputs = centred(pairs[0][1])
     many = [jnp.stack(same) for same in zip(*(weights for weights, _ in pairs), strict=True)]
-    values = jax.vmap(lambda weights: normalisation.spectrum(weights, inputs))(many)
+    values = jax.vmap(lambda weights: normalisation.normalised_spectrum(weights, inputs))(many)
     for value, (weights, _) in zip(values, pairs, strict=True):
-        np.testing.assert_allclose(value, normalisation.spectrum(weights, inputs), rtol=1e-9)
+        np.testing.assert_allclose(
+            value, normalisation.normalised_spectrum(weights, inputs), rtol=1e-9
+        )
 
 
 def test_there_is_one_hidden_layer():
-    for function in (normalisation.spectrum, normalisation.condition_number):
+    for function in (normalisation.normalised_spectrum, normalisation.normalised_condition_number):
         with pytest.raises(ValueError, match="weights must hold two matrices, got 3"):
             function([np.eye(2)] * 3, on_range(np.eye(2)))
     with pytest.raises(ValueError, match="weights must hold two matrices, got 1"):
-        normalisation.at_start([np.eye(2)])
+        normalisation.normalised_start([np.eye(2)])

@@ -44,7 +44,7 @@ def test_the_sample_matrix_is_that_of_the_jacobian(sizes):
     weights, x = drawn(sizes)
     for slope in SLOPES:
         expected = dense(sizes)(weights, x, slope)
-        measured = relu.sample_matrix(weights, x, slope)
+        measured = relu.leaky_relu_matrix(weights, x, slope)
         np.testing.assert_allclose(measured, expected, rtol=0, atol=1e-14 * np.abs(expected).max())
 
 
@@ -55,7 +55,7 @@ ENTRIES = floats(-2, 2, allow_subnormal=False)
 def test_the_sample_matrix_is_exact_for_any_weights_and_samples(entries, slope):
     V, W, x = entries[:36].reshape(9, 4), entries[36:45].reshape(1, 9), entries[45:].reshape(6, 4)
     expected = np.asarray(dense((6, 4, 9, 1))([V, W], x, slope))
-    measured = relu.sample_matrix([V, W], x, slope)
+    measured = relu.leaky_relu_matrix([V, W], x, slope)
     np.testing.assert_allclose(measured, expected, 0, 1e-12 * max(np.abs(expected).max(), 1e-30))
 
 
@@ -66,7 +66,7 @@ def test_the_network_is_the_leaky_relu_of_the_library():
     network = fully_connected((12, 20, 3), lambda z: jax.nn.leaky_relu(z, 0.1))
     params = [{"weight": jnp.asarray(W)} for W in weights]
     expected = empirical_ntk(network, params, jnp.asarray(x)) / len(x)
-    np.testing.assert_allclose(relu.sample_matrix(weights, x, 0.1), expected, rtol=1e-12)
+    np.testing.assert_allclose(relu.leaky_relu_matrix(weights, x, 0.1), expected, rtol=1e-12)
 
 
 def test_the_matrix_is_the_sum_over_units_that_the_formula_says():
@@ -77,34 +77,34 @@ def test_the_matrix_is_the_sum_over_units_that_the_formula_says():
     for i in range(3):
         D = np.diag(np.where(z[i] >= 0, 1, 0.5))
         expected += np.kron(D @ x @ x.T @ D, np.outer(W[:, i], W[:, i]))
-    np.testing.assert_allclose(relu.sample_matrix([V, W], x, 0.5), expected / 5, atol=1e-14)
+    np.testing.assert_allclose(relu.leaky_relu_matrix([V, W], x, 0.5), expected / 5, atol=1e-14)
 
 
 @pytest.mark.parametrize("sizes", SIZES[:2])
 def test_the_condition_number_is_over_all_samples_and_outputs(sizes):
     weights, x = drawn(sizes)
     values = np.linalg.eigvalsh(dense(sizes)(weights, x, 0.5))
-    measured = relu.condition_number(weights, x, 0.5)
+    measured = relu.leaky_relu_condition_number(weights, x, 0.5)
     np.testing.assert_allclose(measured, values[-1] / values[0], rtol=1e-9)
 
 
 def test_a_sample_that_stands_twice_makes_it_infinite():
     weights, x = drawn(SIZES[0])
-    assert np.isinf(relu.condition_number(weights, np.concatenate([x, x[:1]]), 0.5))
+    assert np.isinf(relu.leaky_relu_condition_number(weights, np.concatenate([x, x[:1]]), 0.5))
 
 
 def test_the_dtype_of_the_weights_is_kept():
     weights, x = drawn(SIZES[0])
     weights, x = [np.float32(W) for W in weights], np.float32(x)
-    assert relu.sample_matrix(weights, x, 0.5).dtype == np.float32
-    assert relu.upper_bounds(weights, x, 0.5).proven.dtype == np.float32
+    assert relu.leaky_relu_matrix(weights, x, 0.5).dtype == np.float32
+    assert relu.leaky_relu_bounds(weights, x, 0.5).proven.dtype == np.float32
 
 
 def test_extremes_are_those_of_the_gram_matrices():
     (V, W), x = drawn(SIZES[0])
     z = x @ V.T
     hidden = np.where(z >= 0, z, 0.1 * z)
-    ends = relu.gram_extremes([V, W], x, 0.1)
+    ends = relu.leaky_relu_extremes([V, W], x, 0.1)
     for pair, rows in zip(ends, (x, W, hidden, z), strict=True):
         values = np.linalg.eigvalsh(rows @ rows.T)
         np.testing.assert_allclose(pair, [values[0], values[-1]], rtol=1e-9)
@@ -113,8 +113,8 @@ def test_extremes_are_those_of_the_gram_matrices():
 @pytest.mark.parametrize("slope", SLOPES)
 def test_the_bounds_are_put_together_as_they_say(slope):
     weights, x = drawn(SIZES[0])
-    data, outputs, hidden, linear = relu.gram_extremes(weights, x, slope)
-    bounds = relu.upper_bounds(weights, x, slope)
+    data, outputs, hidden, linear = relu.leaky_relu_extremes(weights, x, slope)
+    bounds = relu.leaky_relu_bounds(weights, x, slope)
     top = data[1] * outputs[1] + hidden[1]
     linear_top = data[1] * outputs[1] + linear[1]
     bottom = slope**2 * data[0] * outputs[0] + hidden[0]
@@ -130,13 +130,13 @@ def test_the_proven_bound_holds(sizes):
     for seed in range(20):
         weights, x = drawn(sizes, seed)
         for slope in SLOPES:
-            bound = relu.upper_bounds(weights, x, slope).proven
-            assert relu.condition_number(weights, x, slope) <= bound * (1 + 1e-9)
+            bound = relu.leaky_relu_bounds(weights, x, slope).proven
+            assert relu.leaky_relu_condition_number(weights, x, slope) <= bound * (1 + 1e-9)
 
 
 def test_without_a_kink_the_bound_is_that_of_a_linear_network():
     weights, x = drawn(SIZES[0])
-    bounds = relu.upper_bounds(weights, x, 1.0)
+    bounds = relu.leaky_relu_bounds(weights, x, 1.0)
     np.testing.assert_allclose(bounds.linear_top, bounds.proven, rtol=1e-12)
     np.testing.assert_allclose(bounds.linear_bottom, bounds.proven, rtol=1e-9)
 
@@ -144,7 +144,7 @@ def test_without_a_kink_the_bound_is_that_of_a_linear_network():
 def test_eigenvalues_at_the_rounding_floor_bound_nothing():
     # More samples than inputs and hidden units: XᵀX and T are singular.
     weights, x = drawn((9, 3, 4, 2))
-    bounds = relu.upper_bounds(weights, x, 0.5)
+    bounds = relu.leaky_relu_bounds(weights, x, 0.5)
     assert np.isinf(bounds.proven) and np.isinf(bounds.linear_top)
     assert np.isinf(bounds.linear_bottom)
 
@@ -152,7 +152,7 @@ def test_eigenvalues_at_the_rounding_floor_bound_nothing():
 def counterexample(z, slope):
     """The extremes of T and of its linear stand-in for V X = z."""
     z = np.array(z)
-    ends = relu.gram_extremes([z, np.eye(len(z))], np.eye(len(z)), slope)
+    ends = relu.leaky_relu_extremes([z, np.eye(len(z))], np.eye(len(z)), slope)
     return np.asarray(ends.hidden), np.asarray(ends.linear)
 
 
@@ -164,7 +164,9 @@ def test_the_hidden_layer_is_no_contraction_of_its_linear_part():
     np.testing.assert_allclose(0.5**2 * linear[0], 0.049, atol=5e-4)
 
 
-@pytest.mark.parametrize("function", [relu.sample_matrix, relu.condition_number, relu.upper_bounds])
+@pytest.mark.parametrize(
+    "function", [relu.leaky_relu_matrix, relu.leaky_relu_condition_number, relu.leaky_relu_bounds]
+)
 @pytest.mark.parametrize(
     ("weights", "x", "slope", "message"),
     [

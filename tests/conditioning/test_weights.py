@@ -16,7 +16,7 @@ FUNCTIONS = {
     "two_layer_condition_number": linear.two_layer_condition_number,
     "layer_extremes": bounds.layer_extremes,
     "upper_bounds": bounds.upper_bounds,
-    "at_start": normalisation.at_start,
+    "normalised_start": normalisation.normalised_start,
 }
 
 
@@ -83,7 +83,7 @@ def test_data_of_another_width_are_named():
     for function in (bounds.layer_extremes, bounds.upper_bounds, bounds.data_bounds):
         with pytest.raises(ValueError, match=message):
             function(WEIGHTS, inputs)
-    for function in (normalisation.spectrum, normalisation.condition_number):
+    for function in (normalisation.normalised_spectrum, normalisation.normalised_condition_number):
         with pytest.raises(ValueError, match=message):
             function(WEIGHTS, inputs)
 

@@ -29,7 +29,7 @@ from lazyrich.conditioning.weights import checked
 SWEEPS = 60
 
 
-class Extremes(NamedTuple):
+class LayerExtremes(NamedTuple):
     """The largest and smallest eigenvalue of A_l and B_l; 0 where they are at the rounding floor.
 
     The singular values of W^(L:l+1) and W^(l−1:1) are their roots.
@@ -69,7 +69,7 @@ class RayleighBound(NamedTuple):
     """At least λ_min(Ĝ)."""
 
 
-def layer_extremes(weights: Sequence[ArrayLike], inputs: Covariance | None = None) -> Extremes:
+def layer_extremes(weights: Sequence[ArrayLike], inputs: Covariance | None = None) -> LayerExtremes:
     """The extreme eigenvalues of A_l and B_l at each layer l, without the variances of the data.
 
     Args:
@@ -77,7 +77,7 @@ def layer_extremes(weights: Sequence[ArrayLike], inputs: Covariance | None = Non
         inputs: Σ on its range; by default Σ = I. Only the directions count.
     """
     A, B = factors(weights, None if inputs is None else whitened(inputs))
-    return Extremes(*_ends(spectra.eigenvalues(A)), *_ends(spectra.eigenvalues(B)))
+    return LayerExtremes(*_ends(spectra.eigenvalues(A)), *_ends(spectra.eigenvalues(B)))
 
 
 def upper_bounds(weights: Sequence[ArrayLike], inputs: Covariance | None = None) -> UpperBounds:
@@ -150,7 +150,7 @@ def _upper_bounds(ends, data):
 
 @jax.jit
 def _product_vector_bound(A, C):
-    _, P_d = partial_traces(Factors(A, C))
+    _, P_d = _partial_traces(A, C)
     starts = jnp.linalg.eigh(P_d)[1].T
     lowest = jax.lax.map(lambda v: _alternate(A, C, v, 0), starts[:3])
     largest, smallest = _alternate(A, C, starts[-1], -1), lowest.min()
@@ -169,10 +169,13 @@ def _alternate(A, C, v, end):
     return jax.lax.fori_loop(0, SWEEPS, sweep, (v, jnp.zeros((), A.dtype)))[1]
 
 
-@jax.jit
 def partial_traces(factors):
     """P_k and P_d of :func:`partial_trace_bound`."""
-    A, C = factors
+    return _partial_traces(*factors)
+
+
+@jax.jit
+def _partial_traces(A, C):
     k, s = A.shape[-1], C.shape[-1]
     return einsum("lab,lss->ab", A, C) / s, einsum("laa,lst->st", A, C) / k
 

@@ -2,18 +2,19 @@
 
 Each layer is a "valid" convolution with kernel size s, z_o[i] = Σ_c Σ_t w_oct y_c[i + t], from one
 input channel to m channels, and m channels after that. As a matrix it is block-Toeplitz. Two
-Gauss-Newton matrices belong to it:
+Gauss-Newton matrices belong to it.
 
-- that of the *dense* network at these weights, in which every entry of the Toeplitz matrices is a
-  parameter of its own: :mod:`lazyrich.conditioning.linear` at :func:`toeplitz`;
-- that of the *filters*. The network is one convolution with the composite filters w(θ), m of
-  them with L (s − 1) + 1 entries. With D = ∂w/∂θ, and U the second moment of the windows that the
-  composite filter sees, summed over its places, the matrix is Dᵀ (I_m ⊗ U) D, and so has the
-  non-zero spectrum of
+That of the *dense* network at these weights, in which every entry of the Toeplitz matrices is a
+parameter of its own: :mod:`lazyrich.conditioning.linear` at :func:`toeplitz`.
 
-      (I_m ⊗ Rᵀ) D Dᵀ (I_m ⊗ R),   R Rᵀ = U,
+That of the *filters*. The network is one convolution with the composite filters w(θ), m of them
+with L (s − 1) + 1 entries. With D = ∂w/∂θ, and U the second moment of the windows that the
+composite filter sees, summed over its places, the matrix is Dᵀ (I_m ⊗ U) D, and so has the non-zero
+spectrum of
 
-  of m (L (s − 1) + 1) rows.
+    (I_m ⊗ Rᵀ) D Dᵀ (I_m ⊗ R),   R Rᵀ = U,
+
+of m (L (s − 1) + 1) rows.
 """
 
 from collections.abc import Sequence

@@ -29,7 +29,7 @@ from lazyrich.conditioning.linear import partial_products
 from lazyrich.conditioning.weights import apply, checked
 
 
-class Split(NamedTuple):
+class HessianParts(NamedTuple):
     """The two parts of the Hessian, each p × p for p parameters in the order of the pytree."""
 
     gauss_newton: Float[Array, "p p"]
@@ -39,7 +39,7 @@ class Split(NamedTuple):
 
 
 @partial(jax.jit, static_argnums=0)
-def hessian(
+def loss_hessian(
     network: Callable,
     params,
     x: Float[Array, "samples inputs"],
@@ -57,27 +57,27 @@ def hessian(
 
 
 @partial(jax.jit, static_argnums=0)
-def split(
+def split_hessian(
     network: Callable,
     params,
     x: Float[Array, "samples inputs"],
     y: Float[Array, "samples outputs"],
-) -> Split:
+) -> HessianParts:
     """G_O and H_F of any network, each by automatic differentiation of its own definition.
 
-    Arguments and cost as for :func:`hessian`, which is their sum.
+    Arguments and cost as for :func:`loss_hessian`, which is their sum.
     """
     residual = network(params, x) - y
 
     def linearised(params):
         return (residual * network(params, x)).sum() / len(x)
 
-    return Split(
+    return HessianParts(
         derivatives.gauss_newton(network, params, x), _second_derivative(linearised, params)
     )
 
 
-def correlation(
+def residual_correlation(
     weights: Sequence[ArrayLike],
     x: Float[Array, "samples inputs"],
     y: Float[Array, "samples outputs"],
@@ -91,7 +91,7 @@ def functional_hessian(weights: Sequence[ArrayLike], Omega: ArrayLike) -> Float[
 
     Args:
         weights: W^1, …, W^L.
-        Omega: Ω of :func:`correlation`, shape (k, d).
+        Omega: Ω of :func:`residual_correlation`, shape (k, d).
     """
     weights = checked(weights)
     allowed = len(weights[-1]), weights[0].shape[1]
@@ -117,7 +117,7 @@ def two_layer_functional_spectrum(Omega: ArrayLike, width: int) -> Float[Array, 
     The weights do not matter. Beside them stand m |d − k| zeros.
 
     Args:
-        Omega: Ω of :func:`correlation`, shape (k, d).
+        Omega: Ω of :func:`residual_correlation`, shape (k, d).
         width: m.
     """
     m = validation.whole("width", width, least=1)

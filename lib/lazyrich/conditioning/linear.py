@@ -79,7 +79,7 @@ def reduced_matrix(factors: Factors) -> Float[Array, "ks ks"]:
     return _reduced_matrix(factors)
 
 
-def product(factors: Factors, Z: Float[Array, "k s"]) -> Float[Array, "k s"]:
+def reduced_product(factors: Factors, Z: Float[Array, "k s"]) -> Float[Array, "k s"]:
     """Ĝ acting on a matrix, Σ_l A_l Z C_l, in L k s (k + s) multiplications.
 
     Flattened row by row, Z ↦ Ĝ Z is the product with :func:`reduced_matrix`.

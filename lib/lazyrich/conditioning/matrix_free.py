@@ -2,8 +2,8 @@
 
 The largest eigenvalue comes from Lanczos iterations on Z ↦ Σ_l A_l Z C_l, the smallest from
 Lanczos iterations on its inverse, by conjugate gradients. Their preconditioner is the Kronecker
-product of the partial traces, P_k ⊗ P_d/tr(P_d) · s, which carries the spectrum of the data: so the
-number of steps depends on κ of whitened data alone.
+product P_k ⊗ P_d of the partial traces (:func:`~lazyrich.conditioning.bounds.partial_trace_bound`),
+which carries the spectrum of the data: so the number of steps depends on κ of whitened data alone.
 """
 
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from lazyrich.conditioning.bounds import partial_traces
 from lazyrich.conditioning.linear import Factors
 
 
-class Ends(NamedTuple):
+class ExtremeEigenvalues(NamedTuple):
     """The smallest and the largest eigenvalue of Ĝ, with what certifies them."""
 
     smallest: float
@@ -29,7 +29,7 @@ class Ends(NamedTuple):
     there is an eigenvalue of Ĝ."""
 
 
-def ends(factors: Factors, tolerance: float = 1e-8) -> Ends:
+def extreme_eigenvalues(factors: Factors, tolerance: float = 1e-8) -> ExtremeEigenvalues:
     """The smallest and the largest eigenvalue of a nonsingular Ĝ, by products with Ĝ alone.
 
     Runs on the host, in the memory of a few matrices k × s beside the factors. Lanczos iterations
@@ -55,7 +55,7 @@ def ends(factors: Factors, tolerance: float = 1e-8) -> Ends:
 
     P_k, P_d = (np.asarray(P) for P in partial_traces(factors))
     try:
-        halves = cho_factor(P_k), cho_factor(P_d * (s / np.trace(P_d)))
+        halves = cho_factor(P_k), cho_factor(P_d)
     except np.linalg.LinAlgError:
         raise ValueError("factors must make a nonsingular matrix, got a singular one") from None
 
@@ -77,7 +77,7 @@ def ends(factors: Factors, tolerance: float = 1e-8) -> Ends:
     values, residuals = zip(*(_rayleigh(apply, z[:, 0]) for z in (bottom, top)), strict=True)
     if not max(residuals) <= tolerance:
         raise RuntimeError(f"residuals must reach {tolerance}, got {max(residuals):.2g}")
-    return Ends(*values, residuals)
+    return ExtremeEigenvalues(*values, residuals)
 
 
 def _rayleigh(apply, z):

@@ -41,20 +41,22 @@ class Normalised(NamedTuple):
     """W."""
 
 
-def at_start(weights: Sequence[ArrayLike]) -> Normalised:
+def normalised_start(weights: Sequence[ArrayLike]) -> Normalised:
     """The parameters with the weights V and W, γ = 1 and b = 0."""
     V, W = _two(weights)
     return Normalised(V, jnp.ones(len(V), V.dtype), jnp.zeros(len(V), V.dtype), W)
 
 
-def apply(params: Normalised, x: Float[Array, "samples inputs"]) -> Float[Array, "samples outputs"]:
+def normalised_outputs(
+    params: Normalised, x: Float[Array, "samples inputs"]
+) -> Float[Array, "samples outputs"]:
     """The outputs with the statistics of the batch x itself, and no ε under the root."""
     z = matmul(x - x.mean(axis=0), params.inner.T)
     hidden = params.scale * z / jnp.sqrt((z**2).mean(axis=0)) + params.shift
     return matmul(hidden, params.outer.T)
 
 
-def spectrum(weights: Sequence[ArrayLike], inputs: Covariance) -> Float[Array, "_"]:
+def normalised_spectrum(weights: Sequence[ArrayLike], inputs: Covariance) -> Float[Array, "_"]:
     """The ks + k eigenvalues, ascending: ks of weights and scales, k of the shifts.
 
     Args:
@@ -66,7 +68,9 @@ def spectrum(weights: Sequence[ArrayLike], inputs: Covariance) -> Float[Array, "
     return jnp.sort(jnp.concatenate([spectra.eigenvalues(_reduced(V, W, inputs)), shifts]))
 
 
-def condition_number(weights: Sequence[ArrayLike], inputs: Covariance) -> Float[Array, ""]:
+def normalised_condition_number(
+    weights: Sequence[ArrayLike], inputs: Covariance
+) -> Float[Array, ""]:
     """κ over all eigenvalues that are not zero, r s + (k − r) min(m, s) + r with r = min(k, m).
 
     Args:
@@ -77,7 +81,7 @@ def condition_number(weights: Sequence[ArrayLike], inputs: Covariance) -> Float[
     (_, m, k), s = sizes(weights, inputs)
     r = min(k, m)
     rank = r * s + (k - r) * min(m, s) + r
-    return spectra.condition_number(spectrum(weights, inputs), rank)
+    return spectra.condition_number(normalised_spectrum(weights, inputs), rank)
 
 
 @jax.jit

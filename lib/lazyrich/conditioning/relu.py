@@ -1,11 +1,11 @@
 """One hidden leaky-ReLU layer, F(x) = W σ(V x): the exact spectrum from nk × nk, and its bounds.
 
 σ(z) = z for z ≥ 0 and α z below; α = 0 is ReLU. With n samples as columns of X, D_i the diagonal
-of the slopes σ'(V_i·x_q) of unit i at the samples q, and T = σ(V X)ᵀ σ(V X), n times the
-Gauss-Newton matrix has the non-zero spectrum of J Jᵀ, which is (rows run over samples, then
-outputs)
+of the slopes σ'(v_i·x_q) of unit i at the samples q, v_i row i of V, w_i column i of W, and
+T = σ(V X)ᵀ σ(V X), n times the Gauss-Newton matrix has the non-zero spectrum of J Jᵀ, which is
+(rows run over samples, then outputs)
 
-    n Ĝ = Σ_i (D_i Xᵀ X D_i) ⊗ (W_·i W_·iᵀ) + T ⊗ I_k.
+    n Ĝ = Σ_i (D_i Xᵀ X D_i) ⊗ w_i w_iᵀ + T ⊗ I_k.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from lazyrich.conditioning.covariance import matmul
 from lazyrich.conditioning.weights import checked
 
 
-class GramExtremes(NamedTuple):
+class LeakyReluExtremes(NamedTuple):
     """The smallest and largest eigenvalue, each pair of shape (2,), of what the bounds need."""
 
     data: Float[Array, "2"]
@@ -34,7 +34,7 @@ class GramExtremes(NamedTuple):
     """Of Xᵀ Vᵀ V X, n × n: what T is without σ."""
 
 
-class LeakyBounds(NamedTuple):
+class LeakyReluBounds(NamedTuple):
     """Bounds on κ from above: one proven, and two that put Xᵀ Vᵀ V X for T."""
 
     proven: Float[Array, ""]
@@ -45,7 +45,7 @@ class LeakyBounds(NamedTuple):
     """With α² λ_min(XᵀVᵀVX) for λ_min(T). No bound in general: λ_min(T) may be smaller."""
 
 
-def sample_matrix(
+def leaky_relu_matrix(
     weights: Sequence[ArrayLike], x: ArrayLike, slope: float
 ) -> Float[Array, "nk nk"]:
     """Ĝ of n samples, whose non-zero spectrum is that of the Gauss-Newton matrix.
@@ -55,42 +55,46 @@ def sample_matrix(
         x: the samples, shape (n, d).
         slope: α, from −1 to 1.
     """
-    return _sample_matrix(*_checked(weights, x, slope))
+    return _leaky_relu_matrix(*_checked(weights, x, slope))
 
 
-def condition_number(weights: Sequence[ArrayLike], x: ArrayLike, slope: float) -> Float[Array, ""]:
+def leaky_relu_condition_number(
+    weights: Sequence[ArrayLike], x: ArrayLike, slope: float
+) -> Float[Array, ""]:
     """κ of the Gauss-Newton matrix with all nk eigenvalues, ``inf`` if some of them vanish.
 
-    Arguments as for :func:`sample_matrix`.
+    Arguments as for :func:`leaky_relu_matrix`.
     """
-    values = spectra.eigenvalues(sample_matrix(weights, x, slope))
+    values = spectra.eigenvalues(leaky_relu_matrix(weights, x, slope))
     return spectra.condition_number(values, len(values))
 
 
-def gram_extremes(weights: Sequence[ArrayLike], x: ArrayLike, slope: float) -> GramExtremes:
-    """The extreme eigenvalues that enter the bounds. Arguments as for :func:`sample_matrix`."""
+def leaky_relu_extremes(
+    weights: Sequence[ArrayLike], x: ArrayLike, slope: float
+) -> LeakyReluExtremes:
+    """The extreme eigenvalues that enter the bounds. Arguments as for :func:`leaky_relu_matrix`."""
     V, W, x, slope = _checked(weights, x, slope)
     z = matmul(x, V.T)
     grams = [matmul(rows, rows.T) for rows in (x, W, _leaky(z, slope), z)]
-    return GramExtremes(*(spectra.eigenvalues(gram)[jnp.array([0, -1])] for gram in grams))
+    return LeakyReluExtremes(*(spectra.eigenvalues(gram)[jnp.array([0, -1])] for gram in grams))
 
 
-def upper_bounds(weights: Sequence[ArrayLike], x: ArrayLike, slope: float) -> LeakyBounds:
+def leaky_relu_bounds(weights: Sequence[ArrayLike], x: ArrayLike, slope: float) -> LeakyReluBounds:
     """The bound on κ, and its two simplifications, which hold often but not in general.
 
     *Proof of the denominator.* For U of shape n × k, as |α| ≤ 1,
-    Σ_i |X D_i U W_·i|² ≥ λ_min(XᵀX) α² Σ_i |U W_·i|² ≥ λ_min(XᵀX) α² λ_min(WWᵀ) |U|².
+    Σ_i |X D_i U w_i|² ≥ λ_min(XᵀX) α² Σ_i |U w_i|² ≥ λ_min(XᵀX) α² λ_min(WWᵀ) |U|².
 
     They are ``inf`` where the denominator is at the rounding floor, as for n > d with a singular T.
-    Arguments as for :func:`sample_matrix`.
+    Arguments as for :func:`leaky_relu_matrix`.
     """
-    ends = gram_extremes(weights, x, slope)
+    ends = leaky_relu_extremes(weights, x, slope)
     floor = len(x) * jnp.finfo(ends.data.dtype).eps
     low = [jnp.where(pair[0] > floor * pair[1], pair[0], 0) for pair in ends]
     top, linear_top = (ends.data[1] * ends.outputs[1] + T[1] for T in (ends.hidden, ends.linear))
     weakest = slope**2 * low[0] * low[1]
     bottom, linear_bottom = weakest + low[2], weakest + slope**2 * low[3]
-    return LeakyBounds(
+    return LeakyReluBounds(
         *(
             jnp.where(below > 0, above / jnp.where(below > 0, below, 1), jnp.inf)
             for above, below in ((top, bottom), (linear_top, bottom), (top, linear_bottom))
@@ -99,11 +103,11 @@ def upper_bounds(weights: Sequence[ArrayLike], x: ArrayLike, slope: float) -> Le
 
 
 @jax.jit
-def _sample_matrix(V, W, x, slope):
+def _leaky_relu_matrix(V, W, x, slope):
     (n, _), (k, _) = x.shape, W.shape
     z = matmul(x, V.T)
     hidden = _leaky(z, slope)
-    # Row (q, c) holds σ'(V_i·x_q) W_ci over units i, so that one product sums over them.
+    # Row (q, c) holds σ'(v_i·x_q) W_ci over units i, so that one product sums over them.
     back = (jnp.where(z >= 0, 1, slope)[:, None] * W).reshape(n * k, -1)
     inner = matmul(back, back.T).reshape(n, k, n, k) * matmul(x, x.T)[:, None, :, None]
     outer = matmul(hidden, hidden.T)[:, None, :, None] * jnp.eye(k, dtype=x.dtype)[:, None]

@@ -149,6 +149,7 @@ def test_filters_without_a_rank_are_named():
     [
         ([], 9, r"filters must have shapes .*, got \[\]"),
         ([np.ones((2, 2, 3))], 9, r"filters must have shapes .*, got \[\(2, 2, 3\)\]"),
+        ([np.ones((2, 0, 3))], 9, r"filters must have shapes .*, got \[\(2, 0, 3\)\]"),
         ([np.ones((2, 1, 3)), np.ones((2, 3, 3))], 9, "filters must have shapes"),
         ([np.ones((2, 1, 3, 1))], 9, "filters must have shapes"),
         ([np.ones((2, 1))], 9, r"filters\[0\] must have at least 3 axes, got shape \(2, 1\)"),

@@ -46,6 +46,16 @@ def test_a_residual_above_the_tolerance_is_an_error():
         matrix_free.extreme_eigenvalues(factors((6, 30, 1)), tolerance=0.0)
 
 
+@pytest.mark.parametrize(("residual", "accepted"), [(0.9e-8, True), (1.1e-8, False)])
+def test_eight_digits_are_asked_for(monkeypatch, residual, accepted):
+    monkeypatch.setattr(matrix_free, "_rayleigh", lambda apply, z: (1.0, residual))
+    if accepted:
+        assert matrix_free.extreme_eigenvalues(factors((6, 30, 1))).residuals == (residual,) * 2
+    else:
+        with pytest.raises(RuntimeError, match="residuals must reach 1e-08, got 1.1e-08"):
+            matrix_free.extreme_eigenvalues(factors((6, 30, 1)))
+
+
 def test_a_singular_matrix_is_named():
     singular = linear.Factors(jnp.zeros((1, 2, 2)), jnp.eye(3)[None])
     with pytest.raises(ValueError, match="factors must make a nonsingular matrix"):

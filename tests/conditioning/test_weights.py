@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lazyrich import conditioning
-from lazyrich.conditioning import bounds, linear, normalisation, on_range
+from lazyrich.conditioning import bounds, linear, normalisation, on_range, weights
 
 WEIGHTS = np.ones((4, 3)), np.ones((2, 4))
 FUNCTIONS = {
@@ -100,3 +100,10 @@ def test_widths_that_make_no_network_are_named(function):
 def test_a_network_in_compiled_code_is_checked_for_shape():
     with pytest.raises(ValueError, match="follow one another"):
         jax.jit(linear.factors)([jnp.ones((4, 3)), jnp.ones((2, 3))])
+
+
+def test_the_sizes_are_those_of_the_layers_and_of_the_data():
+    inputs = on_range(np.diag([0.0, 1.0, 2.0]))
+    checked = weights.checked(WEIGHTS, inputs)
+    assert weights.sizes(checked, None) == ((3, 4, 2), 3)
+    assert weights.sizes(checked, inputs) == ((3, 4, 2), 2)

@@ -1,12 +1,12 @@
-"""Data: the handwritten digits that come with scikit-learn."""
+"""Data: the handwritten digits and the two photographs that come with scikit-learn."""
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
-from sklearn.datasets import load_digits
+from jaxtyping import Array, Float, Int
+from sklearn.datasets import load_digits, load_sample_images
 
 from lazyrich import validation
 
@@ -44,3 +44,53 @@ def digits_parity(key: jax.Array, train: int) -> Split:
     images = (images - images.mean()) / images.std()
     x, y = jnp.asarray(images[order]), jnp.asarray(1.0 - 2.0 * (labels[order] % 2))
     return Split(x[:train], y[:train], x[train:], y[train:])
+
+
+class Images(NamedTuple):
+    """Images as rows of pixels, with what they show."""
+
+    x: Float[Array, "samples pixels"]
+    """Pixels, from 0 to 1."""
+    labels: Int[Array, "samples"]
+    """The class of each image."""
+
+
+def digits(samples: int = 1797) -> Images:
+    """The first handwritten digits, 8×8 pixels each; three of the pixels are 0 in all of them.
+
+    Args:
+        samples: how many, up to 1,797.
+    """
+    x, labels = load_digits(return_X_y=True)
+    samples = _available(samples, len(x))
+    return Images(jnp.asarray(x[:samples] / 16), jnp.asarray(labels[:samples]))
+
+
+def photographs(key: jax.Array, patches: int) -> Images:
+    """Random patches of two photographs, 32×32 points in grey, averaged to 8×8 pixels.
+
+    The label says from which photograph a patch comes.
+
+    Args:
+        key: where the patches lie.
+        patches: how many.
+    """
+    patches = validation.whole("patches", patches, least=1)
+    grey = np.stack(load_sample_images().images).mean(-1) / 255
+    spread = np.array(grey.shape) - [0, 31, 31]
+    draws = np.asarray(jax.random.uniform(key, (patches, 3)))
+    corners = (draws * spread).astype(int)
+    crops = np.stack([grey[i, row : row + 32, column : column + 32] for i, row, column in corners])
+    return Images(jnp.asarray(_averaged(crops, 8)), jnp.asarray(corners[:, 0]))
+
+
+def _averaged(images, pixels):
+    """Square images, averaged to pixels × pixels and flattened."""
+    n, size = len(images), images.shape[1] // pixels
+    return images.reshape(n, pixels, size, pixels, size).mean((2, 4)).reshape(n, -1)
+
+
+def _available(samples, n):
+    if validation.whole("samples", samples, least=1) > n:
+        raise ValueError(f"samples must be at most {n}, the number of images, got {samples}")
+    return samples

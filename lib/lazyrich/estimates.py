@@ -26,6 +26,19 @@ def mean(samples: np.ndarray) -> Estimate:
     return Estimate(samples.mean(0), samples.std(0, ddof=1) / np.sqrt(len(samples)))
 
 
+def geometric_mean(samples: np.ndarray) -> Estimate:
+    """The geometric mean over the first axis (seeds), its error that of the logarithm times it.
+
+    >>> geometric_mean(np.array([1.0, 4.0])).value
+    np.float64(2.0)
+    """
+    samples = _samples(samples)
+    if not (samples > 0).all():
+        raise ValueError("samples must be positive to have a geometric mean, got values ≤ 0")
+    value, error = mean(np.log(samples))
+    return Estimate(np.exp(value), np.exp(value) * error)
+
+
 def over_seeds(statistic: Callable, samples: np.ndarray, draws: int = 400) -> Estimate:
     """Any statistic over the first axis (seeds), with its bootstrap error.
 

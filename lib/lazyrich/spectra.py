@@ -14,8 +14,8 @@ from lazyrich import validation
 def eigenvalues(matrix: ArrayLike) -> Float[Array, "*batch n"]:
     """The eigenvalues of a symmetric matrix, ascending.
 
-    On a CPU a known matrix goes to LAPACK's driver for values only, which takes about half the time
-    of XLA's; on a GPU, and inside compiled code, it is ``jnp.linalg.eigvalsh``.
+    On a CPU a known matrix in float64 goes to LAPACK's driver for values only, which takes about
+    half the time of XLA's; else it is ``jnp.linalg.eigvalsh``, in the precision of the matrix.
 
     Args:
         matrix: shape (…, n, n).
@@ -27,9 +27,11 @@ def eigenvalues(matrix: ArrayLike) -> Float[Array, "*batch n"]:
     [1.0, 3.0]
     """
     matrix = validation.symmetric("matrix", matrix)
-    if isinstance(matrix, jax.core.Tracer) or next(iter(matrix.devices())).platform != "cpu":
-        return jnp.linalg.eigvalsh(matrix)
-    return jnp.asarray(np.linalg.eigvalsh(np.asarray(matrix)))
+    known = not isinstance(matrix, jax.core.Tracer)
+    # NumPy would compute float32 in float64.
+    if known and matrix.dtype == jnp.float64 and _on_cpu(matrix):
+        return jnp.asarray(np.linalg.eigvalsh(np.asarray(matrix)))
+    return jnp.linalg.eigvalsh(matrix)
 
 
 def condition_number(eigenvalues: ArrayLike, rank: int) -> Float[Array, "*batch"]:
@@ -93,6 +95,10 @@ def marchenko_pastur_edges(
     variance = validation.positive("variance", variance)
     root = jnp.sqrt(ratio)
     return variance * (1 - root) ** 2, variance * (1 + root) ** 2
+
+
+def _on_cpu(array):
+    return all(device.platform == "cpu" for device in array.devices())
 
 
 @partial(jax.jit, static_argnums=1)

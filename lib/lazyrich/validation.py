@@ -34,6 +34,14 @@ def nonnegative(name: str, value: ArrayLike, ndim: int = 0) -> Float[Array, "...
     return jnp.asarray(array)
 
 
+def between(name: str, value: ArrayLike, low: float, high: float) -> Float[Array, "..."]:
+    """`value` as floats, every one from `low` to `high`."""
+    array = _finite(name, value)
+    allowed = lambda known: (low <= known) & (known <= high)  # noqa: E731
+    _require(name, array, allowed, f"from {low} to {high}")
+    return jnp.asarray(array)
+
+
 def increasing(name: str, value: Float[Array, "*shape times"]) -> Float[Array, "*shape times"]:
     """`value`, at least one along its last axis and none below the one before."""
     if value.shape[-1] == 0:

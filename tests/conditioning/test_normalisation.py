@@ -64,7 +64,7 @@ def test_the_length_of_an_inner_row_counts_for_nothing_but_itself():
     (V, W), x = drawn(WIDTHS[0])
     scaled = jnp.linspace(0.5, 2, 10)[:, None] * V
     outputs = [
-        normalisation.normalised_outputs(normalisation.normalised_start([U, W]), jnp.asarray(x))
+        normalisation.normalised_outputs(normalisation.normalised_parameters([U, W]), jnp.asarray(x))
         for U in (V, scaled)
     ]
     np.testing.assert_allclose(*outputs, rtol=1e-10, atol=1e-12)
@@ -74,7 +74,7 @@ def test_the_length_of_an_inner_row_counts_for_nothing_but_itself():
 
 def test_the_outputs_are_of_normalised_hidden_units():
     (V, W), x = drawn(WIDTHS[0])
-    params = normalisation.normalised_start([V, W])
+    params = normalisation.normalised_parameters([V, W])
     assert (params.scale == np.ones(10)).all() and (params.shift == np.zeros(10)).all()
     assert (params.inner == V).all() and (params.outer == W).all()
     params = params._replace(scale=jnp.linspace(1, 2, 10), shift=jnp.linspace(-1, 1, 10))
@@ -101,4 +101,4 @@ def test_there_is_one_hidden_layer():
         with pytest.raises(ValueError, match="weights must hold two matrices, got 3"):
             function([np.eye(2)] * 3, on_range(np.eye(2)))
     with pytest.raises(ValueError, match="weights must hold two matrices, got 1"):
-        normalisation.normalised_start([np.eye(2)])
+        normalisation.normalised_parameters([np.eye(2)])

@@ -10,6 +10,10 @@ spectrum of deep linear networks (:mod:`~lazyrich.conditioning.linear`, and
 convolutions (:mod:`~lazyrich.conditioning.convolutions`), the Hessian
 (:mod:`~lazyrich.conditioning.hessian`), batch normalisation
 (:mod:`~lazyrich.conditioning.normalisation`) and pruning (:mod:`~lazyrich.conditioning.pruning`).
+The chapter's experiments stand on these: linear networks at the start
+(:mod:`~lazyrich.conditioning.starts`), other networks (:mod:`~lazyrich.conditioning.variants`),
+automatic differentiation (:mod:`~lazyrich.conditioning.checks`) and training
+(:mod:`~lazyrich.conditioning.descents`).
 """
 
 from lazyrich.conditioning.bounds import (
@@ -22,6 +26,14 @@ from lazyrich.conditioning.bounds import (
     partial_trace_bound,
     product_vector_bound,
     upper_bounds,
+)
+from lazyrich.conditioning.checks import (
+    Hessians,
+    Spectra,
+    hessians,
+    linear_spectra,
+    normalised_spectra,
+    two_layer_numbers,
 )
 from lazyrich.conditioning.convolutions import (
     composite_filters,
@@ -37,6 +49,18 @@ from lazyrich.conditioning.covariance import (
     whiten,
     whitened,
 )
+from lazyrich.conditioning.descents import (
+    TREATMENTS,
+    Descent,
+    Fit,
+    Task,
+    Treatment,
+    classes,
+    descend,
+    descend_to_fit,
+    loss_above_floor,
+    spectra_in_training,
+)
 from lazyrich.conditioning.hessian import (
     HessianParts,
     functional_hessian,
@@ -49,6 +73,8 @@ from lazyrich.conditioning.laws import (
     depth_law,
     product_law,
     proportional_law,
+    ratio_of_sums_law,
+    separated_law,
     two_layer_law,
     two_layer_loose_law,
 )
@@ -71,8 +97,8 @@ from lazyrich.conditioning.normalisation import (
     Normalised,
     normalised_condition_number,
     normalised_outputs,
+    normalised_parameters,
     normalised_spectrum,
-    normalised_start,
 )
 from lazyrich.conditioning.pruning import (
     magnitude_mask,
@@ -86,6 +112,29 @@ from lazyrich.conditioning.relu import (
     leaky_relu_extremes,
     leaky_relu_matrix,
 )
+from lazyrich.conditioning.starts import (
+    DATA,
+    Certificate,
+    LinearStart,
+    certificate,
+    linear_start,
+    moments,
+    two_layer_start,
+)
+from lazyrich.conditioning.variants import (
+    ACTIVATIONS,
+    ConvolutionStart,
+    FilterStart,
+    LeakyReluStart,
+    NormalisedStart,
+    Violations,
+    convolution_start,
+    filter_start,
+    leaky_relu_start,
+    leaky_relu_violations,
+    normalised_start,
+    pruned_start,
+)
 from lazyrich.conditioning.weights import (
     apply,
     kaiming,
@@ -93,27 +142,50 @@ from lazyrich.conditioning.weights import (
 )
 
 __all__ = [
+    "ACTIVATIONS",
+    "Certificate",
+    "ConvolutionStart",
     "Covariance",
+    "DATA",
+    "Descent",
     "ExtremeEigenvalues",
     "Factors",
+    "FilterStart",
+    "Fit",
     "HessianParts",
+    "Hessians",
     "LayerExtremes",
     "LeakyReluBounds",
     "LeakyReluExtremes",
+    "LeakyReluStart",
+    "LinearStart",
     "Normalised",
+    "NormalisedStart",
     "RayleighBound",
+    "Spectra",
+    "TREATMENTS",
+    "Task",
+    "Treatment",
     "UpperBounds",
+    "Violations",
     "apply",
+    "certificate",
+    "classes",
     "composite_filters",
     "condition_number",
+    "convolution_start",
     "data_bounds",
     "data_condition_number",
     "depth_law",
+    "descend",
+    "descend_to_fit",
     "extreme_eigenvalues",
     "factors",
     "filter_rank",
     "filter_spectrum",
+    "filter_start",
     "functional_hessian",
+    "hessians",
     "kaiming",
     "kaiming_filters",
     "layer_extremes",
@@ -121,10 +193,18 @@ __all__ = [
     "leaky_relu_condition_number",
     "leaky_relu_extremes",
     "leaky_relu_matrix",
+    "leaky_relu_start",
+    "leaky_relu_violations",
+    "linear_spectra",
+    "linear_start",
+    "loss_above_floor",
     "loss_hessian",
     "magnitude_mask",
+    "moments",
     "normalised_condition_number",
     "normalised_outputs",
+    "normalised_parameters",
+    "normalised_spectra",
     "normalised_spectrum",
     "normalised_start",
     "on_range",
@@ -134,11 +214,15 @@ __all__ = [
     "product_vector_bound",
     "proportional_law",
     "pruned_kernel",
+    "pruned_start",
     "rank",
+    "ratio_of_sums_law",
     "reduced_matrix",
     "reduced_product",
     "residual_correlation",
     "second_moment",
+    "separated_law",
+    "spectra_in_training",
     "spectrum",
     "split_hessian",
     "toeplitz",
@@ -146,6 +230,8 @@ __all__ = [
     "two_layer_functional_spectrum",
     "two_layer_law",
     "two_layer_loose_law",
+    "two_layer_numbers",
+    "two_layer_start",
     "upper_bounds",
     "whiten",
     "whitened",

@@ -35,26 +35,26 @@ class LayerExtremes(NamedTuple):
     The singular values of W^(L:l+1) and W^(l−1:1) are their roots.
     """
 
-    A_largest: Float[Array, "layers"]
+    A_largest: Float[Array, "*draws layers"]
     """λ_max(A_l)."""
-    A_smallest: Float[Array, "layers"]
+    A_smallest: Float[Array, "*draws layers"]
     """λ_min(A_l)."""
-    B_largest: Float[Array, "layers"]
+    B_largest: Float[Array, "*draws layers"]
     """λ_max(B_l)."""
-    B_smallest: Float[Array, "layers"]
+    B_smallest: Float[Array, "*draws layers"]
     """λ_min(B_l)."""
 
 
 class UpperBounds(NamedTuple):
     """Bounds on κ from above, and their parts."""
 
-    ratio_of_sums: Float[Array, ""]
+    ratio_of_sums: Float[Array, "*draws"]
     """κ(Σ) Σ_l M_l / Σ_l μ_l, the same number as the convex combination κ(Σ) Σ_l γ_l κ_l."""
-    loose: Float[Array, ""]
+    loose: Float[Array, "*draws"]
     """κ(Σ) max_l κ_l."""
-    layers: Float[Array, "layers"]
+    layers: Float[Array, "*draws layers"]
     """κ_l, ``inf`` if μ_l = 0."""
-    shares: Float[Array, "layers"]
+    shares: Float[Array, "*draws layers"]
     """γ_l."""
 
 
@@ -77,7 +77,7 @@ def layer_extremes(weights: Sequence[ArrayLike], inputs: Covariance | None = Non
         inputs: Σ on its range; by default Σ = I. Only the directions count.
     """
     A, B = factors(weights, None if inputs is None else whitened(inputs))
-    return LayerExtremes(*_ends(spectra.eigenvalues(A)), *_ends(spectra.eigenvalues(B)))
+    return extremes(A, B)
 
 
 def upper_bounds(weights: Sequence[ArrayLike], inputs: Covariance | None = None) -> UpperBounds:
@@ -91,7 +91,7 @@ def upper_bounds(weights: Sequence[ArrayLike], inputs: Covariance | None = None)
         inputs: Σ on its range; by default Σ = I.
     """
     data = 1.0 if inputs is None else data_condition_number(inputs)
-    return _upper_bounds(layer_extremes(weights, inputs), data)
+    return bounds_of(layer_extremes(weights, inputs), data)
 
 
 def data_condition_number(inputs: Covariance) -> Float[Array, ""]:
@@ -140,12 +140,18 @@ def product_vector_bound(factors: Factors) -> RayleighBound:
     return _product_vector_bound(*factors)
 
 
+def extremes(A: Float[Array, "*draws layers k k"], B: Float[Array, "*draws layers s s"]):
+    """The :class:`LayerExtremes` of the factors A_l and B_l, for one network or many."""
+    return LayerExtremes(*_ends(spectra.eigenvalues(A)), *_ends(spectra.eigenvalues(B)))
+
+
 @jax.jit
-def _upper_bounds(ends, data):
+def bounds_of(ends: LayerExtremes, data: ArrayLike) -> UpperBounds:
+    """The :class:`UpperBounds` from the extremes and κ(Σ), for one network or many."""
     M, mu = ends.A_largest * ends.B_largest, ends.A_smallest * ends.B_smallest
-    layers, total = _quotient(M, mu), mu.sum()
-    shares = mu / jnp.where(total > 0, total, 1)
-    return UpperBounds(data * _quotient(M.sum(), total), data * layers.max(), layers, shares)
+    layers, total = _quotient(M, mu), mu.sum(-1)
+    shares = mu / jnp.where(total > 0, total, 1)[..., None]
+    return UpperBounds(data * _quotient(M.sum(-1), total), data * layers.max(-1), layers, shares)
 
 
 @jax.jit
@@ -187,9 +193,9 @@ def _rayleigh_bound(largest, smallest):
 @jax.jit
 def _ends(values):
     """The largest and smallest eigenvalue of each matrix, 0 for what may be rounding."""
-    smallest = values[:, 0]
+    smallest = values[..., 0]
     known = smallest > spectra.rounding_floor(jnp.abs(values))
-    return values[:, -1], jnp.where(known, smallest, 0)
+    return values[..., -1], jnp.where(known, smallest, 0)
 
 
 def _quotient(x, y):

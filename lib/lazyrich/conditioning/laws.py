@@ -71,6 +71,45 @@ def depth_law(
     return jnp.exp(2 * (rho_d + rho_k))
 
 
+def ratio_of_sums_law(
+    inputs: ArrayLike, width: ArrayLike, outputs: ArrayLike, depth: int
+) -> Float[Array, "*shape"]:
+    """The bound by the ratio of sums for L layers of a common width m ≫ d, to the same order.
+
+        log Σ_l M_l/Σ_l μ_l ≈ 4 (√(d/m) mean_i √i + √(k/m) mean_j √j),
+
+    with i from 1 to L − 1 and j from 0 to L − 2. The bound lets the extremes of all B_l stand in
+    one direction, so it has the mean of the fluctuations √((l − 1) d/m) of the L − 1 terms where
+    :func:`depth_law` has the fluctuation of their mean. For large L it is κ to the power 2/√3.
+
+    Arguments as for :func:`depth_law`.
+    """
+    L = validation.whole("depth", depth, least=2)
+    d, m, k = _sizes(inputs, width, outputs)
+    roots = jnp.sqrt(jnp.arange(L, dtype=d.dtype))
+    return jnp.exp(4 * (jnp.sqrt(d / m) * roots[1:].mean() + jnp.sqrt(k / m) * roots[:-1].mean()))
+
+
+def separated_law(
+    inputs: ArrayLike, width: ArrayLike, outputs: ArrayLike
+) -> Float[Array, "*shape"]:
+    """κ/κ(Σ) of two layers, m ≫ d, on data whose variances lie far apart.
+
+        κ/κ(Σ) ≈ [m/d + (1 + √(k/m))²]/[(m − d + 1)/d + (1 − √(k/m))²]
+
+    With variances of different orders the largest eigenvalue of Σ^½ (w I + VᵀV) Σ^½ is the largest
+    variance times a diagonal entry of w I + VᵀV, and the smallest is the smallest variance over a
+    diagonal entry of its inverse. d VᵀV is a Wishart matrix, with χ² numbers of m degrees of
+    freedom on its diagonal, and reciprocals of χ² numbers of m − d + 1 on that of its inverse. So
+    κ/κ(Σ) − 1 falls like d/m, where κ − 1 on whitened data falls like 4 √(d/m).
+
+    Arguments as for :func:`two_layer_law`.
+    """
+    d, m, k = _sizes(inputs, width, outputs)
+    low, high = spectra.marchenko_pastur_edges(k / m)
+    return (m / d + high) / ((m - d + 1) / d + low)
+
+
 def proportional_law(
     inputs: ArrayLike, outputs: ArrayLike, width_per_layer: ArrayLike
 ) -> Float[Array, "*shape"]:

@@ -35,9 +35,9 @@ from lazyrich.conditioning.weights import checked, known_widths, sizes
 class Factors(NamedTuple):
     """The factors of Ĝ = Σ_l A_l ⊗ C_l."""
 
-    A: Float[Array, "layers k k"]
+    A: Float[Array, "*draws layers k k"]
     """A_l = W^(L:l+1) W^(L:l+1)ᵀ, of the layers after l."""
-    C: Float[Array, "layers s s"]
+    C: Float[Array, "*draws layers s s"]
     """C_l = Rᵀ B_l R, of the layers before l and the data."""
 
 
@@ -157,16 +157,23 @@ def two_layer_condition_number(
     if len(weights) != 2:
         raise ValueError(f"weights must hold two matrices, got {len(weights)}")
     inner_weight = validation.positive("inner_weight", inner_weight)
-    (_, m, k), s = sizes(weights, inputs)
-    A, C = factors(weights, inputs)
-    w = spectra.eigenvalues(A[0])
-    high, low, inner = map(
-        spectra.eigenvalues, _blocks(C, w[-1], w[-min(k, m)], inner_weight.astype(C.dtype))
-    )
+    m = weights[1].shape[1]
+    return two_layer_reduction(factors(weights, inputs), m, inner_weight)
+
+
+def two_layer_reduction(
+    factors: Factors, width: int, inner_weight: ArrayLike = 1.0
+) -> Float[Array, "*draws"]:
+    """:func:`two_layer_condition_number` from the factors and the width m, for one or many."""
+    A, C = factors
+    k, s = A.shape[-1], C.shape[-1]
+    w = spectra.eigenvalues(A[..., 0, :, :])
+    ends = w[..., -1], w[..., -min(k, width)]
+    high, low, inner = map(spectra.eigenvalues, _blocks(C, *ends, jnp.asarray(inner_weight)))
     # The largest of all, and what is not zero of the lowest blocks.
-    kept = [high, low] if m >= k else [high, low, inner[-min(m, s) :]]
-    kept = jnp.concatenate(kept)
-    return spectra.condition_number(kept, len(kept))
+    kept = [high, low] if width >= k else [high, low, inner[..., -min(width, s) :]]
+    kept = jnp.concatenate(kept, axis=-1)
+    return spectra.condition_number(kept, kept.shape[-1])
 
 
 @jax.jit
@@ -184,8 +191,9 @@ def _reduced_matrix(factors):
 
 @jax.jit
 def _blocks(C, highest, lowest, inner_weight):
-    inner = inner_weight * C[1]
-    return highest * C[0] + inner, lowest * C[0] + inner, inner
+    outer, inner = C[..., 0, :, :], inner_weight.astype(C.dtype) * C[..., 1, :, :]
+    highest, lowest = highest[..., None, None], lowest[..., None, None]
+    return highest * outer + inner, lowest * outer + inner, inner
 
 
 @jax.jit

@@ -41,7 +41,7 @@ class Normalised(NamedTuple):
     """W."""
 
 
-def normalised_start(weights: Sequence[ArrayLike]) -> Normalised:
+def normalised_parameters(weights: Sequence[ArrayLike]) -> Normalised:
     """The parameters with the weights V and W, γ = 1 and b = 0."""
     V, W = _two(weights)
     return Normalised(V, jnp.ones(len(V), V.dtype), jnp.zeros(len(V), V.dtype), W)

@@ -46,7 +46,7 @@ class LeakyReluBounds(NamedTuple):
 
 
 def leaky_relu_matrix(
-    weights: Sequence[ArrayLike], x: ArrayLike, slope: float
+    weights: Sequence[ArrayLike], x: ArrayLike, slope: ArrayLike
 ) -> Float[Array, "nk nk"]:
     """Ĝ of n samples, whose non-zero spectrum is that of the Gauss-Newton matrix.
 
@@ -59,7 +59,7 @@ def leaky_relu_matrix(
 
 
 def leaky_relu_condition_number(
-    weights: Sequence[ArrayLike], x: ArrayLike, slope: float
+    weights: Sequence[ArrayLike], x: ArrayLike, slope: ArrayLike
 ) -> Float[Array, ""]:
     """κ of the Gauss-Newton matrix with all nk eigenvalues, ``inf`` if some of them vanish.
 
@@ -70,7 +70,7 @@ def leaky_relu_condition_number(
 
 
 def leaky_relu_extremes(
-    weights: Sequence[ArrayLike], x: ArrayLike, slope: float
+    weights: Sequence[ArrayLike], x: ArrayLike, slope: ArrayLike
 ) -> LeakyReluExtremes:
     """The extreme eigenvalues that enter the bounds. Arguments as for :func:`leaky_relu_matrix`."""
     V, W, x, slope = _checked(weights, x, slope)
@@ -79,7 +79,9 @@ def leaky_relu_extremes(
     return LeakyReluExtremes(*(spectra.eigenvalues(gram)[jnp.array([0, -1])] for gram in grams))
 
 
-def leaky_relu_bounds(weights: Sequence[ArrayLike], x: ArrayLike, slope: float) -> LeakyReluBounds:
+def leaky_relu_bounds(
+    weights: Sequence[ArrayLike], x: ArrayLike, slope: ArrayLike
+) -> LeakyReluBounds:
     """The bound on κ, and its two simplifications, which hold often but not in general.
 
     *Proof of the denominator.* For U of shape n × k, as |α| ≤ 1,
@@ -88,6 +90,7 @@ def leaky_relu_bounds(weights: Sequence[ArrayLike], x: ArrayLike, slope: float) 
     They are ``inf`` where the denominator is at the rounding floor, as for n > d with a singular T.
     Arguments as for :func:`leaky_relu_matrix`.
     """
+    *_, slope = _checked(weights, x, slope)
     ends = leaky_relu_extremes(weights, x, slope)
     floor = len(x) * jnp.finfo(ends.data.dtype).eps
     low = [jnp.where(pair[0] > floor * pair[1], pair[0], 0) for pair in ends]
@@ -125,7 +128,4 @@ def _checked(weights, x, slope):
     V, W = V_W
     if x.ndim != 2 or x.shape[1] != V.shape[1]:
         raise ValueError(f"x must have shape (samples, {V.shape[1]}), got {x.shape}")
-    slope = float(validation.floating("slope", slope))
-    if abs(slope) > 1:
-        raise ValueError(f"slope must be from -1 to 1, got {slope}")
-    return V, W, x, slope
+    return V, W, x, validation.between("slope", slope, -1, 1).astype(V.dtype)

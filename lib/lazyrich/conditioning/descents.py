@@ -1,0 +1,301 @@
+"""Deep linear networks in training: gradient descent, and what becomes of the conditioning.
+
+A linear network learns from its data through two moments. With the root R of Σ, R Rᵀ = Σ, and the
+least-squares optimum W*, the loss above its floor is ½ |(W^L ⋯ W^1 − W*) R|², and W* R is the
+correlation of the targets with the whitened inputs.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int
+
+from lazyrich import spectra, validation
+from lazyrich.conditioning.bounds import bounds_of, data_condition_number, extremes
+from lazyrich.conditioning.covariance import (
+    Covariance,
+    matmul,
+    on_range,
+    second_moment,
+    whitened,
+)
+from lazyrich.conditioning.linear import Factors, factors, rank, reduced_matrix
+from lazyrich.conditioning.starts import samples
+from lazyrich.conditioning.weights import kaiming
+from lazyrich.training import train
+
+CLASSES = 10
+
+
+class Treatment(NamedTuple):
+    """What is done about the covariance Σ of the data in a run of two layers W V."""
+
+    whitened_data: bool
+    """The data are whitened."""
+    whitening_start: bool
+    """V starts at Ṽ Σ^(−½), with Ṽ the Kaiming start."""
+    whitened_gradient: bool
+    """The gradient of V is multiplied by Σ⁻¹."""
+
+
+TREATMENTS = {
+    "whitened data": Treatment(True, False, False),
+    "raw data": Treatment(False, False, False),
+    "gradient times Σ⁻¹": Treatment(False, False, True),
+    "whitening start": Treatment(False, True, False),
+    "whitening start, gradient times Σ⁻¹": Treatment(False, True, True),
+}
+"""The runs of :func:`descend_to_fit`, by name."""
+
+
+class Task(NamedTuple):
+    """What a linear network sees of a data set with classes as targets."""
+
+    inputs: Covariance
+    """Σ on its range."""
+    optimum: Float[Array, "k s"]
+    """W* R: what the network must do to the directions of Σ, each at its standard deviation."""
+
+
+class Descent(NamedTuple):
+    """Networks along gradient descent, a row a draw."""
+
+    step: Int[Array, "times"]
+    """The steps at which they were observed."""
+    condition_number: Float[Array, "draws times"]
+    """κ."""
+    ratio_of_sums: Float[Array, "draws times"]
+    """The bound on κ."""
+    loss: Float[Array, "draws times"]
+    """The loss above its floor."""
+
+
+class Fit(NamedTuple):
+    """Networks trained until they fit, a row a draw."""
+
+    steps: Int[Array, "draws"]
+    """Steps until the loss above its floor had fallen to the wanted share, or the limit."""
+    condition_number: Float[Array, "draws"]
+    """κ at the start."""
+    loss: Float[Array, "draws times"]
+    """The loss above its floor, over that at the start, on a schedule of 200 times."""
+
+
+def classes(data: str, whiten: bool = True, all_pixels: bool = False) -> Task:
+    """The task of telling the classes of a data set, by targets one of ten.
+
+    Args:
+        data: a name in :data:`~lazyrich.conditioning.starts.DATA`.
+        whiten: whether to whiten the inputs.
+        all_pixels: whether to keep pixels that are 0 in all images.
+    """
+    x, labels = samples(data, all_pixels)
+    raw = on_range(second_moment(x))
+    targets = jax.nn.one_hot(labels, CLASSES, dtype=x.dtype)
+    towards = matmul(x, raw.directions / jnp.sqrt(raw.variances))
+    return Task(whitened(raw) if whiten else raw, matmul(targets.T, towards) / len(x))
+
+
+def loss_above_floor(weights, task: Task) -> Float[Array, ""]:
+    """½ |(W^L ⋯ W^1 − W*) R|², the loss ½ |F − y|² averaged over samples, above its least value.
+
+    Args:
+        weights: W^1, …, W^L.
+        task: the data.
+    """
+    product = task.inputs.directions * jnp.sqrt(task.inputs.variances)
+    for W in weights:
+        product = matmul(W, product)
+    return ((product - task.optimum) ** 2).sum() / 2
+
+
+def descend(
+    key: jax.Array,
+    width: int,
+    depth: int,
+    rate: float,
+    steps: int,
+    interval: int,
+    draws: int,
+    data: str = "digits",
+    whiten: bool = True,
+) -> Descent:
+    """Gradient descent from Kaiming starts, with κ and its bound along the way.
+
+    Args:
+        key: the draws.
+        width: of the hidden layers.
+        depth: the number L of weight matrices.
+        rate: learning rate.
+        steps: their number.
+        interval: how many steps lie between two observations.
+        draws: the number of networks.
+        data: a name in :data:`~lazyrich.conditioning.starts.DATA`, with classes.
+        whiten: whether the data are whitened.
+    """
+    task = classes(data, whiten)
+    widths = (len(task.inputs.directions), *[width] * (depth - 1), CLASSES)
+    schedule = tuple(range(0, validation.whole("steps", steps) + 1, interval))
+    G, ends, loss = _descend(_starts(key, widths, draws), task, rate, schedule)
+    known = rank(widths, len(task.inputs.variances))
+    return Descent(
+        jnp.asarray(schedule),
+        spectra.condition_number(spectra.eigenvalues(G), known),
+        bounds_of(extremes(*ends), data_condition_number(task.inputs)).ratio_of_sums,
+        loss,
+    )
+
+
+def descend_to_fit(
+    key: jax.Array,
+    width: int,
+    draws: int,
+    treatment: str = "whitened data",
+    share: float = 1e-3,
+    limit: int = 2000,
+    data: str = "digits",
+) -> Fit:
+    """Gradient descent of two layers W V until they fit, at the rate 1/λ_max(Ĝ) of the start.
+
+    With the gradient of V times Σ⁻¹, descent on raw data is descent on whitened data in other
+    coordinates: V Σ^½ moves by the gradient with respect to itself. The first term of Ĝ is then
+    W Wᵀ ⊗ I in place of W Wᵀ ⊗ Σ, and κ and the rate are those of this matrix.
+
+    Args:
+        key: the same draws for every treatment.
+        width: of the hidden layer.
+        draws: the number of networks.
+        treatment: of the data's covariance, a name in :data:`TREATMENTS`.
+        share: of its start to which the loss above its floor must fall.
+        limit: the largest number of steps.
+        data: a name in :data:`~lazyrich.conditioning.starts.DATA`, with classes.
+    """
+    how = TREATMENTS[validation.one_of("treatment", treatment, TREATMENTS)]
+    raw, task = classes(data, whiten=False), classes(data, how.whitened_data)
+    Q, variances = raw.inputs.directions, raw.inputs.variances
+    V, W = _starts(key, (len(Q), width, CLASSES), draws)
+    if how.whitening_start:
+        V = matmul(V, matmul(Q / jnp.sqrt(variances), Q.T))
+    scale = 1 / variances if how.whitened_gradient else jnp.ones_like(variances)
+    kappa, top = _ends([V, W], task.inputs, scale)
+    steps, loss = _descend_to_fit([V, W], 1 / top, task, scale, share, _equidistant(limit))
+    return Fit(jnp.where(steps < limit, steps - 1, limit), kappa, loss / loss[:, :1])
+
+
+def spectra_in_training(
+    key: jax.Array, width: int, steps: int, draws: int, data: str = "digits"
+) -> tuple[Float[Array, "draws 2 ks"], Float[Array, "draws 2 ks"]]:
+    """The spectra of two layers on raw images at the start and after training, in two precisions.
+
+    The images keep the pixels that are 0 in all of them, and Ĝ the null space of Σ, with its root
+    Σ^½ over the pixels, as in code that does not ask for the rank of its data. (In the eigenbasis
+    of Σ the rows of Ĝ would be ordered by size, and float32 would do.) The step is 1/λ_max(Ĝ) at
+    the start.
+
+    Args:
+        key: the draws.
+        width: of the hidden layer.
+        steps: of gradient descent.
+        draws: the number of networks.
+        data: a name in :data:`~lazyrich.conditioning.starts.DATA`, with classes.
+
+    Returns:
+        All eigenvalues of Ĝ, ascending, at the start and at the end: in float64, and from the same
+        matrix in float32.
+    """
+    task = classes(data, whiten=False, all_pixels=True)
+    weights = _starts(key, (len(task.inputs.directions), width, CLASSES), draws)
+    _, top = _ends(weights, task.inputs, jnp.ones_like(task.inputs.variances))
+    G = _spectra_in_training(weights, 1 / top, task, whole_moment(data), (0, steps))
+    return spectra.eigenvalues(G), spectra.eigenvalues(G.astype(jnp.float32))
+
+
+def whole_moment(data: str) -> Covariance:
+    """Σ of all pixels, with the directions in which the data do not vary at variance zero."""
+    variances, directions = jnp.linalg.eigh(second_moment(samples(data, all_pixels=True).x))
+    return Covariance(jnp.maximum(variances, 0), directions)
+
+
+@partial(jax.jit, static_argnums=(1, 2))
+def _starts(key, widths, draws):
+    return jax.vmap(lambda one: kaiming(one, widths))(jax.random.split(key, draws))
+
+
+def _equidistant(limit, times=201):
+    return tuple(round(i * limit / (times - 1)) for i in range(times))
+
+
+def _ends(weights, inputs, scale):
+    """κ and λ_max of many networks of two layers, from all eigenvalues of Ĝ."""
+    values = spectra.eigenvalues(_scaled(weights, inputs, scale))
+    (_, m, d), (_, k, _) = (W.shape for W in weights)
+    return spectra.condition_number(values, rank((d, m, k), len(inputs.variances))), values[:, -1]
+
+
+@jax.jit
+def _scaled(weights, inputs, scale):
+    """Ĝ of many networks where V learns at these rates along the directions of Σ."""
+
+    def one(weights):
+        A, C = factors(weights, inputs)
+        return reduced_matrix(Factors(A, C.at[0].multiply(scale)))
+
+    return jax.vmap(one)(weights)
+
+
+@partial(jax.jit, static_argnums=3)
+def _descend(weights, task, rate, schedule):
+    def one(weights):
+        def observe(weights, step):
+            A, B = factors(weights, whitened(task.inputs))
+            root = jnp.sqrt(task.inputs.variances)
+            G = reduced_matrix(Factors(A, root[:, None] * B * root))
+            return G, (A, B), loss_above_floor(weights, task)
+
+        return train(_loss(task), weights, optax.sgd(rate), schedule, observe).observed
+
+    return jax.lax.map(one, weights)
+
+
+@partial(jax.jit, static_argnums=5)
+def _descend_to_fit(weights, rates, task, scale, share, schedule):
+    Q = task.inputs.directions
+
+    def scaled(slopes, _):
+        return [matmul(matmul(slopes[0], Q) * scale, Q.T), slopes[1]]
+
+    def one(arguments):
+        weights, rate = arguments
+        trained = train(
+            _loss(task),
+            weights,
+            optax.chain(optax.stateless(scaled), optax.sgd(rate)),
+            schedule,
+            lambda weights, _: loss_above_floor(weights, task),
+            share * loss_above_floor(weights, task),
+        )
+        return trained.steps, trained.observed
+
+    return jax.lax.map(one, (weights, rates))
+
+
+@partial(jax.jit, static_argnums=4)
+def _spectra_in_training(weights, rates, task, inputs, schedule):
+    def one(arguments):
+        weights, rate = arguments
+        Q = inputs.directions
+
+        def observe(weights, _):
+            A, C = factors(weights, inputs)
+            return reduced_matrix(Factors(A, matmul(matmul(Q, C), Q.T)))
+
+        return train(_loss(task), weights, optax.sgd(rate), schedule, observe).observed
+
+    return jax.lax.map(one, (weights, rates))
+
+
+def _loss(task):
+    return lambda weights, step: loss_above_floor(weights, task)

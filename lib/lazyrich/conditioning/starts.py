@@ -1,0 +1,202 @@
+"""Linear networks at the start: draws of one architecture, and how they are conditioned.
+
+Each function is one experiment, given by a key and named scalars, so that a sweep can repeat it at
+many of them. The same key gives the same weights wherever the widths are the same, so that data
+and skip connections are compared draw by draw.
+"""
+
+from collections.abc import Callable
+from functools import cache, partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from lazyrich import data as images
+from lazyrich import spectra, validation
+from lazyrich.conditioning.bounds import (
+    LayerExtremes,
+    bounds_of,
+    data_bounds,
+    data_condition_number,
+    extremes,
+    partial_trace_bound,
+    product_vector_bound,
+)
+from lazyrich.conditioning.covariance import Covariance, on_range, second_moment, whitened
+from lazyrich.conditioning.linear import Factors, factors, reduced_matrix, two_layer_reduction
+from lazyrich.conditioning.linear import rank as known_rank
+from lazyrich.conditioning.weights import kaiming, with_skips
+
+DATA: dict[str, Callable[[], images.Images]] = {
+    "digits": lambda: images.digits(1000),
+    "photographs": lambda: images.photographs(jax.random.key(0), 1000),
+    "MNIST": lambda: images.mnist(1000),
+    "CIFAR-10": lambda: images.cifar10(1000),
+}
+"""The data sets by name, a thousand images each."""
+
+
+class LinearStart(NamedTuple):
+    """Deep linear networks at the start, a row a draw."""
+
+    condition_number: Float[Array, "draws"]
+    """κ, from the whole spectrum of Ĝ."""
+    ratio_of_sums: Float[Array, "draws"]
+    """The bound κ(Σ) Σ_l M_l / Σ_l μ_l."""
+    loose: Float[Array, "draws"]
+    """The bound κ(Σ) max_l κ_l."""
+    layers: LayerExtremes
+    """The extremes of A_l and B_l, of shape (draws, layers)."""
+    data: Float[Array, ""]
+    """κ(Σ)."""
+
+
+class Certificate(NamedTuple):
+    """κ between its bounds, a row a draw."""
+
+    condition_number: Float[Array, "draws"]
+    """κ."""
+    partial_traces: Float[Array, "draws"]
+    """From below, by partial traces."""
+    product_vectors: Float[Array, "draws"]
+    """From below, by product vectors."""
+    data: Float[Array, "draws"]
+    """From above, κ(Σ) κ_white."""
+    ratio_of_sums: Float[Array, "draws"]
+    """From above, the ratio of sums."""
+    loose: Float[Array, "draws"]
+    """From above, the maximum over layers."""
+
+
+@cache
+def samples(data: str, all_pixels: bool = False) -> images.Images:
+    """The images of a data set by its name in :data:`DATA`.
+
+    Args:
+        data: the name.
+        all_pixels: whether to keep the pixels that are 0 in all images.
+    """
+    x, labels = DATA[validation.one_of("data", data, DATA)]()
+    return images.Images(x if all_pixels else x[:, (x != 0).any(axis=0)], labels)
+
+
+def moments(data: str | int, whiten: bool = True) -> Covariance:
+    """The second moment Σ of a data set on its range.
+
+    Args:
+        data: a name in :data:`DATA`, or a number of inputs with Σ = I.
+        whiten: whether to give each direction the variance one.
+    """
+    if not isinstance(data, str):
+        one = jnp.eye(validation.whole("data", data, least=1))
+        return Covariance(jnp.ones(len(one)), one)
+    inputs = on_range(second_moment(samples(data).x))
+    return whitened(inputs) if whiten else inputs
+
+
+def linear_start(
+    key: jax.Array,
+    width: int,
+    depth: int,
+    draws: int,
+    data: str | int = "digits",
+    whiten: bool = True,
+    skip: float = 0.0,
+    outputs: int = 10,
+) -> LinearStart:
+    """Kaiming starts of a linear network with hidden layers of one width.
+
+    Args:
+        key: the draws.
+        width: m.
+        depth: the number L of weight matrices.
+        draws: their number.
+        data: a name in :data:`DATA`, or a number of inputs with Σ = I.
+        whiten: whether the data are whitened.
+        skip: strength β of the skip connections.
+        outputs: k.
+    """
+    inputs = moments(data, whiten)
+    widths = (len(inputs.directions), *[width] * (depth - 1), outputs)
+    G, A, B = _start(key, inputs, skip, widths, draws)
+    known = known_rank(widths, len(inputs.variances))
+    ends, kappa = extremes(A, B), data_condition_number(inputs)
+    bounds = bounds_of(ends, kappa)
+    return LinearStart(
+        spectra.condition_number(spectra.eigenvalues(G), known),
+        bounds.ratio_of_sums,
+        bounds.loose,
+        ends,
+        kappa,
+    )
+
+
+def two_layer_start(
+    key: jax.Array, width: int, draws: int, data: str | int = 784, outputs: int = 10
+) -> Float[Array, "draws"]:
+    """κ of two layers on whitened data, from two problems of the size of the input.
+
+    Arguments as for :func:`linear_start`.
+    """
+    inputs = moments(data)
+    widths = (len(inputs.directions), width, outputs)
+    _, A, C = _start(key, inputs, 0.0, widths, draws, whole=False)
+    return two_layer_reduction(Factors(A, C), width)
+
+
+def certificate(
+    key: jax.Array, widths: tuple[int, ...], draws: int, coloured: bool, samples: int = 50
+) -> Certificate:
+    """Kaiming starts between their bounds, on whitened or on coloured data.
+
+    Args:
+        key: the draws.
+        widths: d, the hidden widths, k.
+        draws: their number.
+        coloured: whether Σ is that of normal samples with standard deviations from 0.3 to 2 over
+            the inputs, or I.
+        samples: of those data.
+    """
+    on_data, on_weights = jax.random.split(key)
+    inputs = moments(widths[0])
+    if coloured:
+        x = jax.random.normal(on_data, (samples, widths[0]))
+        inputs = on_range(second_moment(x * jnp.linspace(0.3, 2.0, widths[0])))
+    keys = jax.random.split(on_weights, draws)
+    return Certificate(*_certificate(keys, inputs, data_condition_number(inputs), widths))
+
+
+@partial(jax.jit, static_argnums=(3, 4, 5))
+def _start(key, inputs, skip, widths, draws, whole=True):
+    """Ĝ, and the factors A and B without the variances of the data, of many draws."""
+
+    def one(key):
+        weights = with_skips(kaiming(key, widths), skip)
+        A, B = factors(weights, whitened(inputs))
+        if not whole:
+            return None, A, B
+        root = jnp.sqrt(inputs.variances)
+        return reduced_matrix(Factors(A, root[:, None] * B * root)), A, B
+
+    return jax.vmap(one)(jax.random.split(key, draws))
+
+
+@partial(jax.jit, static_argnums=3)
+def _certificate(keys, inputs, data, widths):
+    def one(key):
+        weights = kaiming(key, widths)
+        both = factors(weights, inputs)
+        values = spectra.eigenvalues(reduced_matrix(both))
+        bounds = bounds_of(extremes(*factors(weights, whitened(inputs))), data)
+        return (
+            values[-1] / values[0],
+            partial_trace_bound(both).ratio,
+            product_vector_bound(both).ratio,
+            data_bounds(weights, inputs)[1],
+            bounds.ratio_of_sums,
+            bounds.loose,
+        )
+
+    return jax.lax.map(one, keys)

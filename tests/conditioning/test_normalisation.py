@@ -64,7 +64,9 @@ def test_the_length_of_an_inner_row_counts_for_nothing_but_itself():
     (V, W), x = drawn(WIDTHS[0])
     scaled = jnp.linspace(0.5, 2, 10)[:, None] * V
     outputs = [
-        normalisation.normalised_outputs(normalisation.normalised_parameters([U, W]), jnp.asarray(x))
+        normalisation.normalised_outputs(
+            normalisation.normalised_parameters([U, W]), jnp.asarray(x)
+        )
         for U in (V, scaled)
     ]
     np.testing.assert_allclose(*outputs, rtol=1e-10, atol=1e-12)

@@ -17,22 +17,25 @@ spectrum of
 of m (L (s − 1) + 1) rows.
 """
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import spectra, validation
 from lazyrich.conditioning.covariance import Covariance, einsum, matmul, on_range
+from lazyrich.conditioning.weights import normal
 
 
 def kaiming_filters(
-    key: jax.Array, channels: int, kernel: int, layers: int = 2
-) -> list[Float[Array, "m _ s"]]:
+    key: jax.Array, channels: int, kernel: int, layers: int = 2, draws: int | None = None
+) -> list[Float[Array, "*draws m _ s"]]:
     """Filters at the start, w_oct ~ N(0, 1/(fan-in · s)), one array (m, fan-in, s) a layer.
 
     Args:
@@ -40,13 +43,16 @@ def kaiming_filters(
         channels: m.
         kernel: s.
         layers: L.
+        draws: how many networks, on a leading axis; by default one, without that axis.
     """
     m = validation.whole("channels", channels, least=1)
     s = validation.whole("kernel", kernel, least=1)
     rows = 1 + m * (validation.whole("layers", layers, least=1) - 1)
-    draws = jax.random.normal(key, (rows, m, s))
-    later = [draws[i : i + m] / (m * s) ** 0.5 for i in range(1, rows, m)]
-    return [draws[0][:, None] / s**0.5, *later]
+    axes = () if draws is None else (validation.whole("draws", draws, least=1),)
+    shape = (*axes, rows, m, s)
+    numbers = normal(key, math.prod(shape))[: math.prod(shape)].reshape(shape)
+    later = [numbers[..., i : i + m, :, :] / (m * s) ** 0.5 for i in range(1, rows, m)]
+    return [numbers[..., 0, :, None, :] / s**0.5, *later]
 
 
 def toeplitz(filters: Sequence[ArrayLike], length: int) -> list[Float[Array, "_ _"]]:
@@ -126,11 +132,10 @@ def filter_rank(channels: int, kernel: int, layers: int = 2) -> int:
 def _toeplitz(w, length):
     fan_out, fan_in, kernel = w.shape
     places = length - kernel + 1
-    rows = jnp.arange(places)[:, None]
-    matrix = jnp.zeros((fan_out, places, fan_in, length), w.dtype)
-    # Two index arrays with a slice between them: their axes come first.
-    matrix = matrix.at[:, rows, :, rows + jnp.arange(kernel)].set(w.transpose(2, 0, 1))
-    return matrix.reshape(fan_out * places, fan_in * length)
+    # 1 where tap t of the filter at place i meets entry j of its input
+    t, i, j = np.ogrid[:kernel, :places, :length]
+    meets = jnp.asarray(t == j - i, w.dtype)
+    return einsum("oct,tij->oicj", w, meets).reshape(fan_out * places, fan_in * length)
 
 
 @jax.jit

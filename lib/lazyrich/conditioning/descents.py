@@ -23,7 +23,7 @@ from lazyrich.conditioning.covariance import (
     whitened,
 )
 from lazyrich.conditioning.linear import Factors, factors, rank, reduced_matrix
-from lazyrich.conditioning.starts import samples
+from lazyrich.conditioning.starts import coloured, many_factors, samples
 from lazyrich.conditioning.weights import kaiming
 from lazyrich.training import train
 
@@ -139,12 +139,16 @@ def descend(
     task = classes(data, whiten)
     widths = (len(task.inputs.directions), *[width] * (depth - 1), CLASSES)
     schedule = tuple(range(0, validation.whole("steps", steps) + 1, interval))
-    G, ends, loss = _descend(_starts(key, widths, draws), task, rate, schedule)
-    known = rank(widths, len(task.inputs.variances))
+    white, loss = _descend(kaiming(key, widths, draws), task, rate, schedule)
+    both = coloured(white, task.inputs)
+    # One network at a time, since the matrices of all times are large.
+    values = [
+        spectra.eigenvalues(reduced_matrix(Factors(A, C))) for A, C in zip(*both, strict=True)
+    ]
     return Descent(
         jnp.asarray(schedule),
-        spectra.condition_number(spectra.eigenvalues(G), known),
-        bounds_of(extremes(*ends), data_condition_number(task.inputs)).ratio_of_sums,
+        spectra.condition_number(jnp.stack(values), rank(widths, len(task.inputs.variances))),
+        bounds_of(extremes(*white), data_condition_number(task.inputs)).ratio_of_sums,
         loss,
     )
 
@@ -176,7 +180,7 @@ def descend_to_fit(
     how = TREATMENTS[validation.one_of("treatment", treatment, TREATMENTS)]
     raw, task = classes(data, whiten=False), classes(data, how.whitened_data)
     Q, variances = raw.inputs.directions, raw.inputs.variances
-    V, W = _starts(key, (len(Q), width, CLASSES), draws)
+    V, W = kaiming(key, (len(Q), width, CLASSES), draws)
     if how.whitening_start:
         V = matmul(V, matmul(Q / jnp.sqrt(variances), Q.T))
     scale = 1 / variances if how.whitened_gradient else jnp.ones_like(variances)
@@ -207,7 +211,7 @@ def spectra_in_training(
         matrix in float32.
     """
     task = classes(data, whiten=False, all_pixels=True)
-    weights = _starts(key, (len(task.inputs.directions), width, CLASSES), draws)
+    weights = kaiming(key, (len(task.inputs.directions), width, CLASSES), draws)
     _, top = _ends(weights, task.inputs, jnp.ones_like(task.inputs.variances))
     G = _spectra_in_training(weights, 1 / top, task, whole_moment(data), (0, steps))
     return spectra.eigenvalues(G), spectra.eigenvalues(G.astype(jnp.float32))
@@ -219,41 +223,23 @@ def whole_moment(data: str) -> Covariance:
     return Covariance(jnp.maximum(variances, 0), directions)
 
 
-@partial(jax.jit, static_argnums=(1, 2))
-def _starts(key, widths, draws):
-    return jax.vmap(lambda one: kaiming(one, widths))(jax.random.split(key, draws))
-
-
 def _equidistant(limit, times=201):
     return tuple(round(i * limit / (times - 1)) for i in range(times))
 
 
 def _ends(weights, inputs, scale):
-    """κ and λ_max of many networks of two layers, from all eigenvalues of Ĝ."""
-    values = spectra.eigenvalues(_scaled(weights, inputs, scale))
+    """κ and λ_max of many networks of two layers, V learning at these rates along Σ."""
+    A, C = many_factors(zip(*weights, strict=True), inputs)
+    values = spectra.eigenvalues(reduced_matrix(Factors(A, C.at[:, 0].multiply(scale))))
     (_, m, d), (_, k, _) = (W.shape for W in weights)
     return spectra.condition_number(values, rank((d, m, k), len(inputs.variances))), values[:, -1]
-
-
-@jax.jit
-def _scaled(weights, inputs, scale):
-    """Ĝ of many networks where V learns at these rates along the directions of Σ."""
-
-    def one(weights):
-        A, C = factors(weights, inputs)
-        return reduced_matrix(Factors(A, C.at[0].multiply(scale)))
-
-    return jax.vmap(one)(weights)
 
 
 @partial(jax.jit, static_argnums=3)
 def _descend(weights, task, rate, schedule):
     def one(weights):
         def observe(weights, step):
-            A, B = factors(weights, whitened(task.inputs))
-            root = jnp.sqrt(task.inputs.variances)
-            G = reduced_matrix(Factors(A, root[:, None] * B * root))
-            return G, (A, B), loss_above_floor(weights, task)
+            return factors(weights, whitened(task.inputs)), loss_above_floor(weights, task)
 
         return train(_loss(task), weights, optax.sgd(rate), schedule, observe).observed
 

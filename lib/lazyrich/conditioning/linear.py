@@ -54,28 +54,35 @@ def partial_products(
         Two lists of L matrices, of shapes (k, fan-out of l) and (fan-in of l, s).
     """
     weights = checked(weights, inputs)
-    dtype = weights[0].dtype
+    dtype, (d, k) = weights[0].dtype, (weights[0].shape[1], len(weights[-1]))
+    after = [jnp.eye(k, dtype=dtype), *accumulate(weights[:0:-1], matmul)]
+    left = lambda product, W: matmul(W, product)  # noqa: E731
     if inputs is None:
-        root = jnp.eye(weights[0].shape[1], dtype=dtype)
-    else:
-        root = inputs.directions * jnp.sqrt(inputs.variances)
-    before = [*accumulate(weights[:-1], lambda product, W: matmul(W, product), initial=root)]
-    after = [*accumulate(weights[:0:-1], matmul, initial=jnp.eye(len(weights[-1]), dtype=dtype))]
-    return after[::-1], before
+        return after[::-1], [jnp.eye(d, dtype=dtype), *accumulate(weights[:-1], left)]
+    root = inputs.directions * jnp.sqrt(inputs.variances)
+    return after[::-1], [*accumulate(weights[:-1], left, initial=root)]
 
 
 def factors(weights: Sequence[ArrayLike], inputs: Covariance | None = None) -> Factors:
     """The factors A_l and C_l of Ĝ.
 
+    Product by product, not as one program: a product of one shape then compiles once for all
+    depths.
+
     Args:
         weights: W^1, …, W^L.
         inputs: Σ on its range; by default Σ = I.
     """
-    return _factors(checked(weights, inputs), inputs)
+    after, before = partial_products(weights, inputs)
+    A = [matmul(product, product.T) for product in after]
+    return Factors(jnp.stack(A), jnp.stack([matmul(P.T, P) for P in before]))
 
 
-def reduced_matrix(factors: Factors) -> Float[Array, "ks ks"]:
-    """Ĝ = Σ_l A_l ⊗ C_l, whose non-zero spectrum is that of the Gauss-Newton matrix."""
+def reduced_matrix(factors: Factors) -> Float[Array, "*draws ks ks"]:
+    """Ĝ = Σ_l A_l ⊗ C_l, whose non-zero spectrum is that of the Gauss-Newton matrix.
+
+    Of one network or of many.
+    """
     return _reduced_matrix(factors)
 
 
@@ -177,16 +184,10 @@ def two_layer_reduction(
 
 
 @jax.jit
-def _factors(weights, inputs):
-    after, before = partial_products(weights, inputs)
-    A = jnp.stack([matmul(product, product.T) for product in after])
-    return Factors(A, jnp.stack([matmul(product.T, product) for product in before]))
-
-
-@jax.jit
 def _reduced_matrix(factors):
-    (_, k, _), (_, s, _) = factors.A.shape, factors.C.shape
-    return einsum("lab,lst->asbt", *factors).reshape(k * s, k * s)
+    *draws, _, k, _ = factors.A.shape
+    s = factors.C.shape[-1]
+    return einsum("...lab,...lst->...asbt", *factors).reshape(*draws, k * s, k * s)
 
 
 @jax.jit
@@ -198,4 +199,4 @@ def _blocks(C, highest, lowest, inner_weight):
 
 @jax.jit
 def _reduced(weights, inputs):
-    return _reduced_matrix(_factors(weights, inputs))
+    return _reduced_matrix(factors(weights, inputs))

@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from lazyrich import derivatives, validation
+from lazyrich import validation
+from lazyrich.conditioning.covariance import einsum
 from lazyrich.networks import Network
 
 
@@ -31,16 +32,27 @@ def pruned_kernel(
 ) -> Float[Array, "rows rows"]:
     """The tangent kernel J Jᵀ over the kept weights only, at the pruned network.
 
-    Goes through the Jacobian, since a mask is no product over a layer's inputs and outputs.
+    Layer by layer, with h(x) the input of a layer, D(x) the derivatives of the outputs with respect
+    to what it computes, and 1 or 0 in M_ij for each weight that is kept or not,
+
+        Θ_ac(x, x') = Σ_layers multiplier² · Σ_i D_ai(x) D_ci(x') Σ_j M_ij h_j(x) h_j(x').
 
     Args:
-        network: a network; any other pair of functions that has ``apply`` will do.
+        network: a layered network (:mod:`lazyrich.networks`).
         params: its parameters.
         mask: 1 for each weight that is kept and 0 for the others, as `params`.
         x: the samples.
+
+    Raises:
+        ValueError: if the network does not show its layers.
     """
-
-    def kept(params, x):
-        return network.apply(jax.tree.map(jnp.multiply, params, mask), x)
-
-    return derivatives.empirical_ntk(kept, params, x)
+    if network.sensitivities is None:
+        raise ValueError("network must show its sensitivities, got one that does not")
+    features, sensitivities = network.sensitivities(jax.tree.map(jnp.multiply, params, mask), x)
+    samples, outputs = sensitivities[-1].shape[:2]
+    kernel = 0.0
+    kept = jax.tree.leaves(mask)
+    for layer, h, D, M in zip(network.layers, features, sensitivities, kept, strict=True):
+        inner = layer.multiplier**2 * einsum("qj,ij,pj->qpi", h, M, h)
+        kernel += einsum("qai,qpi,pci->qapc", D, inner, D)
+    return kernel.reshape(samples * outputs, samples * outputs)

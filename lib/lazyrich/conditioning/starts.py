@@ -6,7 +6,7 @@ and skip connections are compared draw by draw.
 """
 
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache
 from typing import NamedTuple
 
 import jax
@@ -25,8 +25,13 @@ from lazyrich.conditioning.bounds import (
     product_vector_bound,
 )
 from lazyrich.conditioning.covariance import Covariance, on_range, second_moment, whitened
-from lazyrich.conditioning.linear import Factors, factors, reduced_matrix, two_layer_reduction
-from lazyrich.conditioning.linear import rank as known_rank
+from lazyrich.conditioning.linear import (
+    Factors,
+    factors,
+    rank,
+    reduced_matrix,
+    two_layer_reduction,
+)
 from lazyrich.conditioning.weights import kaiming, with_skips
 
 DATA: dict[str, Callable[[], images.Images]] = {
@@ -120,12 +125,13 @@ def linear_start(
     """
     inputs = moments(data, whiten)
     widths = (len(inputs.directions), *[width] * (depth - 1), outputs)
-    G, A, B = _start(key, inputs, skip, widths, draws)
-    known = known_rank(widths, len(inputs.variances))
+    networks = (with_skips(weights, skip) for weights in starts(key, widths, draws))
+    A, B = many_factors(networks, whitened(inputs))
+    values = spectra.eigenvalues(reduced_matrix(coloured(Factors(A, B), inputs)))
     ends, kappa = extremes(A, B), data_condition_number(inputs)
     bounds = bounds_of(ends, kappa)
     return LinearStart(
-        spectra.condition_number(spectra.eigenvalues(G), known),
+        spectra.condition_number(values, rank(widths, len(inputs.variances))),
         bounds.ratio_of_sums,
         bounds.loose,
         ends,
@@ -134,16 +140,19 @@ def linear_start(
 
 
 def two_layer_start(
-    key: jax.Array, width: int, draws: int, data: str | int = 784, outputs: int = 10
+    key: jax.Array, width: int, draws: int, inputs: int = 784, outputs: int = 10
 ) -> Float[Array, "draws"]:
-    """κ of two layers on whitened data, from two problems of the size of the input.
+    """κ of Kaiming starts of two layers on whitened data, from two problems of the inputs' size.
 
-    Arguments as for :func:`linear_start`.
+    Args:
+        key: the draws.
+        width: m.
+        draws: their number.
+        inputs: d.
+        outputs: k.
     """
-    inputs = moments(data)
-    widths = (len(inputs.directions), width, outputs)
-    _, A, C = _start(key, inputs, 0.0, widths, draws, whole=False)
-    return two_layer_reduction(Factors(A, C), width)
+    networks = starts(key, (inputs, width, outputs), draws)
+    return two_layer_reduction(many_factors(networks), width)
 
 
 def certificate(
@@ -164,29 +173,34 @@ def certificate(
     if coloured:
         x = jax.random.normal(on_data, (samples, widths[0]))
         inputs = on_range(second_moment(x * jnp.linspace(0.3, 2.0, widths[0])))
-    keys = jax.random.split(on_weights, draws)
-    return Certificate(*_certificate(keys, inputs, data_condition_number(inputs), widths))
+    weights = kaiming(on_weights, widths, draws)
+    return Certificate(*_certificate(weights, inputs, data_condition_number(inputs)))
 
 
-@partial(jax.jit, static_argnums=(3, 4, 5))
-def _start(key, inputs, skip, widths, draws, whole=True):
-    """Ĝ, and the factors A and B without the variances of the data, of many draws."""
-
-    def one(key):
-        weights = with_skips(kaiming(key, widths), skip)
-        A, B = factors(weights, whitened(inputs))
-        if not whole:
-            return None, A, B
-        root = jnp.sqrt(inputs.variances)
-        return reduced_matrix(Factors(A, root[:, None] * B * root)), A, B
-
-    return jax.vmap(one)(jax.random.split(key, draws))
+# What the experiments share
 
 
-@partial(jax.jit, static_argnums=3)
-def _certificate(keys, inputs, data, widths):
-    def one(key):
-        weights = kaiming(key, widths)
+def starts(key, widths, draws):
+    """Kaiming starts one by one; more draws begin with the same ones."""
+    for i in range(validation.whole("draws", draws, least=1)):
+        yield kaiming(jax.random.fold_in(key, i), widths)
+
+
+def many_factors(networks, inputs=None):
+    """The factors of networks of one shape, stacked."""
+    each = [factors(weights, inputs) for weights in networks]
+    return Factors(*map(jnp.stack, zip(*each, strict=True)))
+
+
+def coloured(factors: Factors, inputs: Covariance) -> Factors:
+    """The factors on data with the variances of Σ, from those on whitened data."""
+    root = jnp.sqrt(inputs.variances)
+    return Factors(factors.A, root[:, None] * factors.C * root)
+
+
+@jax.jit
+def _certificate(weights, inputs, data):
+    def one(weights):
         both = factors(weights, inputs)
         values = spectra.eigenvalues(reduced_matrix(both))
         bounds = bounds_of(extremes(*factors(weights, whitened(inputs))), data)
@@ -199,4 +213,4 @@ def _certificate(keys, inputs, data, widths):
             bounds.loose,
         )
 
-    return jax.lax.map(one, keys)
+    return jax.lax.map(one, weights)

@@ -19,7 +19,11 @@ from lazyrich.conditioning.convolutions import (
     toeplitz,
 )
 from lazyrich.conditioning.covariance import matmul, on_range, second_moment, whiten
-from lazyrich.conditioning.linear import factors, two_layer_condition_number, two_layer_reduction
+from lazyrich.conditioning.linear import (
+    Factors,
+    two_layer_condition_number,
+    two_layer_reduction,
+)
 from lazyrich.conditioning.normalisation import normalised_condition_number
 from lazyrich.conditioning.pruning import magnitude_mask, pruned_kernel
 from lazyrich.conditioning.relu import (
@@ -107,25 +111,25 @@ def leaky_relu_start(
         outputs: k.
         samples: n.
     """
-    return LeakyReluStart(*_leaky_relu_start(key, slope, draws, data, width, outputs, samples))
+    on_weights, on_data = jax.random.split(key)
+    if isinstance(data, str):
+        x = jnp.broadcast_to(whitened_samples(data)[:samples], (draws, samples, -1))
+    else:
+        x = jax.random.normal(on_data, (draws, samples, data))
+    weights = kaiming(on_weights, (x.shape[2], width, outputs), draws)
+    return LeakyReluStart(*_leaky_relu_start(weights, x, slope))
 
 
-@partial(jax.jit, static_argnums=(2, 3, 4, 5, 6))
-def _leaky_relu_start(key, slope, draws, data, width, outputs, n):
-    inputs = data if isinstance(data, int) else whitened_samples(data).shape[1]
+@jax.jit
+def _leaky_relu_start(weights, x, slope):
 
     def network(weights, x):
         return matmul(jax.nn.leaky_relu(matmul(x, weights[0].T), slope), weights[1].T)
 
-    def one(key):
-        on_weights, on_data = jax.random.split(key)
-        weights = kaiming(on_weights, (inputs, width, outputs))
-        if isinstance(data, int):
-            x = jax.random.normal(on_data, (n, inputs))
-        else:
-            x = whitened_samples(data)[:n]
+    def one(arguments):
+        weights, x = arguments
         G = leaky_relu_matrix(weights, x, slope)
-        off = jnp.abs(G - derivatives.empirical_ntk(network, weights, x) / n).max()
+        off = jnp.abs(G - derivatives.empirical_ntk(network, weights, x) / len(x)).max()
         values = spectra.eigenvalues(G)
         return (
             spectra.condition_number(values, len(values)),
@@ -133,7 +137,7 @@ def _leaky_relu_start(key, slope, draws, data, width, outputs, n):
             off / jnp.abs(G).max(),
         )
 
-    return jax.lax.map(one, jax.random.split(key, draws))
+    return jax.lax.map(one, (weights, x))
 
 
 def whitened_samples(data: str) -> Float[Array, "samples inputs"]:
@@ -174,19 +178,15 @@ def convolution_start(
         length: d; the data are whitened, Σ = I.
         samples: n, by which the second Kronecker term is divided in `reweighted`, times four.
     """
-    both = _toeplitz_factors(key, channels, kernel, draws, length)
-    width = channels * (length - kernel + 1)
+    filters = kaiming_filters(key, channels, kernel, draws=draws)
+    T1, T2 = jax.vmap(partial(toeplitz, length=length))(filters)
+    identity = jnp.broadcast_to(jnp.eye(length), (draws, length, length))
+    # The factors that two layers need; A_2 is the identity, and large.
+    C = jnp.stack([identity, matmul(T1.mT, T1)], axis=1)
+    both, width = Factors(matmul(T2, T2.mT)[:, None], C), T1.shape[1]
     return ConvolutionStart(
         two_layer_reduction(both, width), two_layer_reduction(both, width, 1 / (4 * samples))
     )
-
-
-@partial(jax.jit, static_argnums=(1, 2, 3, 4))
-def _toeplitz_factors(key, channels, kernel, draws, length):
-    def one(key):
-        return factors(toeplitz(kaiming_filters(key, channels, kernel), length))
-
-    return jax.vmap(one)(jax.random.split(key, draws))
 
 
 def filter_start(
@@ -196,25 +196,24 @@ def filter_start(
 
     Arguments as for :func:`convolution_start`.
     """
-    values, full = _filter_start(key, channels, kernel, draws, length)
+    values, full = _filter_start(kaiming_filters(key, channels, kernel, draws=draws), length)
     rank = filter_rank(channels, kernel)
     return FilterStart(
         spectra.condition_number(values, rank), spectra.numerical_rank(spectra.eigenvalues(full))
     )
 
 
-@partial(jax.jit, static_argnums=(1, 2, 3, 4))
-def _filter_start(key, channels, kernel, draws, length):
+@partial(jax.jit, static_argnums=1)
+def _filter_start(filters, length):
     x = length**0.5 * jnp.eye(length)  # samples whose second moment is I
 
     def network(filters, x):
         return apply(toeplitz(filters, length), x)
 
-    def one(key):
-        filters = kaiming_filters(key, channels, kernel)
+    def one(filters):
         return filter_spectrum(filters, length), derivatives.gauss_newton(network, filters, x)
 
-    return jax.lax.map(one, jax.random.split(key, draws))
+    return jax.lax.map(one, filters)
 
 
 def normalised_start(
@@ -231,7 +230,7 @@ def normalised_start(
     """
     x = samples(data).x
     raw, centred = (on_range(second_moment(rows)) for rows in (x, x - x.mean(axis=0)))
-    drawn = _weights(key, (x.shape[1], width, outputs), draws)
+    drawn = kaiming(key, (x.shape[1], width, outputs), draws)
     one = [
         (
             two_layer_condition_number(weights, raw),
@@ -241,11 +240,6 @@ def normalised_start(
         for weights in zip(*drawn, strict=True)
     ]
     return NormalisedStart(*map(jnp.stack, zip(*one, strict=True)))
-
-
-@partial(jax.jit, static_argnums=(1, 2))
-def _weights(key, widths, draws):
-    return jax.vmap(lambda one: kaiming(one, widths))(jax.random.split(key, draws))
 
 
 def pruned_start(

@@ -5,6 +5,7 @@ A network is the sequence of its matrices W^l, of shape (fan-out, fan-in).
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from itertools import accumulate, pairwise
 
 import jax
@@ -15,21 +16,34 @@ from jaxtyping import Array, Float
 from lazyrich import validation
 from lazyrich.conditioning.covariance import matmul
 
+BLOCK = 2**18
 
-def kaiming(key: jax.Array, widths: Sequence[int]) -> list[Float[Array, "_ _"]]:
+
+def kaiming(
+    key: jax.Array, widths: Sequence[int], draws: int | None = None
+) -> list[Float[Array, "*draws _ _"]]:
     """Weights at the start, W_ij ~ N(0, 1/fan-in).
 
     Args:
         key: a random key.
         widths: numbers of inputs, hidden units of each layer, and outputs.
+        draws: how many networks, on a leading axis; by default one, without that axis.
     """
     widths = known_widths(widths)
     shapes = list(zip(widths[1:], widths[:-1], strict=True))
-    cuts = list(accumulate(math.prod(shape) for shape in shapes))
-    # One draw for all layers, since compiling a draw takes longer than drawing.
-    pieces = jnp.split(jax.random.normal(key, (cuts[-1],)), cuts[:-1])
+    axes = () if draws is None else (validation.whole("draws", draws, least=1),)
+    size = sum(math.prod(shape) for shape in shapes)
+    return _scaled(normal(key, math.prod(axes) * size), axes, tuple(shapes))
+
+
+@partial(jax.jit, static_argnums=(1, 2))
+def _scaled(numbers, axes, shapes):
+    sizes = [math.prod(shape) for shape in shapes]
+    numbers = numbers[: math.prod(axes) * sum(sizes)].reshape(*axes, sum(sizes))
+    pieces = jnp.split(numbers, list(accumulate(sizes))[:-1], axis=-1)
     return [
-        piece.reshape(shape) / shape[1] ** 0.5 for piece, shape in zip(pieces, shapes, strict=True)
+        piece.reshape(*axes, *shape) / shape[1] ** 0.5
+        for piece, shape in zip(pieces, shapes, strict=True)
     ]
 
 
@@ -54,6 +68,17 @@ def apply(
 
 
 # What the modules of this package share
+
+
+def normal(key, least):
+    """At least so many standard normal numbers.
+
+    Compiling a draw takes longer than drawing, so they are drawn in blocks of one size.
+    """
+    blocks = -(-least // BLOCK)
+    return jnp.concatenate(
+        [jax.random.normal(jax.random.fold_in(key, i), (BLOCK,)) for i in range(blocks)]
+    )
 
 
 def known_widths(widths):

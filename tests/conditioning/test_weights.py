@@ -16,7 +16,7 @@ FUNCTIONS = {
     "two_layer_condition_number": linear.two_layer_condition_number,
     "layer_extremes": bounds.layer_extremes,
     "upper_bounds": bounds.upper_bounds,
-    "normalised_start": normalisation.normalised_start,
+    "normalised_parameters": normalisation.normalised_parameters,
 }
 
 

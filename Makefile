@@ -48,9 +48,9 @@ bench: $(READY)  ## time the library against others
 	$(PIP) --quiet -e '.[bench]'
 	$(BIN)/python benchmarks/run.py
 
-mutants: $(READY)  ## break the formulas at random: do the tests notice?
+mutants: $(READY)  ## break the formulas at random: do the tests notice? (CHAPTER= as above)
 	$(PIP) --quiet -e '.[bench]'
-	$(BIN)/python tests/mutants.py
+	$(BIN)/python tests/mutants.py $(CHAPTER)
 
 lab: $(READY)  ## open the chapters in JupyterLab
 	$(BIN)/jupyter lab book

@@ -1,14 +1,13 @@
 """Break the formulas at random: do their tests notice?
 
-Draws a hundred of all the mutants that Cosmic Ray knows of the modules below, the same ones each
-time, and runs the tests of the formulas against each in a copy of the project, those of the broken
-module first. Left out are operators that floats do not have (shifts, and bit by bit) and
+Draws a hundred of all the mutants that Cosmic Ray knows of a chapter's modules, the same ones each
+time, and runs the tests of these modules against each in a copy of the project, those of the broken
+one first. Left out are operators that floats do not have (shifts, and bit by bit) and
 comparisons of identity, whose mutants die of a TypeError; annotations and docstrings are never
-changed. What is known already is kept in _build/mutants.json until a formula or a test changes.
-
-    python tests/mutants.py [number of mutants] [seed]
+changed. What is known already is kept in _build until a formula or a test changes.
 """
 
+import argparse
 import difflib
 import hashlib
 import json
@@ -25,23 +24,51 @@ from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDER = Path("lib/lazyrich/mechanisms")
-MODULES = ("setting", "solution", "phases", "steps", "variants")
-TESTS = "tests/mechanisms/test_{}.py"
-KNOWN = ROOT / "_build/mutants.json"
+MODULES = {
+    "mechanisms": [
+        "mechanisms/setting",
+        "mechanisms/solution",
+        "mechanisms/phases",
+        "mechanisms/steps",
+        "mechanisms/variants",
+    ],
+    "conditioning": [
+        "derivatives",
+        "spectra",
+        "conditioning/weights",
+        "conditioning/covariance",
+        "conditioning/linear",
+        "conditioning/bounds",
+        "conditioning/laws",
+        "conditioning/relu",
+        "conditioning/convolutions",
+        "conditioning/hessian",
+        "conditioning/normalisation",
+        "conditioning/pruning",
+        "conditioning/matrix_free",
+    ],
+}
 FOREIGN = ("Shift", "Bit", "_Is", "Invert")
 TIMEOUT, GOAL = 900, 0.95
 
 
-def mutants():
+def code_of(module):
+    return Path("lib/lazyrich", f"{module}.py")
+
+
+def tests_of(module):
+    return Path("tests", module).with_name(f"test_{Path(module).name}.py")
+
+
+def mutants(modules):
     """Every mutant as the module's name and the difference to it, with its code."""
     operators = [
         plugins.get_operator(name)()
         for name in sorted(plugins.operator_names())
         if not any(part in name for part in FOREIGN) and not plugins.get_operator(name).arguments()
     ]
-    for module in MODULES:
-        source = (ROOT / FOLDER / f"{module}.py").read_text()
+    for module in modules:
+        source = (ROOT / code_of(module)).read_text()
         nodes = list(ast_nodes(get_ast(source)))
         for operator in operators:
             places = sum(len(list(operator.mutation_positions(node))) for node in nodes)
@@ -51,11 +78,10 @@ def mutants():
                 yield module, "\n".join(list(lines)[2:]), code
 
 
-def passes(copy, log, first=None):
-    """Whether the tests pass in a copy, in a process of their own."""
-    ordered = sorted(MODULES, key=lambda name: name != first)
+def passes(copy, log, modules):
+    """Whether the tests of modules pass in a copy, in a process of their own."""
     process = multiprocessing.get_context("fork").Process(
-        target=_test, args=(copy, log, [TESTS.format(name) for name in ordered])
+        target=_test, args=(copy, log, [str(tests_of(module)) for module in modules])
     )
     process.start()
     process.join(TIMEOUT)
@@ -76,16 +102,19 @@ def _test(copy, log, files):
     sys.exit(pytest.main(["-x", "-q", "--tb=line", *options, *files]))
 
 
-def main(number=100, seed=0):
-    drawn = list(mutants())
+def killed(chapter, number, seed):
+    """The share of mutants of a chapter that its tests notice."""
+    modules = MODULES[chapter]
+    drawn = list(mutants(modules))
     total = len(drawn)
     drawn = random.Random(seed).sample(drawn, min(number, total))
-    parts = [*sorted((ROOT / FOLDER).glob("*.py")), *(ROOT / TESTS.format(m) for m in MODULES)]
+    parts = [ROOT / part(module) for part in (code_of, tests_of) for module in modules]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in parts)).hexdigest()
-    known = json.loads(KNOWN.read_text()) if KNOWN.exists() else {}
+    store = ROOT / "_build" / f"mutants-{chapter}.json"
+    known = json.loads(store.read_text()) if store.exists() else {}
     known = known if known.get("of") == digest else {"of": digest}
-    KNOWN.parent.mkdir(exist_ok=True)
-    print(f"{len(drawn)} mutants drawn of {total}", flush=True)
+    store.parent.mkdir(exist_ok=True)
+    print(f"{chapter}: {len(drawn)} mutants drawn of {total}", flush=True)
 
     with tempfile.TemporaryDirectory() as folder:
         copy, log = Path(folder, "copy"), Path(folder, "log")
@@ -99,17 +128,18 @@ def main(number=100, seed=0):
         import diffrax  # noqa: F401  what takes time to import, once for all processes
         import sklearn.datasets  # noqa: F401
 
-        if not passes(copy, log):
+        if not passes(copy, log, modules):
             sys.exit(f"The tests fail without a mutant:\n{log.read_text()}")
         for i, (module, difference, code) in enumerate(drawn, start=1):
             name = f"{module}.py {difference}"
             if name not in known:
-                path = copy / FOLDER / f"{module}.py"
+                path = copy / code_of(module)
                 source = path.read_text()
                 path.write_text(code)
-                known[name] = "survived" if passes(copy, log, module) else "killed"
+                ordered = sorted(modules, key=lambda other, broken=module: other != broken)
+                known[name] = "survived" if passes(copy, log, ordered) else "killed"
                 path.write_text(source)
-                KNOWN.write_text(json.dumps(known, indent=1, ensure_ascii=False))
+                store.write_text(json.dumps(known, indent=1, ensure_ascii=False))
             print(f"{i:4} {known[name]:8} {name.splitlines()[0]}", flush=True)
 
     names = [f"{module}.py {difference}" for module, difference, _ in drawn]
@@ -117,9 +147,16 @@ def main(number=100, seed=0):
     for name in survivors:
         print(f"\nSurvived: {name}")
     share = 1 - len(survivors) / len(names)
-    print(f"\n{share:.0%} of {len(names)} mutants killed, {len(survivors)} survived")
-    sys.exit(share < GOAL)
+    print(f"\n{share:.0%} of {len(names)} mutants killed, {len(survivors)} survived\n", flush=True)
+    return share
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("chapter", nargs="?", choices=MODULES, help="by default each in turn")
+    parser.add_argument("--number", type=int, default=100, help="of mutants, by default 100")
+    parser.add_argument("--seed", type=int, default=0, help="of the draw, by default 0")
+    asked = parser.parse_args()
+    chapters = [asked.chapter] if asked.chapter else list(MODULES)
+    shares = [killed(chapter, asked.number, asked.seed) for chapter in chapters]
+    sys.exit(min(shares) < GOAL)

@@ -126,7 +126,7 @@ def test_the_gauss_newton_part_is_that_of_the_reduced_matrix():
 
 def test_a_correlation_that_does_not_fit_is_named():
     weights, *_ = drawn((5, 6, 3))
-    for shape in ((5, 3), (3, 6), (3, 5, 1)):
+    for shape in ((5, 3), (2, 5), (3, 6), (3, 5, 1)):
         message = rf"Omega must have shape \(3, 5\), got \({', '.join(map(str, shape))}\)"
         with pytest.raises(ValueError, match=message):
             hessian.functional_hessian(weights, np.ones(shape))

@@ -1,3 +1,4 @@
+import jax
 import numpy as np
 import pytest
 
@@ -41,6 +42,11 @@ def test_at_the_edge_a_square_layer_is_singular():
     )
     assert np.isinf(laws.two_layer_law(4, 4, 4))
     close(laws.two_layer_law(4, 4, 1), (1.5**2 + 4) / 0.5**2)
+
+
+@pytest.mark.parametrize("law", [laws.two_layer_law, laws.two_layer_loose_law])
+def test_an_infinite_law_has_a_slope_of_zero(law):
+    assert jax.grad(lambda m: law(4.0, m, 4.0))(3.0) == 0
 
 
 def test_wide_two_layers_approach_one_as_the_root_of_the_width():

@@ -149,6 +149,12 @@ def test_eigenvalues_at_the_rounding_floor_bound_nothing():
     assert np.isinf(bounds.linear_bottom)
 
 
+def test_an_infinite_bound_has_a_slope_of_zero():
+    weights, x = drawn((9, 3, 4, 2))
+    slopes = jax.grad(lambda x: relu.leaky_relu_bounds(weights, x, 0.5).linear_bottom)(x)
+    assert not slopes.any()
+
+
 def counterexample(z, slope):
     """The extremes of T and of its linear stand-in for V X = z."""
     z = np.array(z)

@@ -16,7 +16,7 @@ FUNCTIONS = {
     "two_layer_condition_number": linear.two_layer_condition_number,
     "layer_extremes": bounds.layer_extremes,
     "upper_bounds": bounds.upper_bounds,
-    "normalised_start": normalisation.normalised_start,
+    "normalised_parameters": normalisation.normalised_parameters,
 }
 
 
@@ -75,7 +75,7 @@ def test_weights_that_make_no_network_are_named(function, weights, message):
 
 
 def test_data_of_another_width_are_named():
-    inputs = on_range(np.eye(5))
+    inputs = on_range(np.diag([0.0, 0.0, 1.0, 1.0, 1.0]))  # of rank 3, but with 5 entries
     message = r"inputs must have as many entries as weights\[0\] has columns, 3, got 5"
     for name in ("partial_products", "factors", "spectrum", "condition_number"):
         with pytest.raises(ValueError, match=message):

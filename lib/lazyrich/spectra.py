@@ -65,12 +65,9 @@ def numerical_rank(eigenvalues: ArrayLike, threshold: float | None = None) -> In
         threshold: relative, by default n ε, where rounding begins.
     """
     values = validation.floating("eigenvalues", eigenvalues, ndim=1)
-    sizes = jnp.abs(values)
     if threshold is None:
-        floor = rounding_floor(sizes)
-    else:
-        floor = validation.nonnegative("threshold", threshold) * sizes.max(axis=-1)
-    return (sizes > floor[..., None]).sum(axis=-1)
+        threshold = values.shape[-1] * float(jnp.finfo(values.dtype).eps)
+    return _numerical_rank(values, validation.nonnegative("threshold", threshold))
 
 
 def rounding_floor(sizes: Float[Array, "*batch n"]) -> Float[Array, "*batch"]:
@@ -99,6 +96,12 @@ def marchenko_pastur_edges(
 
 def _on_cpu(array):
     return all(device.platform == "cpu" for device in array.devices())
+
+
+@jax.jit
+def _numerical_rank(values, threshold):
+    sizes = jnp.abs(values)
+    return (sizes > threshold * sizes.max(axis=-1, keepdims=True)).sum(axis=-1)
 
 
 @partial(jax.jit, static_argnums=1)

@@ -23,7 +23,7 @@ from lazyrich.conditioning.covariance import (
     whitened,
 )
 from lazyrich.conditioning.linear import Factors, factors, rank, reduced_matrix
-from lazyrich.conditioning.starts import coloured, many_factors, samples
+from lazyrich.conditioning.starts import coloured_matrix, many_factors, samples
 from lazyrich.conditioning.weights import kaiming
 from lazyrich.training import train
 
@@ -140,10 +140,10 @@ def descend(
     widths = (len(task.inputs.directions), *[width] * (depth - 1), CLASSES)
     schedule = tuple(range(0, validation.whole("steps", steps) + 1, interval))
     white, loss = _descend(kaiming(key, widths, draws), task, rate, schedule)
-    both = coloured(white, task.inputs)
     # One network at a time, since the matrices of all times are large.
     values = [
-        spectra.eigenvalues(reduced_matrix(Factors(A, C))) for A, C in zip(*both, strict=True)
+        spectra.eigenvalues(coloured_matrix(Factors(A, B), task.inputs))
+        for A, B in zip(*white, strict=True)
     ]
     return Descent(
         jnp.asarray(schedule),

@@ -171,7 +171,10 @@ def two_layer_condition_number(
 def two_layer_reduction(
     factors: Factors, width: int, inner_weight: ArrayLike = 1.0
 ) -> Float[Array, "*draws"]:
-    """:func:`two_layer_condition_number` from the factors and the width m, for one or many."""
+    """:func:`two_layer_condition_number` from the factors and the width m, for one or many.
+
+    Only A_1, C_1 and C_2 enter. The axes of `inner_weight` broadcast against the draws.
+    """
     A, C = factors
     k, s = A.shape[-1], C.shape[-1]
     w = spectra.eigenvalues(A[..., 0, :, :])
@@ -192,7 +195,8 @@ def _reduced_matrix(factors):
 
 @jax.jit
 def _blocks(C, highest, lowest, inner_weight):
-    outer, inner = C[..., 0, :, :], inner_weight.astype(C.dtype) * C[..., 1, :, :]
+    inner_weight = inner_weight.astype(C.dtype)[..., None, None]
+    outer, inner = C[..., 0, :, :], inner_weight * C[..., 1, :, :]
     highest, lowest = highest[..., None, None], lowest[..., None, None]
     return highest * outer + inner, lowest * outer + inner, inner
 

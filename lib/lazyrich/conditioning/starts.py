@@ -125,9 +125,11 @@ def linear_start(
     """
     inputs = moments(data, whiten)
     widths = (len(inputs.directions), *[width] * (depth - 1), outputs)
-    networks = (with_skips(weights, skip) for weights in starts(key, widths, draws))
+    networks = starts(key, widths, draws)
+    if skip:
+        networks = (with_skips(weights, skip) for weights in networks)
     A, B = many_factors(networks, whitened(inputs))
-    values = spectra.eigenvalues(reduced_matrix(coloured(Factors(A, B), inputs)))
+    values = spectra.eigenvalues(coloured_matrix(Factors(A, B), inputs))
     ends, kappa = extremes(A, B), data_condition_number(inputs)
     bounds = bounds_of(ends, kappa)
     return LinearStart(
@@ -192,12 +194,6 @@ def many_factors(networks, inputs=None):
     return Factors(*map(jnp.stack, zip(*each, strict=True)))
 
 
-def coloured(factors: Factors, inputs: Covariance) -> Factors:
-    """The factors on data with the variances of Σ, from those on whitened data."""
-    root = jnp.sqrt(inputs.variances)
-    return Factors(factors.A, root[:, None] * factors.C * root)
-
-
 @jax.jit
 def _certificate(weights, inputs, data):
     def one(weights):
@@ -214,3 +210,10 @@ def _certificate(weights, inputs, data):
         )
 
     return jax.lax.map(one, weights)
+
+
+@jax.jit
+def coloured_matrix(factors, inputs):
+    """Ĝ on data with the variances of Σ, from the factors on whitened data."""
+    root = jnp.sqrt(inputs.variances)
+    return reduced_matrix(Factors(factors.A, root[:, None] * factors.C * root))

@@ -179,14 +179,22 @@ def convolution_start(
         samples: n, by which the second Kronecker term is divided in `reweighted`, times four.
     """
     filters = kaiming_filters(key, channels, kernel, draws=draws)
-    T1, T2 = jax.vmap(partial(toeplitz, length=length))(filters)
-    identity = jnp.broadcast_to(jnp.eye(length), (draws, length, length))
-    # The factors that two layers need; A_2 is the identity, and large.
-    C = jnp.stack([identity, matmul(T1.mT, T1)], axis=1)
-    both, width = Factors(matmul(T2, T2.mT)[:, None], C), T1.shape[1]
+    width = channels * (length - kernel + 1)
+    weights_of_the_second = jnp.array([[1.0], [1 / (4 * samples)]])
     return ConvolutionStart(
-        two_layer_reduction(both, width), two_layer_reduction(both, width, 1 / (4 * samples))
+        *two_layer_reduction(_toeplitz_factors(filters, length), width, weights_of_the_second)
     )
+
+
+@partial(jax.jit, static_argnums=1)
+def _toeplitz_factors(filters, length):
+    """The factors A_1, C_1 and C_2 of two layers. A_2 is the identity, and large."""
+
+    def one(filters):
+        T1, T2 = toeplitz(filters, length)
+        return matmul(T2, T2.T)[None], jnp.stack([jnp.eye(length), matmul(T1.T, T1)])
+
+    return Factors(*jax.lax.map(one, filters))
 
 
 def filter_start(

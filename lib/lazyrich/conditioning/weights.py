@@ -54,8 +54,12 @@ def with_skips(weights: Sequence[ArrayLike], strength: ArrayLike) -> list[Float[
         weights: W^1, …, W^L.
         strength: β.
     """
-    beta = validation.floating("strength", strength)
-    return [W + beta.astype(W.dtype) * jnp.eye(*W.shape, dtype=W.dtype) for W in checked(weights)]
+    return _with_skips(checked(weights), validation.floating("strength", strength))
+
+
+@jax.jit
+def _with_skips(weights, beta):
+    return [W + beta.astype(W.dtype) * jnp.eye(*W.shape, dtype=W.dtype) for W in weights]
 
 
 def apply(

@@ -1,4 +1,8 @@
-"""Data: the handwritten digits and the two photographs that come with scikit-learn."""
+"""Data as the chapters take it: images as rows of pixels, and splits.
+
+The handwritten digits and two photographs come with scikit-learn; the larger sets are downloaded
+once (:mod:`lazyrich.downloads`).
+"""
 
 from typing import NamedTuple
 
@@ -8,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from sklearn.datasets import load_digits, load_sample_images
 
-from lazyrich import validation
+from lazyrich import downloads, validation
 
 
 class Split(NamedTuple):
@@ -82,6 +86,30 @@ def photographs(key: jax.Array, patches: int) -> Images:
     corners = (draws * spread).astype(int)
     crops = np.stack([grey[i, row : row + 32, column : column + 32] for i, row, column in corners])
     return Images(jnp.asarray(_averaged(crops, 8)), jnp.asarray(corners[:, 0]))
+
+
+def mnist(samples: int) -> Images:
+    """The first digits of MNIST, every fourth pixel of a row and of a column, 7×7 in all.
+
+    Args:
+        samples: how many, up to 60,000.
+    """
+    pixels, labels = downloads.mnist()
+    samples = _available(samples, len(pixels))
+    x = pixels[:samples, ::4, ::4].reshape(samples, -1) / 255
+    return Images(jnp.asarray(x), jnp.asarray(labels[:samples]))
+
+
+def cifar10(samples: int) -> Images:
+    """The first photographs of CIFAR-10 in grey, averaged to 8×8 pixels.
+
+    Args:
+        samples: how many, up to 50,000.
+    """
+    pixels, labels = downloads.cifar10()
+    samples = _available(samples, len(pixels))
+    x = _averaged(pixels[:samples].mean(-1) / 255, 8)
+    return Images(jnp.asarray(x), jnp.asarray(labels[:samples]))
 
 
 def _averaged(images, pixels):

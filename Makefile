@@ -3,6 +3,8 @@
 #   make book VENV=.venv-3.12      chooses the environment
 
 SHELL := /bin/bash
+# XLA has threads of its own; those of BLAS would only wait for them, and for each other, spinning.
+export OPENBLAS_NUM_THREADS ?= 1
 .SHELLFLAGS := -o pipefail -c
 VENV ?= .venv
 BIN := $(VENV)/bin

@@ -6,7 +6,7 @@ what they name. Fonts, sizes and colours are set by the ``matplotlibrc`` beside 
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -46,7 +46,7 @@ def points(
     x: str,
     y: str,
     by: str | None = None,
-    error: str | None = None,
+    error: str | tuple[str, str] | None = None,
     label: str | None = None,
     every: int = 1,
     **options,
@@ -58,7 +58,7 @@ def points(
         table: a tidy table.
         x, y: its columns to draw; they become the labels of the axes.
         by: a column whose values become groups, each of one colour.
-        error: the column of standard errors.
+        error: the column of standard errors, or two columns: how far the bars reach down and up.
         label: written beside each group's last point, with the group in place of ``{}``.
         every: draw every so many points of a group.
         options: passed to ``Axes.errorbar``.
@@ -66,7 +66,7 @@ def points(
     options = {"marker": "o", "linestyle": "none", **options}
     for colour, name, group in _groups(table, by):
         group = group.iloc[::every]
-        bars = None if error is None else group[error]
+        bars = None if error is None else group[error if isinstance(error, str) else [*error]].T
         axes.errorbar(group[x], group[y], yerr=bars, **{"color": colour, **options})
         if label:
             colour = options.get("color", colour)
@@ -124,6 +124,19 @@ def heat_map(axes: Axes, table: pd.DataFrame, x: str, y: str, value: str, **opti
     axes.set(xlabel=x, ylabel=y)
     options = {"cmap": "crest", "shading": "nearest", "rasterized": True, **options}
     return axes.pcolormesh(wide.columns, wide.index, wide, **options)
+
+
+def ticks(axes: Axes, x: Sequence[float] = (), y: Sequence[float] = ()) -> None:
+    """Ticks at these numbers alone, written out, on one axis or both; for short logarithmic axes.
+
+    Args:
+        axes: with its scales set.
+        x, y: where the ticks stand; without numbers an axis keeps its ticks.
+    """
+    for axis, numbers in ((axes.xaxis, x), (axes.yaxis, y)):
+        if len(numbers):
+            axis.set_ticks(numbers, [f"{number:g}" for number in numbers])
+            axis.set_ticks([], minor=True)
 
 
 def write(axes: Axes, x: float, y: float, text: str, **options) -> None:

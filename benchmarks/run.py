@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lazyrich import chapters, notebooks
 
-KERNELS = ("trajectories",)
+KERNELS = ("trajectories", "kernels", "spectra")
 ENVIRONMENT = {
     "JAX_ENABLE_COMPILATION_CACHE": "false",
     "JAX_ENABLE_X64": "true",
@@ -38,11 +38,19 @@ def main():
             command, env=os.environ | ENVIRONMENT, check=True, stdout=subprocess.PIPE, text=True
         )
         result = json.loads(done.stdout)
-        packages = {name: importlib.metadata.version(name) for name in result["packages"]}
+        packages = {name: installed(name) for name in result["packages"] if installed(name)}
         measured["versions"] |= packages
         measured["tables"] += result["tables"]
     text = json.dumps(measured, indent=1, ensure_ascii=False) + "\n"
     notebooks.replace(here.parent / "book" / "benchmarks.json", text)
+
+
+def installed(name):
+    """The version of a package, or None."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 if __name__ == "__main__":

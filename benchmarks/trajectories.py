@@ -15,9 +15,6 @@ in each of them the axis of the times is the only one of its length.
 import bisect
 import functools
 import json
-import os
-import statistics
-import subprocess
 import sys
 from typing import NamedTuple
 
@@ -370,26 +367,9 @@ def bound(problem, kind, seconds):
 
 
 def first_call(name, kind, case, variant, tolerance):
-    """The seconds of a first call, by how many MiB it raises the peak, and those of later calls."""
+    """What the first call of a variant takes."""
     call = METHODS[name](problem(CASES[case]), kind)[variant]
-    before = measuring.peak_memory()
-    first = once(lambda: call(float(tolerance)))
-    memory = measuring.peak_memory() - before
-    later = statistics.median(once(lambda: call(float(tolerance))) for _ in range(5))
-    return {"first": first, "memory": memory, "later": later}
-
-
-def first_call_apart(name, kind, case, entry):
-    """The same in a process of its own, where memory is allocated as usual."""
-    arguments = [name, kind, case, entry.variant, str(entry.tolerance)]
-    done = subprocess.run(
-        [sys.executable, __file__, *arguments],
-        env={key: value for key, value in os.environ.items() if not key.startswith("MALLOC_")},
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    return json.loads(done.stdout)
+    return measuring.first_call(lambda: call(float(tolerance)))
 
 
 # The tables.
@@ -466,7 +446,9 @@ def first_calls(races):
         for name in names:
             if name == "lazyrich in jit":
                 continue
-            took = first_call_apart(name, kind, LARGEST, races[kind, LARGEST][0][name])
+            entry = races[kind, LARGEST][0][name]
+            call = name, kind, LARGEST, entry.variant, entry.tolerance
+            took = measuring.apart(__file__, *call)
             numbers = [digits(took["first"]), f"{took['memory']:.0f}", milliseconds(took["later"])]
             rows.append([f"{name}, {kind}", *numbers])
     return {

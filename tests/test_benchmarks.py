@@ -8,6 +8,10 @@ import jax
 import numpy as np
 import pytest
 
+# Of the peers' own.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+FIRST_CALL = {"first": 1.0, "memory": 1.0, "later": 1.0}
+
 
 @pytest.fixture(scope="module")
 def trajectories():
@@ -48,12 +52,93 @@ def test_the_accuracy_is_that_of_the_worst_time(trajectories):
 
 
 def test_the_tables_are_whole(trajectories, races, monkeypatch, capsys):
-    first_call = {"first": 1.0, "memory": 1.0, "later": 1.0}
-    monkeypatch.setattr(trajectories, "first_call_apart", lambda *_: first_call)
+    monkeypatch.setattr(trajectories.measuring, "apart", lambda *_: FIRST_CALL)
     monkeypatch.setattr(trajectories, "race", lambda problem, kind, *_: races[kind])
     trajectories.main()
-    result = json.loads(capsys.readouterr().out)
+    are_whole(capsys.readouterr().out)
+
+
+@pytest.fixture
+def tiny(trajectories, monkeypatch):
+    """The other two benchmarks, where one case of each kind is too large for the Jacobian."""
+    kernels, spectra = map(importlib.import_module, ("kernels", "spectra"))
+    monkeypatch.setattr(kernels.measuring, "apart", lambda *_: FIRST_CALL)
+    monkeypatch.setattr(kernels, "ROUNDS", 1)
+    monkeypatch.setattr(kernels, "LIMIT", 60_000)
+    monkeypatch.setattr(kernels, "CASES", {"small": (3, 4, 3, 2), "large": (20, 8, 3, 2)})
+    linear = {"small": (3, 5, 3, 2, 4), "large": (6, 20, 3, 2, 12)}
+    relu = {"small": (4, 30, 2, 2, 5), "large": (4, 80, 2, 2, 9)}
+    monkeypatch.setattr(spectra, "CASES", {"linear": linear, "ReLU": relu})
+    monkeypatch.setattr(spectra, "GROWTH", (linear["small"], linear["small"]))
+    monkeypatch.setattr(spectra, "SPARE", 4)
+    monkeypatch.setattr(spectra, "STEPS", (6,))
+    return kernels, spectra
+
+
+def test_every_installed_method_agrees_with_the_dense_answer(tiny):
+    kernels, spectra = tiny
+    for kind in spectra.CASES:
+        one = spectra.problem(kind, *spectra.CASES[kind]["small"])
+        expected = dense(kernels, one)
+        for name, call in installed(kernels.METHODS, one._replace(relu=True)):
+            kernels.agree(name, np.asarray(call()), dense(kernels, one._replace(relu=True)))
+        expected = np.linalg.eigvalsh(expected)[-spectra.rank(one) :] / len(one.x)
+        for name, call in installed(spectra.METHODS, one):
+            if call is not None:
+                spectra.agree(name, call(), expected)
+
+
+def test_a_wrong_method_is_noticed(tiny):
+    kernels, spectra = tiny
+    right = np.array([1.0, 2.0, 3.0])
+    for module, off in ((kernels, 1e-4), (spectra, 1e-10)):
+        module.agree("right", right, right)
+        with pytest.raises(ArithmeticError, match="wrong is"):
+            module.agree("wrong", right + off, right)
+        with pytest.raises(ArithmeticError, match="float32"):
+            module.agree("rounded", right.astype(np.float32), right)
+
+
+def test_the_operations_are_those_of_the_products(tiny):
+    kernels, spectra = tiny
+    one = kernels.problem(8, 64, 3, 4)
+    function, arguments = kernels.of_library(one)
+    counted = jax.jit(function).lower(*arguments).cost_analysis()["flops"]
+    assert kernels.operations(one) == pytest.approx(counted, rel=0.05)
+
+
+def test_the_other_tables_are_whole(tiny, capsys):
+    for module in tiny:
+        module.main()
+        text = are_whole(capsys.readouterr().out)
+        assert "not run: " in text
+
+
+def dense(kernels, problem):
+    """J Jᵀ by the Jacobian of all samples at once."""
+    activation = jax.nn.relu if problem.relu else lambda z: z
+
+    def outputs(weights):
+        return kernels.apply(weights, problem.x, activation).reshape(-1)
+
+    blocks = jax.jacfwd(outputs)([jax.numpy.asarray(W) for W in problem.weights])
+    rows = np.concatenate([block.reshape(len(block), -1) for block in blocks], axis=1)
+    return rows @ rows.T
+
+
+def installed(methods, problem):
+    for name, method in methods.items():
+        try:
+            yield name, method(problem)
+        except ImportError:
+            assert name not in ("lazyrich", "JAX Jacobian")
+
+
+def are_whole(text):
+    result = json.loads(text)
+    assert result["tables"]
     for table in result["tables"]:
         assert table["title"] and table["note"] and table["rows"]
         for row in table["rows"]:
             assert len(row) == len(table["columns"]) and all(isinstance(cell, str) for cell in row)
+    return text

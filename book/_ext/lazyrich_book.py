@@ -20,7 +20,8 @@ from sphinx.util.nodes import make_refnode
 
 from lazyrich import claims
 
-NAMES = {"python": "Python", "jax": "JAX", "numpy": "NumPy", "scipy": "SciPy"}
+NAMES = {"python": "Python", "jax": "JAX", "numpy": "NumPy", "scipy": "SciPy", "torch": "PyTorch"}
+NAMES |= {"curvlinops-for-pytorch": "curvlinops"}
 
 
 class Scorecard(SphinxDirective):

@@ -51,7 +51,7 @@ bench: $(READY)  ## time the library against others
 	$(BIN)/python benchmarks/run.py
 
 mutants: $(READY)  ## break the formulas at random: do the tests notice? (CHAPTER= as above)
-	$(PIP) --quiet -e '.[bench]'
+	$(PIP) --quiet -e '.[mutants]'
 	$(BIN)/python tests/mutants.py $(CHAPTER)
 
 lab: $(READY)  ## open the chapters in JupyterLab

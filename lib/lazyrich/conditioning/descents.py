@@ -80,8 +80,10 @@ class Fit(NamedTuple):
     """Steps until the loss above its floor had fallen to the wanted share, or the limit."""
     condition_number: Float[Array, "draws"]
     """κ at the start."""
+    step: Int[Array, "times"]
+    """The steps at which the loss was observed, denser at first."""
     loss: Float[Array, "draws times"]
-    """The loss above its floor, over that at the start, on a schedule of 200 times."""
+    """The loss above its floor, over that at the start."""
 
 
 def classes(data: str, whiten: bool = True, all_pixels: bool = False) -> Task:
@@ -185,8 +187,11 @@ def descend_to_fit(
         V = matmul(V, matmul(Q / jnp.sqrt(variances), Q.T))
     scale = 1 / variances if how.whitened_gradient else jnp.ones_like(variances)
     kappa, top = _ends([V, W], task.inputs, scale)
-    steps, loss = _descend_to_fit([V, W], 1 / top, task, scale, share, _equidistant(limit))
-    return Fit(jnp.where(steps < limit, steps - 1, limit), kappa, loss / loss[:, :1])
+    times = 200
+    schedule = sorted({round(limit * (i / times) ** 2) for i in range(times + 1)})
+    steps, loss = _descend_to_fit([V, W], 1 / top, task, scale, share, tuple(schedule))
+    steps = jnp.where(steps < limit, steps - 1, limit)
+    return Fit(steps, kappa, jnp.asarray(schedule), loss / loss[:, :1])
 
 
 def spectra_in_training(
@@ -221,10 +226,6 @@ def whole_moment(data: str) -> Covariance:
     """Σ of all pixels, with the directions in which the data do not vary at variance zero."""
     variances, directions = jnp.linalg.eigh(second_moment(samples(data, all_pixels=True).x))
     return Covariance(jnp.maximum(variances, 0), directions)
-
-
-def _equidistant(limit, times=201):
-    return tuple(round(i * limit / (times - 1)) for i in range(times))
 
 
 def _ends(weights, inputs, scale):

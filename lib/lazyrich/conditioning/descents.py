@@ -77,11 +77,17 @@ class Fit(NamedTuple):
     """Networks trained until they fit, a row a draw."""
 
     steps: Int[Array, "draws"]
-    """Steps until the loss above its floor had fallen to the wanted share, or the limit."""
+    """Steps until the loss above its floor had fallen to the wanted share, or the limit.
+
+    The limit also for a network that has diverged.
+    """
     condition_number: Float[Array, "draws"]
     """κ at the start."""
     loss: Float[Array, "draws times"]
-    """The loss above its floor, over that at the start, on a schedule of 200 times."""
+    """The loss above its floor, over that at the start, at times from 0 to the limit.
+
+    The times are equidistant, 200 after the start, or every step up to a limit below 200.
+    """
 
 
 def classes(data: str, whiten: bool = True, all_pixels: bool = False) -> Task:
@@ -185,8 +191,11 @@ def descend_to_fit(
         V = matmul(V, matmul(Q / jnp.sqrt(variances), Q.T))
     scale = 1 / variances if how.whitened_gradient else jnp.ones_like(variances)
     kappa, top = _ends([V, W], task.inputs, scale)
-    steps, loss = _descend_to_fit([V, W], 1 / top, task, scale, share, _equidistant(limit))
-    return Fit(jnp.where(steps < limit, steps - 1, limit), kappa, loss / loss[:, :1])
+    # Training rests a step after the one that fits, so it has one step more.
+    schedule = (*_equidistant(limit), limit + 1)
+    steps, loss = _descend_to_fit([V, W], 1 / top, task, scale, share, schedule)
+    steps = jnp.where(jnp.isfinite(loss[:, -1]), steps - 1, limit)
+    return Fit(steps, kappa, loss[:, :-1] / loss[:, :1])
 
 
 def spectra_in_training(
@@ -223,8 +232,9 @@ def whole_moment(data: str) -> Covariance:
     return Covariance(jnp.maximum(variances, 0), directions)
 
 
-def _equidistant(limit, times=201):
-    return tuple(round(i * limit / (times - 1)) for i in range(times))
+def _equidistant(limit, most=200):
+    times = min(limit, most)
+    return tuple(round(i * limit / times) for i in range(times + 1))
 
 
 def _ends(weights, inputs, scale):

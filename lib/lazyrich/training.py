@@ -36,7 +36,7 @@ def train(
     optimizer: optax.GradientTransformation,
     schedule: Sequence[int],
     observe: Callable | None = None,
-    until: float = -jnp.inf,
+    until: ArrayLike = -jnp.inf,
 ) -> Trained:
     """Minimise a loss by an optax optimizer, observing on a schedule.
 

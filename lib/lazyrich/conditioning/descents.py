@@ -77,7 +77,10 @@ class Fit(NamedTuple):
     """Networks trained until they fit, a row a draw."""
 
     steps: Int[Array, "draws"]
-    """Steps until the loss above its floor had fallen to the wanted share, or the limit."""
+    """Steps until the loss above its floor had fallen to the wanted share, or the limit.
+
+    The limit also for a network that has diverged.
+    """
     condition_number: Float[Array, "draws"]
     """κ at the start."""
     step: Int[Array, "times"]
@@ -187,11 +190,11 @@ def descend_to_fit(
         V = matmul(V, matmul(Q / jnp.sqrt(variances), Q.T))
     scale = 1 / variances if how.whitened_gradient else jnp.ones_like(variances)
     kappa, top = _ends([V, W], task.inputs, scale)
-    times = 200
-    schedule = sorted({round(limit * (i / times) ** 2) for i in range(times + 1)})
-    steps, loss = _descend_to_fit([V, W], 1 / top, task, scale, share, tuple(schedule))
-    steps = jnp.where(steps < limit, steps - 1, limit)
-    return Fit(steps, kappa, jnp.asarray(schedule), loss / loss[:, :1])
+    # Training rests a step after the one that fits, so it has one step more.
+    schedule = (*_denser_at_first(limit), limit + 1)
+    steps, loss = _descend_to_fit([V, W], 1 / top, task, scale, share, schedule)
+    steps = jnp.where(jnp.isfinite(loss[:, -1]), steps - 1, limit)
+    return Fit(steps, kappa, jnp.asarray(schedule[:-1]), loss[:, :-1] / loss[:, :1])
 
 
 def spectra_in_training(
@@ -226,6 +229,10 @@ def whole_moment(data: str) -> Covariance:
     """Σ of all pixels, with the directions in which the data do not vary at variance zero."""
     variances, directions = jnp.linalg.eigh(second_moment(samples(data, all_pixels=True).x))
     return Covariance(jnp.maximum(variances, 0), directions)
+
+
+def _denser_at_first(limit, times=200):
+    return sorted({round(limit * (i / times) ** 2) for i in range(times + 1)})
 
 
 def _ends(weights, inputs, scale):

@@ -113,7 +113,8 @@ def leaky_relu_start(
     """
     on_weights, on_data = jax.random.split(key)
     if isinstance(data, str):
-        x = jnp.broadcast_to(whitened_samples(data)[:samples], (draws, samples, -1))
+        x = whitened_samples(data)[:samples]
+        x = jnp.broadcast_to(x, (draws, *x.shape))
     else:
         x = jax.random.normal(on_data, (draws, samples, data))
     weights = kaiming(on_weights, (x.shape[2], width, outputs), draws)

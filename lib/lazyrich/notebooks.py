@@ -147,7 +147,9 @@ def execute(
         resources={"metadata": {"path": str(folder)}},
     )
     started = time.perf_counter()
-    with client.setup_kernel(cleanup_kc=True):
+    # XLA has threads of its own; those of BLAS would only wait for them, spinning.
+    environment = {"OPENBLAS_NUM_THREADS": "1", **os.environ}
+    with client.setup_kernel(cleanup_kc=True, env=environment):
         bar = tqdm(code, desc=name, unit="cell", disable=not progress)
         for count, (index, cell) in enumerate(bar, start=1):
             try:

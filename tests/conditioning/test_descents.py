@@ -128,7 +128,7 @@ def test_long_descents_are_observed_more_densely_at_first(raw):
     assert fit.steps == 301
     gaps = np.diff(fit.step)
     assert fit.step[0] == 0 and fit.step[-1] == 301 and len(fit.step) <= 201
-    assert (gaps[:50] == 1).all() and gaps[-1] == 3
+    assert (gaps[:40] == 1).all() and gaps[-1] == 3
     close(fit.loss[0], losses[fit.step], atol=1e-12)
 
 

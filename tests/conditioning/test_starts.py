@@ -141,7 +141,7 @@ def test_a_certificate_is_in_order(certificates):
     for one in certificates:
         kappa = one.condition_number * (1 + 1e-10)
         for low in (one.partial_traces, one.product_vectors):
-            assert (1 <= low).all() and (low <= kappa).all()
+            assert (low >= 1).all() and (low <= kappa).all()
         assert (one.condition_number <= one.data * (1 + 1e-10)).all()
         assert (one.data <= one.ratio_of_sums * (1 + 1e-10)).all()
         assert (one.ratio_of_sums <= one.loose * (1 + 1e-10)).all()
@@ -164,6 +164,14 @@ def test_a_certificate_is_made_of_the_bounds_on_the_same_weights(certificates):
                 upper.ratio_of_sums,
                 upper.loose,
             ])  # fmt: skip
+
+
+def test_narrow_layers_have_no_certificate():
+    message = r"widths must be at least 3, so that Ĝ is not singular, got \(4, 2, 6, 3\)"
+    with pytest.raises(ValueError, match=message):
+        certificate(KEY, (4, 2, 6, 3), 2, True)
+    # On two samples Σ has rank two, and a width of two is enough.
+    assert (certificate(KEY, (4, 2, 6, 3), 2, True, samples=2).condition_number >= 1).all()
 
 
 # Data

@@ -164,17 +164,26 @@ def certificate(
 
     Args:
         key: the draws.
-        widths: d, the hidden widths, k.
+        widths: d, the hidden widths, k; none below min(s, k), s the rank of Σ, so that Ĝ is not
+            singular.
         draws: their number.
         coloured: whether Σ is that of normal samples with standard deviations from 0.3 to 2 over
             the inputs, or I.
         samples: of those data.
+
+    Raises:
+        ValueError: if a layer is too narrow.
     """
     on_data, on_weights = jax.random.split(key)
     inputs = moments(widths[0])
     if coloured:
         x = jax.random.normal(on_data, (samples, widths[0]))
         inputs = on_range(second_moment(x * jnp.linspace(0.3, 2.0, widths[0])))
+    least = min(len(inputs.variances), widths[-1])
+    if min(widths) < least:
+        raise ValueError(
+            f"widths must be at least {least}, so that Ĝ is not singular, got {widths}"
+        )
     weights = kaiming(on_weights, widths, draws)
     return Certificate(*_certificate(weights, inputs, data_condition_number(inputs)))
 

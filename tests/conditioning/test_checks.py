@@ -118,3 +118,16 @@ def test_the_hessian_is_checked_part_by_part(widths):
     h = 1e-3
     bend = [-loss(-2 * h), 16 * loss(-h), -30 * loss(0), 16 * loss(h), -loss(2 * h)]
     close(sum(bend) / (12 * h**2), direction @ whole @ direction, rtol=1e-6)
+
+
+@pytest.mark.parametrize("check", [linear_spectra, two_layer_numbers, normalised_spectra, hessians])
+def test_what_cannot_be_checked_is_named(check):
+    with pytest.raises(ValueError, match="^samples must be an integer of at least 1, got 0"):
+        check(KEY, (4, 5, 2), 0)
+    with pytest.raises(ValueError, match="^widths must be an integer of at least 1, got 0"):
+        check(KEY, (0, 5, 2), 12)
+
+
+def test_a_skip_is_finite():
+    with pytest.raises(ValueError, match="^skip must be finite, got nan"):
+        linear_spectra(KEY, (4, 5, 2), 12, np.nan)

@@ -234,3 +234,47 @@ def gauss_newton_spectrum(V, W, x):
     blocks = [np.hstack([np.kron(W, row), np.kron(np.eye(10), V @ row)]) for row in x]
     J = np.concatenate(blocks)
     return np.linalg.eigvalsh(J.T @ J / len(x))
+
+
+# What does not fit
+
+GIVEN = {
+    "descend": {"width": 7, "depth": 2, "rate": 0.1, "steps": 2, "interval": 1, "draws": 1},
+    "descend_to_fit": {"width": 7, "draws": 1},
+    "spectra_in_training": {"width": 7, "steps": 2, "draws": 1},
+}
+
+
+@pytest.mark.parametrize(
+    ("experiment", "bad", "message"),
+    [
+        *(
+            (experiment, {"width": -1}, "width must be an integer .*, got -1")
+            for experiment in GIVEN
+        ),
+        *((experiment, {"draws": 0}, "draws must be an integer .*, got 0") for experiment in GIVEN),
+        *(
+            (experiment, {"data": "ten"}, "data must be one of .*, got 'ten'")
+            for experiment in GIVEN
+        ),
+        ("descend", {"depth": 0}, "depth must be an integer of at least 1, got 0"),
+        ("descend", {"steps": -1}, "steps must be an integer of at least 0, got -1"),
+        ("descend", {"interval": 0}, "interval must be an integer of at least 1, got 0"),
+        ("descend", {"rate": 0.0}, "rate must be positive, got 0.0"),
+        ("descend", {"rate": np.nan}, "rate must be finite, got nan"),
+        ("descend_to_fit", {"treatment": "none"}, "treatment must be one of .*, got 'none'"),
+        ("descend_to_fit", {"share": -0.1}, "share must be from 0 to 1, got -0.1"),
+        ("descend_to_fit", {"share": 1.1}, "share must be from 0 to 1, got 1.1"),
+        ("descend_to_fit", {"share": np.nan}, "share must be finite, got nan"),
+        ("descend_to_fit", {"limit": 0}, "limit must be an integer of at least 1, got 0"),
+        ("spectra_in_training", {"steps": 0}, "steps must be an integer of at least 1, got 0"),
+    ],
+)
+def test_what_makes_no_descent_is_named(experiment, bad, message):
+    with pytest.raises(ValueError, match="^" + message):
+        getattr(descents, experiment)(KEY, **{"data": "few"} | GIVEN[experiment] | bad)
+
+
+def test_a_descent_of_no_steps_is_the_start():
+    run = descents.descend(KEY, WIDTH, 2, 0.1, 0, 5, 2, "few")
+    assert run.step.tolist() == [0] and run.loss.shape == (2, 1)

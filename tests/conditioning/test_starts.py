@@ -194,3 +194,33 @@ def test_a_number_of_inputs_stands_for_white_data():
     inputs = moments(4)
     assert inputs.variances.tolist() == [1] * 4
     np.testing.assert_array_equal(inputs.directions, np.eye(4))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"width": -1}, "width must be an integer of at least 1, got -1"),
+        ({"depth": 0}, "depth must be an integer of at least 1, got 0"),
+        ({"draws": 0}, "draws must be an integer of at least 1, got 0"),
+        ({"outputs": 0}, "outputs must be an integer of at least 1, got 0"),
+        ({"data": 0}, "data must be an integer of at least 1, got 0"),
+        ({"data": "letters"}, "data must be one of 'digits', .*, got 'letters'"),
+        ({"skip": np.nan}, "skip must be finite, got nan"),
+    ],
+)
+def test_what_makes_no_linear_start_is_named(changes, message):
+    with pytest.raises(ValueError, match="^" + message):
+        linear_start(KEY, **{"width": 7, "depth": 3, "draws": 2, "data": 5} | changes)
+
+
+@pytest.mark.parametrize("name", ["width", "draws", "inputs", "outputs"])
+def test_what_makes_no_two_layers_is_named(name):
+    with pytest.raises(ValueError, match=f"^{name} must be an integer of at least 1, got 0"):
+        two_layer_start(KEY, **{"width": 7, "draws": 2, "inputs": 5, "outputs": 3} | {name: 0})
+
+
+def test_what_makes_no_certificate_is_named():
+    for name, bad in (("widths", (4, 0, 3)), ("widths", (0, 5, 3)), ("draws", 0), ("samples", 0)):
+        given = {"widths": (4, 5, 3), "draws": 2, "coloured": True} | {name: bad}
+        with pytest.raises(ValueError, match=f"^{name} must be an integer of at least 1, got 0"):
+            certificate(KEY, **given)

@@ -178,3 +178,50 @@ def test_more_draws_begin_with_the_same_ones(experiment):
     for few, many in zip(some, more, strict=True):
         assert len(few) == 2 and len(many) == 3
         close(few, many[:2], atol=1e-12)
+
+
+GIVEN = {
+    "leaky_relu_start": {"slope": 0.5, "draws": 2, **SMALL},
+    "leaky_relu_violations": {"draws": 2, "units": 6, "samples": 4},
+    "convolution_start": {"channels": 2, "kernel": 3, "draws": 2, "length": 9, "samples": 9},
+    "filter_start": {"channels": 2, "kernel": 3, "draws": 2, "length": 9},
+    "normalised_start": {"width": 6, "draws": 2, "data": "few", "outputs": 2},
+    "pruned_start": {"share": 0.5, "draws": 2, "samples": 4, "width": 20},
+}
+
+
+@pytest.mark.parametrize(
+    ("experiment", "given", "bad", "message"),
+    [
+        ("leaky_relu_start", {}, {"slope": 2.0}, "slope must be from -1 to 1, got 2.0"),
+        ("leaky_relu_start", {}, {"slope": np.nan}, "slope must be finite, got nan"),
+        ("leaky_relu_start", {}, {"data": "letters"}, "data must be one of .*, got 'letters'"),
+        ("leaky_relu_start", {"data": "few"}, {"samples": 31}, "samples must be at most 30"),
+        ("leaky_relu_violations", {"draws": 2}, {"slope": 2.0}, "slope must be from -1 to 1"),
+        ("convolution_start", {}, {"length": 4}, "length must be at least 5 for these filters"),
+        ("filter_start", {}, {"length": 4}, "length must be at least 5 for these filters, got 4"),
+        ("normalised_start", {}, {"data": "letters"}, "data must be one of .*, got 'letters'"),
+        ("pruned_start", {}, {"share": 1.0}, "share must be below 1, got 1.0"),
+        ("pruned_start", {}, {"share": -0.1}, "share must be not negative, got -0.1"),
+        ("pruned_start", {}, {"share": np.nan}, "share must be finite, got nan"),
+        ("pruned_start", {}, {"samples": 151}, "samples must be at most 150, .*, got 151"),
+        ("pruned_start", {}, {"activation": "sine"}, "activation must be one of .*, got 'sine'"),
+    ],
+)
+def test_what_makes_no_start_is_named(experiment, given, bad, message):
+    with pytest.raises(ValueError, match="^" + message):
+        getattr(conditioning, experiment)(KEY, **GIVEN[experiment] | given | bad)
+
+
+SIZES = [
+    (experiment, name)
+    for experiment, given in GIVEN.items()
+    for name, value in given.items()
+    if isinstance(value, int)
+]
+
+
+@pytest.mark.parametrize(("experiment", "name"), SIZES)
+def test_sizes_are_positive(experiment, name):
+    with pytest.raises(ValueError, match=f"^{name}s? must be an integer of at least 1, got 0"):
+        getattr(conditioning, experiment)(KEY, **GIVEN[experiment] | {name: 0})

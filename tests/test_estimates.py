@@ -17,6 +17,27 @@ def test_the_error_of_a_mean_falls_with_the_root_of_the_seeds():
     close(estimate.error, np.sqrt([20 / 3, 24 / 3]) / 2)
 
 
+def test_a_geometric_mean_is_the_mean_of_logarithms():
+    samples = np.array([[1.0, 2.0], [2.0, 2.0], [16.0, 54.0]])
+    estimate = estimates.geometric_mean(samples)
+    close(estimate.value, [32 ** (1 / 3), 6.0])
+    logs = estimates.mean(np.log(samples))
+    close(estimate.error, estimate.value * logs.error)
+    scaled = estimates.geometric_mean(1e3 * samples)
+    close(scaled.value, 1e3 * estimate.value)
+    close(scaled.error, 1e3 * estimate.error)
+
+
+def test_a_geometric_mean_is_of_positive_numbers():
+    for bad in (0.0, -1.0):
+        with pytest.raises(ValueError, match="samples must be positive to have a geometric mean"):
+            estimates.geometric_mean(np.array([1.0, bad]))
+    with pytest.raises(ValueError, match="samples must be finite, got nan or inf"):
+        estimates.geometric_mean(np.array([1.0, np.inf]))
+    with pytest.raises(ValueError, match="samples must hold at least two seeds"):
+        estimates.geometric_mean(np.array([1.0]))
+
+
 def test_the_bootstrap_error_of_a_mean_is_the_standard_error():
     samples = RNG.normal(size=(100, 2)) * [1.0, 3.0]
     estimate = estimates.over_seeds(lambda chosen: chosen.mean(0), samples, draws=2000)

@@ -30,6 +30,18 @@ def test_eigenvalues_of_many_matrices_come_at_once_and_keep_the_dtype():
     np.testing.assert_allclose(single, values, atol=1e-6)
 
 
+def test_single_precision_is_computed_as_such():
+    # A rounded matrix has other eigenvalues, so the reference is of the rounded one.
+    rounded = with_spectrum(np.logspace(-9, 0, 40)).astype("float32")
+    exact = np.linalg.eigvalsh(rounded.astype(float))
+    off = np.abs(np.asarray(spectra.eigenvalues(rounded), float) - exact)
+    assert 1e-12 < off[0] < 1e-5 and off.max() < 1e-5
+    assert off[0] > 1e-3 * np.abs(exact[0])  # more than rounding the answer would do
+    many = spectra.eigenvalues(np.stack([rounded, 2 * rounded]))
+    assert many.dtype == np.float32
+    np.testing.assert_allclose(many[1], 2 * many[0], rtol=0, atol=1e-6)
+
+
 def test_known_matrices_go_to_the_host_and_others_stay_in_the_program(monkeypatch):
     matrix = jnp.asarray(with_spectrum([1.0, 2.0, 5.0]))
     compiled = jax.jit(spectra.eigenvalues)(matrix)
@@ -110,6 +122,16 @@ def test_the_numerical_rank_counts_what_is_above_a_threshold():
     assert spectra.numerical_rank(100 * noise) == 2
     with pytest.raises(ValueError, match="threshold must be not negative, got -1.0"):
         spectra.numerical_rank(values, -1.0)
+
+
+def test_the_default_threshold_is_where_the_precision_ends():
+    values = np.array([[1e-9, 1e-5, 1.0], [0.0, 0.0, 2.0]])
+    assert spectra.numerical_rank(values).tolist() == [3, 1]
+    single = jax.jit(spectra.numerical_rank)(values.astype("float32"))
+    assert single.tolist() == [2, 1] and jnp.issubdtype(single.dtype, jnp.integer)
+    assert spectra.numerical_rank(np.zeros(3)) == 0
+    with pytest.raises(ValueError, match="eigenvalues must be finite, got nan"):
+        spectra.numerical_rank(np.array([1.0, np.nan]))
 
 
 def test_a_large_random_matrix_fills_the_marchenko_pastur_law():

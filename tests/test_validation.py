@@ -49,6 +49,21 @@ def test_signs_are_checked_at_zero():
         validation.nonnegative("x", 1.0, ndim=1)
 
 
+def test_both_ends_of_a_range_are_allowed():
+    for value in (-1, -1.0, 0.3, 1, np.float32(1)):
+        assert validation.between("x", value, -1, 1) == value
+    many = validation.between("x", np.array([-1.0, 1.0], "float32"), -1, 1)
+    assert isinstance(many, jax.Array) and many.dtype == np.float32
+    for bad in (np.nextafter(1, 2), np.nextafter(-1, -2)):
+        with pytest.raises(ValueError, match=f"x must be from -1 to 1, got {bad}"):
+            validation.between("x", jnp.array([0.0, bad]), -1, 1)
+    with pytest.raises(ValueError, match="x must be finite, got nan"):
+        validation.between("x", np.nan, -1, 1)
+    with pytest.raises(ValueError, match="x must be an array of floats, got dtype bool"):
+        validation.between("x", True, -1, 1)
+    assert jax.jit(lambda x: validation.between("x", x, -1, 1))(2.0) == 2
+
+
 @pytest.mark.parametrize("check", [validation.floating, validation.positive])
 def test_within_compiled_code_only_shape_and_dtype_are_checked(check):
     def double(x):

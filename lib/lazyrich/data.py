@@ -66,7 +66,7 @@ def digits(samples: int = 1797) -> Images:
         samples: how many, up to 1,797.
     """
     x, labels = load_digits(return_X_y=True)
-    samples = _available(samples, len(x))
+    samples = available(samples, len(x))
     return Images(jnp.asarray(x[:samples] / 16), jnp.asarray(labels[:samples]))
 
 
@@ -95,7 +95,7 @@ def mnist(samples: int) -> Images:
         samples: how many, up to 60,000.
     """
     pixels, labels = downloads.mnist()
-    samples = _available(samples, len(pixels))
+    samples = available(samples, len(pixels))
     x = pixels[:samples, ::4, ::4].reshape(samples, -1) / 255
     return Images(jnp.asarray(x), jnp.asarray(labels[:samples]))
 
@@ -107,7 +107,7 @@ def cifar10(samples: int) -> Images:
         samples: how many, up to 50,000.
     """
     pixels, labels = downloads.cifar10()
-    samples = _available(samples, len(pixels))
+    samples = available(samples, len(pixels))
     x = _averaged(pixels[:samples].mean(-1) / 255, 8)
     return Images(jnp.asarray(x), jnp.asarray(labels[:samples]))
 
@@ -118,7 +118,8 @@ def _averaged(images, pixels):
     return images.reshape(n, pixels, size, pixels, size).mean((2, 4)).reshape(n, -1)
 
 
-def _available(samples, n):
+def available(samples, n):
+    """`samples`, which must not be more than the n images there are."""
     if validation.whole("samples", samples, least=1) > n:
         raise ValueError(f"samples must be at most {n}, the number of images, got {samples}")
     return samples

@@ -5,6 +5,7 @@ Each function takes the name of an argument and its value, and gives the value b
 ``jit``, ``vmap`` or ``grad`` a value is not known yet, so there only shape and dtype are checked.
 """
 
+import math
 from collections.abc import Collection, Hashable
 from numbers import Integral, Real
 
@@ -61,7 +62,7 @@ def symmetric(name: str, value: ArrayLike) -> Float[Array, "*batch n n"]:
         known = np.asarray(array)
         # A product that should be symmetric is so up to rounding, a wrong one is not at all.
         allowed = np.finfo(known.dtype).eps ** 0.5 * np.abs(known).max(initial=0.0)
-        each = known.reshape(-1, *known.shape[-2:])  # one by one, since there may be many
+        each = known.reshape(math.prod(known.shape[:-2]), *known.shape[-2:])  # there may be many
         off = max((np.abs(one - one.T).max(initial=0.0) for one in each), default=0.0)
         if off > allowed:
             raise ValueError(

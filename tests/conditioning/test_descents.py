@@ -1,8 +1,17 @@
+from itertools import pairwise
+
 import jax
 import numpy as np
 import pytest
 
-from lazyrich.conditioning import descents, kaiming
+from lazyrich.conditioning import (
+    condition_number,
+    descents,
+    kaiming,
+    on_range,
+    second_moment,
+    upper_bounds,
+)
 
 KEY = jax.random.key(3)
 WIDTH = 7
@@ -53,6 +62,65 @@ def drawn(depth, draws=2):
     """The weights of each draw."""
     many = map(np.asarray, kaiming(KEY, (5, *[WIDTH] * (depth - 1), 10), draws))
     return [list(weights) for weights in zip(*many, strict=True)]
+
+
+# The task
+
+
+@pytest.mark.parametrize("data", ["few", "digits"])
+def test_the_task_is_least_squares_with_targets_one_of_ten(data):
+    for all_pixels, whiten in ((False, False), (False, True), (True, False)):
+        x, labels = map(np.asarray, descents.samples(data, all_pixels))
+        inputs, optimum = descents.classes(data, whiten, all_pixels)
+        Q, variances = map(np.asarray, (inputs.directions, inputs.variances))
+        raw = np.linalg.eigvalsh(x.T @ x / len(x))[-len(variances) :]
+        close(variances, np.ones(len(raw)) if whiten else raw, rtol=1e-8)
+        W = np.linalg.lstsq(x @ Q / np.sqrt(raw), np.eye(10)[labels])[0].T  # on white inputs
+        close(optimum, W, atol=1e-10)
+    assert len(Q) == {"few": 6, "digits": 64}[data]  # all pixels
+    assert len(variances) == {"few": 5, "digits": 61}[data]
+
+
+@pytest.mark.parametrize("whiten", [False, True])
+@pytest.mark.parametrize("data", ["few", "digits"])
+def test_the_loss_is_that_of_the_samples_above_its_least_value(data, whiten):
+    x, labels = map(np.asarray, descents.samples(data))
+    task, rng = descents.classes(data, whiten), np.random.default_rng(0)
+    if whiten:
+        x = white(x)
+    for sizes in ((x.shape[1], 10), (x.shape[1], 4, 10)):
+        weights = [rng.normal(0, n**-0.5, (m, n)) for n, m in pairwise(sizes)]
+        measured = descents.loss_above_floor([jnp.asarray(W) for W in weights], task)
+        close(measured, loss_of(weights, x, np.eye(10)[labels]))
+
+
+# Along the way
+
+
+@pytest.mark.parametrize("whiten", [True, False])
+def test_descent_is_gradient_descent_with_the_condition_along_the_way(whiten, raw):
+    x, y = white(raw[0]) if whiten else raw[0], raw[1]
+    run = descents.descend(KEY, WIDTH, 3, 0.5, 5, 2, 2, "few", whiten)
+    assert run.step.tolist() == [0, 2, 4]  # the fifth step is not observed
+    inputs = on_range(second_moment(x))
+    for i, weights in enumerate(drawn(3)):
+        for t in range(5):
+            if t % 2 == 0:
+                at = i, t // 2
+                close(run.loss[at], loss_of(weights, x, y))
+                close(run.condition_number[at], condition_number(weights, inputs), rtol=1e-7)
+                close(run.ratio_of_sums[at], upper_bounds(weights, inputs).ratio_of_sums, rtol=1e-8)
+            slopes = gradients(weights, x, y)
+            weights = [W - 0.5 * slope for W, slope in zip(weights, slopes, strict=True)]
+    change = run.condition_number[:, -1] / run.condition_number[:, 0]
+    assert (np.abs(change - 1) > 1e-3).all()
+
+
+def test_more_draws_begin_with_the_same_ones():
+    one, two = (descents.descend(KEY, WIDTH, 2, 0.1, 1, 1, draws, "few") for draws in (1, 2))
+    for measured, expected in zip(one[1:], two[1:], strict=True):
+        close(measured[0], expected[0])
+    assert (two.loss[0] != two.loss[1]).all()
 
 
 # Until they fit
@@ -137,3 +205,78 @@ def test_networks_that_diverge_do_not_fit(monkeypatch):
     monkeypatch.setattr(descents, "_ends", lambda *given: (ends(*given)[0], ends(*given)[1] / 100))
     fit = descents.descend_to_fit(KEY, WIDTH, 2, "whitened data", SHARE, LIMIT, "few")
     assert fit.steps.tolist() == [LIMIT, LIMIT] and np.isnan(fit.loss[:, -1]).all()
+
+
+# In two precisions
+
+
+def test_spectra_in_training_keep_the_null_space_of_the_data(few):
+    x, y = np.asarray(few.x), np.eye(10)[few.labels]
+    exact, single = descents.spectra_in_training(KEY, WIDTH, 3, 2, "few")
+    assert exact.dtype == np.float64 and single.dtype == np.float32
+    assert exact.shape == single.shape == (2, 2, 60)
+    for i, weights in enumerate(zip(*kaiming(KEY, (6, WIDTH, 10), 2), strict=True)):
+        V, W = map(np.asarray, weights)
+        values = gauss_newton_spectrum(V, W, x)
+        close(exact[i, 0], values[-60:], rtol=0, atol=1e-13 * values[-1])
+        rate = 1 / values[-1]
+        for _ in range(3):
+            by_V, by_W = gradients([V, W], x, y)
+            V, W = V - rate * by_V, W - rate * by_W
+        values = gauss_newton_spectrum(V, W, x)
+        close(exact[i, 1], values[-60:], rtol=0, atol=1e-13 * values[-1])
+    top = exact[..., -1:]
+    assert (np.abs(exact / top) < 1e-14).sum(-1).tolist() == [[10, 10], [10, 10]]
+    close(single / top, exact / top, rtol=0, atol=1e-6)
+    noise = np.abs(single / top)[..., :10]  # what float64, rounded, would not have
+    assert (noise.max(-1) > 1e-10).all()
+
+
+def gauss_newton_spectrum(V, W, x):
+    blocks = [np.hstack([np.kron(W, row), np.kron(np.eye(10), V @ row)]) for row in x]
+    J = np.concatenate(blocks)
+    return np.linalg.eigvalsh(J.T @ J / len(x))
+
+
+# What does not fit
+
+GIVEN = {
+    "descend": {"width": 7, "depth": 2, "rate": 0.1, "steps": 2, "interval": 1, "draws": 1},
+    "descend_to_fit": {"width": 7, "draws": 1},
+    "spectra_in_training": {"width": 7, "steps": 2, "draws": 1},
+}
+
+
+@pytest.mark.parametrize(
+    ("experiment", "bad", "message"),
+    [
+        *(
+            (experiment, {"width": -1}, "width must be an integer .*, got -1")
+            for experiment in GIVEN
+        ),
+        *((experiment, {"draws": 0}, "draws must be an integer .*, got 0") for experiment in GIVEN),
+        *(
+            (experiment, {"data": "ten"}, "data must be one of .*, got 'ten'")
+            for experiment in GIVEN
+        ),
+        ("descend", {"depth": 0}, "depth must be an integer of at least 1, got 0"),
+        ("descend", {"steps": -1}, "steps must be an integer of at least 0, got -1"),
+        ("descend", {"interval": 0}, "interval must be an integer of at least 1, got 0"),
+        ("descend", {"rate": 0.0}, "rate must be positive, got 0.0"),
+        ("descend", {"rate": np.nan}, "rate must be finite, got nan"),
+        ("descend_to_fit", {"treatment": "none"}, "treatment must be one of .*, got 'none'"),
+        ("descend_to_fit", {"share": -0.1}, "share must be from 0 to 1, got -0.1"),
+        ("descend_to_fit", {"share": 1.1}, "share must be from 0 to 1, got 1.1"),
+        ("descend_to_fit", {"share": np.nan}, "share must be finite, got nan"),
+        ("descend_to_fit", {"limit": 0}, "limit must be an integer of at least 1, got 0"),
+        ("spectra_in_training", {"steps": 0}, "steps must be an integer of at least 1, got 0"),
+    ],
+)
+def test_what_makes_no_descent_is_named(experiment, bad, message):
+    with pytest.raises(ValueError, match="^" + message):
+        getattr(descents, experiment)(KEY, **{"data": "few"} | GIVEN[experiment] | bad)
+
+
+def test_a_descent_of_no_steps_is_the_start():
+    run = descents.descend(KEY, WIDTH, 2, 0.1, 0, 5, 2, "few")
+    assert run.step.tolist() == [0] and run.loss.shape == (2, 1)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
-from lazyrich import derivatives, spectra
+from lazyrich import derivatives, spectra, validation
 from lazyrich.conditioning.covariance import on_range, second_moment
 from lazyrich.conditioning.hessian import (
     HessianParts,
@@ -66,7 +66,7 @@ def linear_spectra(
         skip: strength β of the skip connections.
     """
     weights, x, inputs = _coloured(key, widths, samples)
-    weights = with_skips(weights, skip)
+    weights = with_skips(weights, validation.floating("skip", skip))
     full = jax.jit(partial(derivatives.gauss_newton, apply))(weights, x)
     return Spectra(spectrum(weights, inputs), spectra.eigenvalues(full))
 
@@ -108,8 +108,8 @@ def hessians(key: jax.Array, widths: tuple[int, ...], samples: int = 30) -> Hess
     Arguments as for :func:`linear_spectra`.
     """
     on_weights, on_data = jax.random.split(key)
-    weights = kaiming(on_weights, widths)
-    x, y = jnp.split(jax.random.normal(on_data, (samples, widths[0] + widths[-1])), [widths[0]], 1)
+    weights, n = kaiming(on_weights, widths), validation.whole("samples", samples, least=1)
+    x, y = jnp.split(jax.random.normal(on_data, (n, widths[0] + widths[-1])), [widths[0]], 1)
     Omega = residual_correlation(weights, x, y)
     return Hessians(
         loss_hessian(apply, weights, x, y),
@@ -119,7 +119,8 @@ def hessians(key: jax.Array, widths: tuple[int, ...], samples: int = 30) -> Hess
     )
 
 
-def _coloured(key, widths, n):
+def _coloured(key, widths, samples):
     on_weights, on_data = jax.random.split(key)
+    weights, n = kaiming(on_weights, widths), validation.whole("samples", samples, least=1)
     x = jax.random.normal(on_data, (n, widths[0])) * jnp.linspace(0.3, 2.0, widths[0])
-    return kaiming(on_weights, widths), x, on_range(second_moment(x))
+    return weights, x, on_range(second_moment(x))

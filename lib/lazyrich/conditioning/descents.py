@@ -23,7 +23,7 @@ from lazyrich.conditioning.covariance import (
     whitened,
 )
 from lazyrich.conditioning.linear import Factors, factors, rank, reduced_matrix
-from lazyrich.conditioning.starts import coloured_matrix, many_factors, samples
+from lazyrich.conditioning.starts import coloured_matrix, layer_widths, many_factors, samples
 from lazyrich.conditioning.weights import kaiming
 from lazyrich.training import train
 
@@ -142,8 +142,10 @@ def descend(
         whiten: whether the data are whitened.
     """
     task = classes(data, whiten)
-    widths = (len(task.inputs.directions), *[width] * (depth - 1), CLASSES)
+    widths = layer_widths(len(task.inputs.directions), width, depth, CLASSES)
+    interval = validation.whole("interval", interval, least=1)
     schedule = tuple(range(0, validation.whole("steps", steps) + 1, interval))
+    rate = validation.positive("rate", rate)
     white, loss = _descend(kaiming(key, widths, draws), task, rate, schedule)
     # One network at a time, since the matrices of all times are large.
     values = [
@@ -185,7 +187,9 @@ def descend_to_fit(
     how = TREATMENTS[validation.one_of("treatment", treatment, TREATMENTS)]
     raw, task = classes(data, whiten=False), classes(data, how.whitened_data)
     Q, variances = raw.inputs.directions, raw.inputs.variances
-    V, W = kaiming(key, (len(Q), width, CLASSES), draws)
+    V, W = kaiming(key, layer_widths(len(Q), width, 2, CLASSES), draws)
+    share = validation.between("share", share, 0, 1)
+    limit = validation.whole("limit", limit, least=1)
     if how.whitening_start:
         V = matmul(V, matmul(Q / jnp.sqrt(variances), Q.T))
     scale = 1 / variances if how.whitened_gradient else jnp.ones_like(variances)
@@ -219,7 +223,9 @@ def spectra_in_training(
         matrix in float32.
     """
     task = classes(data, whiten=False, all_pixels=True)
-    weights = kaiming(key, (len(task.inputs.directions), width, CLASSES), draws)
+    widths = layer_widths(len(task.inputs.directions), width, 2, CLASSES)
+    steps = validation.whole("steps", steps, least=1)
+    weights = kaiming(key, widths, draws)
     _, top = _ends(weights, task.inputs, jnp.ones_like(task.inputs.variances))
     G = _spectra_in_training(weights, 1 / top, task, whole_moment(data), (0, steps))
     return spectra.eigenvalues(G), spectra.eigenvalues(G.astype(jnp.float32))

@@ -32,7 +32,7 @@ from lazyrich.conditioning.linear import (
     reduced_matrix,
     two_layer_reduction,
 )
-from lazyrich.conditioning.weights import kaiming, with_skips
+from lazyrich.conditioning.weights import kaiming, known_widths, with_skips
 
 DATA: dict[str, Callable[[], images.Images]] = {
     "digits": lambda: images.digits(1000),
@@ -124,9 +124,9 @@ def linear_start(
         outputs: k.
     """
     inputs = moments(data, whiten)
-    widths = (len(inputs.directions), *[width] * (depth - 1), outputs)
+    widths = layer_widths(len(inputs.directions), width, depth, outputs)
     networks = starts(key, widths, draws)
-    if skip:
+    if validation.floating("skip", skip):
         networks = (with_skips(weights, skip) for weights in networks)
     A, B = many_factors(networks, whitened(inputs))
     values = spectra.eigenvalues(coloured_matrix(Factors(A, B), inputs))
@@ -153,7 +153,7 @@ def two_layer_start(
         inputs: d.
         outputs: k.
     """
-    networks = starts(key, (inputs, width, outputs), draws)
+    networks = starts(key, layer_widths(inputs, width, 2, outputs), draws)
     return two_layer_reduction(many_factors(networks), width)
 
 
@@ -164,17 +164,28 @@ def certificate(
 
     Args:
         key: the draws.
-        widths: d, the hidden widths, k.
+        widths: d, the hidden widths, k; none below min(s, k), s the rank of Σ, so that Ĝ is not
+            singular.
         draws: their number.
         coloured: whether Σ is that of normal samples with standard deviations from 0.3 to 2 over
             the inputs, or I.
         samples: of those data.
+
+    Raises:
+        ValueError: if a layer is too narrow.
     """
     on_data, on_weights = jax.random.split(key)
+    widths = known_widths(widths)
     inputs = moments(widths[0])
     if coloured:
+        samples = validation.whole("samples", samples, least=1)
         x = jax.random.normal(on_data, (samples, widths[0]))
         inputs = on_range(second_moment(x * jnp.linspace(0.3, 2.0, widths[0])))
+    least = min(len(inputs.variances), widths[-1])
+    if min(widths) < least:
+        raise ValueError(
+            f"widths must be at least {least}, so that Ĝ is not singular, got {widths}"
+        )
     weights = kaiming(on_weights, widths, draws)
     return Certificate(*_certificate(weights, inputs, data_condition_number(inputs)))
 
@@ -186,6 +197,16 @@ def starts(key, widths, draws):
     """Kaiming starts one by one; more draws begin with the same ones."""
     for i in range(validation.whole("draws", draws, least=1)):
         yield kaiming(jax.random.fold_in(key, i), widths)
+
+
+def layer_widths(inputs, width, depth, outputs):
+    """d, the hidden widths and k of a network with hidden layers of one width."""
+    hidden = validation.whole("depth", depth, least=1) - 1
+    return (
+        validation.whole("inputs", inputs, least=1),
+        *[validation.whole("width", width, least=1)] * hidden,
+        validation.whole("outputs", outputs, least=1),
+    )
 
 
 def many_factors(networks, inputs=None):

@@ -31,7 +31,7 @@ from lazyrich.conditioning.relu import (
     leaky_relu_bounds,
     leaky_relu_matrix,
 )
-from lazyrich.conditioning.starts import moments, samples
+from lazyrich.conditioning.starts import layer_widths, moments, samples
 from lazyrich.conditioning.weights import apply, kaiming
 
 ACTIVATIONS = {
@@ -112,12 +112,17 @@ def leaky_relu_start(
         samples: n.
     """
     on_weights, on_data = jax.random.split(key)
+    draws = validation.whole("draws", draws, least=1)
     if isinstance(data, str):
-        x = whitened_samples(data)[:samples]
+        x = whitened_samples(data)
+        x = x[: images.available(samples, len(x))]
         x = jnp.broadcast_to(x, (draws, *x.shape))
     else:
+        samples = validation.whole("samples", samples, least=1)
+        data = validation.whole("data", data, least=1)
         x = jax.random.normal(on_data, (draws, samples, data))
-    weights = kaiming(on_weights, (x.shape[2], width, outputs), draws)
+    weights = kaiming(on_weights, layer_widths(x.shape[2], width, 2, outputs), draws)
+    slope = validation.between("slope", slope, -1, 1)
     return LeakyReluStart(*_leaky_relu_start(weights, x, slope))
 
 
@@ -160,7 +165,10 @@ def leaky_relu_violations(
         samples: columns of V X.
         slope: α.
     """
-    z = jax.random.normal(key, (draws, units, samples))
+    sizes = {"draws": draws, "units": units, "samples": samples}
+    shape = [validation.whole(name, size, least=1) for name, size in sizes.items()]
+    slope = validation.between("slope", slope, -1, 1)
+    z = jax.random.normal(key, shape)
     bent = jnp.where(z >= 0, z, slope * z)
     linear, hidden = (spectra.eigenvalues(matmul(part.swapaxes(1, 2), part)) for part in (z, bent))
     return Violations(hidden[:, -1] > linear[:, -1], hidden[:, 0] < slope**2 * linear[:, 0])
@@ -181,7 +189,8 @@ def convolution_start(
     """
     filters = kaiming_filters(key, channels, kernel, draws=draws)
     width = channels * (length - kernel + 1)
-    weights_of_the_second = jnp.array([[1.0], [1 / (4 * samples)]])
+    n = validation.whole("samples", samples, least=1)
+    weights_of_the_second = jnp.array([[1.0], [1 / (4 * n)]])
     return ConvolutionStart(
         *two_layer_reduction(_toeplitz_factors(filters, length), width, weights_of_the_second)
     )
@@ -239,7 +248,7 @@ def normalised_start(
     """
     x = samples(data).x
     raw, centred = (on_range(second_moment(rows)) for rows in (x, x - x.mean(axis=0)))
-    drawn = kaiming(key, (x.shape[1], width, outputs), draws)
+    drawn = kaiming(key, layer_widths(x.shape[1], width, 2, outputs), draws)
     one = [
         (
             two_layer_condition_number(weights, raw),
@@ -273,11 +282,11 @@ def pruned_start(
     """
     activation = ACTIVATIONS[validation.one_of("activation", activation, ACTIVATIONS)]
     x = images.digits(150).x
-    x = (x - x.mean(axis=0))[:samples]
+    x = (x - x.mean(axis=0))[: images.available(samples, len(x))]
     network = networks.fully_connected((x.shape[1], width, width, 10), activation)
     kernel = jax.jit(partial(pruned_kernel, network))
     values = []
-    for one in jax.random.split(key, draws):
+    for one in jax.random.split(key, validation.whole("draws", draws, least=1)):
         params = network.init(one)
         values.append(spectra.eigenvalues(kernel(params, magnitude_mask(params, share), x)))
     values = jnp.stack(values)

@@ -189,6 +189,26 @@ def test_rayleigh_bounds_are_mapped_over_draws():
         close(ratio, linear.condition_number(drawn((5, 16, 3), seed)))
 
 
+def test_the_bounds_of_many_networks_come_at_once():
+    # Some of the first ones' layers are too narrow.
+    for sizes, inputs in (((6, 5, 9, 4), data(6)), ((5, 16, 3), None)):
+        each = [drawn(sizes, seed) for seed in range(4)]
+        white = None if inputs is None else whitened(inputs)
+        pairs = zip(*(linear.factors(weights, white) for weights in each), strict=True)
+        A, B = (jnp.stack(part) for part in pairs)
+        kappa = 1.0 if inputs is None else bounds.data_condition_number(inputs)
+        for shape in ((4,), (2, 2)):
+            ends = bounds.extremes(A.reshape(*shape, *A.shape[1:]), B.reshape(*shape, *B.shape[1:]))
+            upper = bounds.bounds_of(ends, kappa)
+            assert ends.A_largest.shape == upper.layers.shape == (*shape, len(sizes) - 1)
+            assert upper.ratio_of_sums.shape == upper.loose.shape == shape
+            for i, weights in enumerate(each):
+                at = np.unravel_index(i, shape)
+                for many, one in ((ends, bounds.layer_extremes), (upper, bounds.upper_bounds)):
+                    for part, expected in zip(many, one(weights, inputs), strict=True):
+                        close(part[at], expected)
+
+
 def test_the_condition_of_the_layers_does_not_know_their_scale():
     # Growing one layer by a factor and shrinking another leaves every κ_l.
     weights = drawn((8, 20, 20, 4))

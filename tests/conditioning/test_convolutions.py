@@ -135,6 +135,19 @@ def test_kaiming_filters_have_variance_one_over_fan_in_and_kernel(key):
     assert [w.shape for w in convolutions.kaiming_filters(key(), 2, 3, 1)] == [(2, 1, 3)]
 
 
+def test_many_draws_of_filters_begin_with_the_same_ones(key):
+    key = key()
+    one, first, many = (convolutions.kaiming_filters(key, 2, 3, 3, draws) for draws in (None, 1, 4))
+    assert [w.shape for w in many] == [(4, 2, 1, 3), (4, 2, 2, 3), (4, 2, 2, 3)]
+    for alone, single, w in zip(one, first, many, strict=True):
+        np.testing.assert_array_equal(alone, single[0])
+        np.testing.assert_array_equal(alone, w[0])
+    flat = np.concatenate([w.reshape(4, -1) for w in many], axis=1)
+    assert len(np.unique(flat)) == flat.size
+    with pytest.raises(ValueError, match="draws must be an integer of at least 1, got 0"):
+        convolutions.kaiming_filters(key, 2, 3, draws=0)
+
+
 def test_filters_without_a_rank_are_named():
     for arguments, name in (((0, 3), "channels"), ((2, 0), "kernel"), ((2, 3, 0), "layers")):
         message = f"{name} must be an integer of at least 1, got 0"

@@ -85,6 +85,48 @@ def test_the_depth_law_is_first_order_free_probability():
     close(np.log(values[-1] / values[0]), np.log(laws.depth_law(d, m, 1e-9, L)), rtol=0.05)
 
 
+def test_the_ratio_of_sums_law_lets_all_layers_fluctuate_together():
+    d, k, m = 30.0, 6.0, np.array([120.0, 500.0])
+    for L in (2, 3, 5, 9):
+        before = sum(np.sqrt(i * d / m) for i in range(1, L)) / (L - 1)
+        after = sum(np.sqrt(j * k / m) for j in range(L - 1)) / (L - 1)
+        close(np.log(laws.ratio_of_sums_law(d, m, k, L)), 4 * (before + after))
+    close(laws.ratio_of_sums_law(d, m, k, 2), laws.depth_law(d, m, k, 2))
+    powers = [
+        np.log(law(9.0, 1e9, 4.0, 10_000)) for law in (laws.ratio_of_sums_law, laws.depth_law)
+    ]
+    close(powers[0] / powers[1], 2 / np.sqrt(3), rtol=1e-3)
+
+
+def test_the_ratio_of_sums_law_is_that_of_wide_layers():
+    # With k = 0 it is of B_2, …, B_L, whose Gram matrices are drawn as for the depth law.
+    d, m, L = 100, 10_000, 4
+    rng, S, ends = np.random.default_rng(0), np.eye(d), []
+    for _ in range(L - 1):
+        gram = np.cov(rng.normal(size=(d, m)), bias=True)
+        S = np.linalg.cholesky(gram).T @ S
+        ends.append(np.linalg.eigvalsh(S.T @ S)[[0, -1]])
+    low, high = np.sum(ends, axis=0)
+    close(np.log(high / low), np.log(laws.ratio_of_sums_law(d, m, 1e-9, L)), rtol=0.05)
+
+
+def test_two_layers_on_separated_data_of_known_size():
+    close(laws.separated_law(4.0, 16.0, 1.0), (4 + 1.25**2) / (13 / 4 + 0.75**2))
+    m = 1e8
+    close((laws.separated_law(61, m, 1e-12) - 1) * m / 61, 60 / 61, rtol=1e-3)  # (d − 1)/m
+
+
+def test_separated_data_see_the_diagonal_of_the_layers():
+    # With k = 0, W Wᵀ = 1. The variances lie four orders apart.
+    d, m, draws = 8, 100, 2000
+    V = np.random.default_rng(0).normal(0, d**-0.5, (draws, m, d))
+    scale = np.logspace(0, 7, d) ** 0.5
+    G = (np.eye(d) + V.swapaxes(1, 2) @ V) * np.outer(scale, scale)
+    values = np.linalg.eigvalsh(G)
+    ratio = values[:, -1] / values[:, 0] / 1e7
+    close(np.log(ratio).mean(), np.log(laws.separated_law(d, m, 1e-12)), rtol=0.2)
+
+
 def test_widths_in_proportion_to_depth_have_a_limit():
     close(laws.proportional_law(61, 10, np.array([60, 120.0])), [26.3476, 10.1068], rtol=1e-5)
     deep = laws.depth_law(61, 60 * 1e6, 10, 1_000_000)
@@ -100,10 +142,19 @@ def test_products_of_wide_matrices():
 
 
 @pytest.mark.parametrize("name", ["inputs", "width", "outputs"])
-@pytest.mark.parametrize("law", [laws.two_layer_law, laws.two_layer_loose_law, laws.depth_law])
+@pytest.mark.parametrize(
+    "law",
+    [
+        laws.two_layer_law,
+        laws.two_layer_loose_law,
+        laws.separated_law,
+        laws.depth_law,
+        laws.ratio_of_sums_law,
+    ],
+)
 def test_sizes_are_positive(law, name):
     sizes = {"inputs": 3, "width": 4, "outputs": 2} | (
-        {"depth": 3} if law is laws.depth_law else {}
+        {"depth": 3} if law in (laws.depth_law, laws.ratio_of_sums_law) else {}
     )
     with pytest.raises(ValueError, match=f"{name} must be positive, got 0.0"):
         law(**{**sizes, name: 0})
@@ -112,6 +163,8 @@ def test_sizes_are_positive(law, name):
 def test_what_has_no_law_is_named():
     with pytest.raises(ValueError, match="depth must be an integer of at least 2, got 1"):
         laws.depth_law(3, 4, 2, 1)
+    with pytest.raises(ValueError, match="depth must be an integer of at least 2, got 1"):
+        laws.ratio_of_sums_law(3, 4, 2, 1)
     with pytest.raises(ValueError, match="width_per_layer must be positive, got -1.0"):
         laws.proportional_law(3, 2, -1)
     with pytest.raises(ValueError, match="matrices must be not negative, got -1.0"):

@@ -274,6 +274,52 @@ def test_draws_of_one_shape_are_mapped():
             np.testing.assert_allclose(value[i], single, rtol=1e-9)
 
 
+def stacked(widths, inputs=None, draws=3):
+    """The factors of many networks, and the weights of each."""
+    many = [drawn(widths, seed) for seed in range(draws)]
+    each = [linear.factors(weights, inputs) for weights in many]
+    return linear.Factors(*map(jnp.stack, zip(*each, strict=True))), many
+
+
+def test_matrices_of_many_networks_come_at_once():
+    factors, _ = stacked((5, 7, 6, 3), covariance((5, 7, 6, 3), data), draws=4)
+    two_by_two = linear.Factors(*(part.reshape(2, 2, *part.shape[1:]) for part in factors))
+    for many, shape in ((factors, (4,)), (two_by_two, (2, 2))):
+        matrices = linear.reduced_matrix(many)
+        assert matrices.shape == (*shape, 15, 15)
+        for i, matrix in enumerate(matrices.reshape(4, 15, 15)):
+            pairs = zip(factors.A[i], factors.C[i], strict=True)
+            expected = sum(np.kron(A, C) for A, C in pairs)
+            np.testing.assert_allclose(matrix, expected, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("widths", [(6, 9, 4), (6, 5, 9), (7, 2, 3)])
+def test_many_networks_of_two_layers_are_reduced_at_several_inner_weights(widths):
+    d, m, k = widths
+    inputs = covariance(widths, data)
+    factors, many = stacked(widths, inputs)
+    several = linear.two_layer_reduction(factors, m, jnp.array([[1.0], [0.01]]))
+    assert several.shape == (2, 3)
+    for i, (V, W) in enumerate(many):
+        R = np.asarray(inputs.directions * np.sqrt(inputs.variances))
+        for measured, weight in zip(several[:, i], (1, 0.01), strict=True):
+            G = np.kron(W @ W.T, R.T @ R) + weight * np.kron(np.eye(k), R.T @ V.T @ V @ R)
+            values = np.linalg.eigvalsh(G)
+            expected = values[-1] / values[-linear.rank(widths)]
+            np.testing.assert_allclose(measured, expected, rtol=1e-8)
+    np.testing.assert_allclose(linear.two_layer_reduction(factors, m), several[0], rtol=1e-12)
+    # Only the first of the A enters: the second, the identity, may be left out.
+    short = linear.Factors(factors.A[:, :1], factors.C)
+    np.testing.assert_array_equal(
+        linear.two_layer_reduction(short, m), linear.two_layer_reduction(factors, m)
+    )
+
+
+def test_without_a_covariance_partial_products_keep_the_dtype():
+    for products in linear.partial_products([np.float32(W) for W in drawn((5, 7, 3))]):
+        assert {product.dtype.name for product in products} == {"float32"}
+
+
 def test_the_dtype_of_the_weights_is_kept():
     weights = [np.float32(W) for W in drawn((5, 7, 3))]
     inputs = on_range(np.diag(np.float32([0.5, 1, 2, 3, 4])))

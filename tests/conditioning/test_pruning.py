@@ -43,3 +43,35 @@ def test_the_kernel_is_of_the_kept_weights_at_the_pruned_network(key):
     assert 0 < kept.sum() < len(kept)
     measured = jax.jit(lambda params: pruning.pruned_kernel(network, params, mask, x))(params)
     np.testing.assert_allclose(measured, J[:, kept] @ J[:, kept].T, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("widths", "activation", "scheme"),
+    [
+        ((3, 6, 5, 2), lambda z: jax.nn.leaky_relu(z, 0.1), networks.standard),
+        ((4, 6, 1), jnp.tanh, networks.standard),
+        ((3, 5, 4, 2), jax.nn.gelu, networks.maximal_update),
+    ],
+)
+def test_the_kernel_is_the_derivative_of_the_masked_network(widths, activation, scheme, key):
+    network = networks.fully_connected(widths, activation, scheme)
+    params, x = network.init(key()), jax.random.normal(key(), (4, widths[0]))
+    for share in (0.0, 0.5):
+        mask = pruning.magnitude_mask(params, share)
+
+        def masked(params, x, mask=mask):
+            return network.apply(jax.tree.map(jnp.multiply, params, mask), x)
+
+        J = np.asarray(jax.jit(lambda params, f=masked: derivatives.jacobian(f, params, x))(params))
+        measured = pruning.pruned_kernel(network, params, mask, x)
+        np.testing.assert_allclose(measured, J @ J.T, rtol=0, atol=1e-13 * (J**2).sum(1).max())
+    whole = derivatives.empirical_ntk(network, params, x)
+    assert not np.allclose(measured, whole, rtol=0.01)
+
+
+def test_a_network_must_show_its_layers(key):
+    network = networks.fully_connected((3, 6, 2), jnp.tanh)
+    params = network.init(key())
+    mask = pruning.magnitude_mask(params, 0.5)
+    with pytest.raises(ValueError, match="network must show its sensitivities, got one that does"):
+        pruning.pruned_kernel(network._replace(sensitivities=None), params, mask, jnp.ones((4, 3)))

@@ -88,6 +88,35 @@ def test_the_condition_number_is_over_all_samples_and_outputs(sizes):
     np.testing.assert_allclose(measured, values[-1] / values[0], rtol=1e-9)
 
 
+@pytest.mark.parametrize(
+    "function", [relu.leaky_relu_matrix, relu.leaky_relu_condition_number, relu.leaky_relu_bounds]
+)
+def test_the_slope_may_be_an_array_or_traced(function):
+    weights, x = drawn(SIZES[0])
+    traced = jax.jit(jax.vmap(lambda slope: function(weights, x, slope)))(jnp.array([0.1, 0.5]))
+    for i, slope in enumerate((0.1, 0.5)):
+        expected = np.concatenate(
+            [
+                leaf.ravel()
+                for leaf in jax.tree.leaves([part[i] for part in jax.tree.leaves(traced)])
+            ]
+        )
+        for form in (slope, jnp.array(slope), np.array(slope), np.float64(slope)):
+            leaves = jax.tree.leaves(function(weights, x, form))
+            measured = np.concatenate([leaf.ravel() for leaf in leaves])
+            np.testing.assert_allclose(measured, expected, rtol=1e-9, atol=1e-14)
+
+
+def test_the_slope_takes_the_dtype_of_the_weights():
+    weights, x = drawn(SIZES[0])
+    single = [np.float32(W) for W in weights]
+    for slope in (jnp.array(0.5, "float64"), 0, 1):
+        matrix = relu.leaky_relu_matrix(single, np.float32(x), slope)
+        assert matrix.dtype == np.float32
+        expected = relu.leaky_relu_matrix(weights, x, float(slope))
+        np.testing.assert_allclose(matrix, expected, rtol=0, atol=1e-5)
+
+
 def test_a_sample_that_stands_twice_makes_it_infinite():
     weights, x = drawn(SIZES[0])
     assert np.isinf(relu.leaky_relu_condition_number(weights, np.concatenate([x, x[:1]]), 0.5))

@@ -39,6 +39,34 @@ def test_kaiming_draws_are_mapped_over_keys():
             np.testing.assert_allclose(W[i], single, rtol=1e-14)
 
 
+def test_many_kaiming_draws_begin_with_the_same_ones(key):
+    key = key()
+    one, first, many = (conditioning.kaiming(key, (3, 4, 2), draws) for draws in (None, 1, 5))
+    assert [W.shape for W in many] == [(5, 4, 3), (5, 2, 4)]
+    for alone, single, W in zip(one, first, many, strict=True):
+        np.testing.assert_array_equal(alone, single[0])
+        np.testing.assert_array_equal(alone, W[0])
+    flat = np.concatenate([W.reshape(5, -1) for W in many], axis=1)
+    assert len(np.unique(flat)) == flat.size
+    with pytest.raises(ValueError, match="draws must be an integer of at least 1, got 0"):
+        conditioning.kaiming(key, (3, 4, 2), 0)
+
+
+def test_each_of_many_draws_has_variance_one_over_the_fan_in(key):
+    V, W = map(np.asarray, conditioning.kaiming(key(), (50, 80, 40), 3))
+    np.testing.assert_allclose(V.std((1, 2)), 50**-0.5, rtol=0.05)
+    np.testing.assert_allclose(W.std((1, 2)), 80**-0.5, rtol=0.05)
+
+
+def test_normal_numbers_come_in_blocks_that_differ(key):
+    key, block = key(), weights.BLOCK
+    one, two = weights.normal(key, 1), weights.normal(key, block + 1)
+    assert weights.normal(key, block).shape == one.shape == (block,) and two.shape == (2 * block,)
+    np.testing.assert_array_equal(two[:block], one)
+    assert abs(np.corrcoef(two[:block], two[block:])[0, 1]) < 0.01
+    np.testing.assert_allclose([two.mean(), two.std()], [0, 1], rtol=0.01, atol=0.01)
+
+
 def test_skips_add_a_rectangular_identity():
     tall, wide = conditioning.with_skips((np.zeros((4, 3)), np.ones((2, 4))), 0.5)
     np.testing.assert_array_equal(tall, [[0.5, 0, 0], [0, 0.5, 0], [0, 0, 0.5], [0, 0, 0]])

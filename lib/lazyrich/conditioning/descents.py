@@ -219,8 +219,8 @@ def spectra_in_training(
         data: a name in :data:`~lazyrich.conditioning.starts.DATA`, with classes.
 
     Returns:
-        All eigenvalues of Ĝ, ascending, at the start and at the end: in float64, and from the same
-        matrix in float32.
+        At the start and at the end all eigenvalues of Ĝ, ascending. Once in float64, and once from
+        the same matrix in float32.
     """
     task = classes(data, whiten=False, all_pixels=True)
     widths = layer_widths(len(task.inputs.directions), width, 2, CLASSES)

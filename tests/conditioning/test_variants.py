@@ -76,9 +76,10 @@ def test_simplified_bounds_are_violated_as_often_as_a_count_says():
 # Convolutions
 
 
-def test_convolutions_are_dense_networks_at_their_toeplitz_matrices():
-    start = conditioning.convolution_start(KEY, 2, 3, 2, length=9, samples=25)
-    many = conditioning.kaiming_filters(KEY, 2, 3, draws=2)
+@pytest.mark.parametrize("kernel", [3, 1])
+def test_convolutions_are_dense_networks_at_their_toeplitz_matrices(kernel):
+    start = conditioning.convolution_start(KEY, 2, kernel, 2, length=9, samples=25)
+    many = conditioning.kaiming_filters(KEY, 2, kernel, draws=2)
     for i, filters in enumerate(zip(*many, strict=True)):
         T1, T2 = map(np.asarray, conditioning.toeplitz(filters, 9))
         for measured, weight in ((start.condition_number, 1), (start.reweighted, 1 / 100)):

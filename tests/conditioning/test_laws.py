@@ -173,3 +173,8 @@ def test_what_has_no_law_is_named():
         laws.product_law(0, 4, 1)
     with pytest.raises(ValueError, match="width must be positive, got 0.0"):
         laws.product_law(3, 0, 1)
+
+
+def test_the_separated_law_is_for_widths_from_the_input_on():
+    assert laws.separated_law(61.0, jnp.array([10.0, 60.0]), 10.0).tolist() == [jnp.inf] * 2
+    assert 1 < laws.separated_law(61.0, 61.0, 10.0) < jnp.inf

@@ -217,3 +217,11 @@ def test_the_hidden_layer_is_no_contraction_of_its_linear_part():
 def test_what_does_not_fit_is_named(function, weights, x, slope, message):
     with pytest.raises(ValueError, match=message):
         function(weights, x, slope)
+
+
+def test_samples_of_another_precision_are_refused():
+    weights = [jnp.ones((3, 2)), jnp.ones((1, 3))]
+    with pytest.raises(
+        ValueError, match="x must have the dtype of the weights, float64, got float32"
+    ):
+        relu.leaky_relu_matrix(weights, jnp.ones((4, 2), jnp.float32), 0.1)

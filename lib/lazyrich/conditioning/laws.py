@@ -101,13 +101,15 @@ def separated_law(
     variance times a diagonal entry of w I + VᵀV, and the smallest is the smallest variance over a
     diagonal entry of its inverse. d VᵀV is a Wishart matrix, with χ² numbers of m degrees of
     freedom on its diagonal, and reciprocals of χ² numbers of m − d + 1 on that of its inverse. So
-    κ/κ(Σ) − 1 falls like d/m, where κ − 1 on whitened data falls like 4 √(d/m).
+    κ/κ(Σ) − 1 falls like d/m, where κ − 1 on whitened data falls like 4 √(d/m). It is ``inf`` for
+    m < d, where this does not apply.
 
     Arguments as for :func:`two_layer_law`.
     """
     d, m, k = _sizes(inputs, width, outputs)
     low, high = spectra.marchenko_pastur_edges(k / m)
-    return (m / d + high) / ((m - d + 1) / d + low)
+    smallest = jnp.where(m >= d, (m - d + 1) / d + low, 1)
+    return jnp.where(m >= d, (m / d + high) / smallest, jnp.inf)
 
 
 def proportional_law(

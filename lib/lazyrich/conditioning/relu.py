@@ -128,4 +128,6 @@ def _checked(weights, x, slope):
     V, W = V_W
     if x.ndim != 2 or x.shape[1] != V.shape[1]:
         raise ValueError(f"x must have shape (samples, {V.shape[1]}), got {x.shape}")
+    if x.dtype != V.dtype:
+        raise ValueError(f"x must have the dtype of the weights, {V.dtype}, got {x.dtype}")
     return V, W, x, validation.between("slope", slope, -1, 1).astype(V.dtype)

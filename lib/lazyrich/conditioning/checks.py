@@ -27,7 +27,8 @@ from lazyrich.conditioning.normalisation import (
     normalised_parameters,
     normalised_spectrum,
 )
-from lazyrich.conditioning.weights import apply, kaiming, normal, with_skips
+from lazyrich.conditioning.weights import apply, kaiming, with_skips
+from lazyrich.draws import normal
 
 
 class Spectra(NamedTuple):

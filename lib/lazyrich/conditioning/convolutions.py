@@ -29,7 +29,7 @@ from jaxtyping import Array, Float
 
 from lazyrich import spectra, validation
 from lazyrich.conditioning.covariance import Covariance, einsum, matmul, on_range
-from lazyrich.conditioning.weights import normal
+from lazyrich.draws import normal
 
 
 def kaiming_filters(

@@ -33,7 +33,8 @@ from lazyrich.conditioning.linear import (
     reduced_matrix,
     two_layer_reduction,
 )
-from lazyrich.conditioning.weights import kaiming, known_widths, normal, with_skips
+from lazyrich.conditioning.weights import kaiming, known_widths, with_skips
+from lazyrich.draws import normal
 
 DATA: dict[str, Callable[[], images.Images]] = {
     "digits": lambda: images.digits(1000),

@@ -32,7 +32,8 @@ from lazyrich.conditioning.relu import (
     leaky_relu_matrix,
 )
 from lazyrich.conditioning.starts import draws_of, layer_widths, moments, samples, stacked
-from lazyrich.conditioning.weights import apply, kaiming, normal
+from lazyrich.conditioning.weights import apply, kaiming
+from lazyrich.draws import normal
 
 ACTIVATIONS = {
     "leaky ReLU": lambda z: jax.nn.leaky_relu(z, 0.1),

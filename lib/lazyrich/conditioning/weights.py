@@ -3,9 +3,7 @@
 A network is the sequence of its matrices W^l, of shape (fan-out, fan-in).
 """
 
-import math
 from collections.abc import Sequence
-from functools import partial
 from itertools import pairwise
 
 import jax
@@ -15,8 +13,7 @@ from jaxtyping import Array, Float
 
 from lazyrich import validation
 from lazyrich.conditioning.covariance import matmul
-
-BLOCK = 2**16
+from lazyrich.draws import normal
 
 
 def kaiming(
@@ -62,25 +59,6 @@ def apply(
 
 
 # What the modules of this package share
-
-
-def normal(key, shape, std=1.0):
-    """Normal numbers of a shape.
-
-    Compiling a draw takes longer than drawing, so they are drawn in blocks of one size.
-    """
-    blocks = [_block(key, i) for i in range(-(-math.prod(shape) // BLOCK))]
-    return _scaled(blocks, shape, std)
-
-
-@jax.jit
-def _block(key, i):
-    return jax.random.normal(jax.random.fold_in(key, i), (BLOCK,))
-
-
-@partial(jax.jit, static_argnums=1)
-def _scaled(blocks, shape, std):
-    return std * jnp.concatenate(blocks)[: math.prod(shape)].reshape(shape)
 
 
 def known_widths(widths):

@@ -33,10 +33,10 @@ def test_samples_of_power_laws_have_p_values_of_all_sizes(key):
 
 
 def test_what_is_no_power_law_has_a_small_p_value(key):
-    values = 5 + np.random.default_rng(0).exponential(size=(3, 400))
-    found = spectra.power_law_goodness(key(), values, replicas=200, smallest_tail=100)
-    assert (found.p_value < 0.05).all()
-    np.testing.assert_array_equal(found.fit, spectra.power_law_fit(values, smallest_tail=100))
+    values = 0.5 + np.random.default_rng(0).exponential(size=(3, 300))
+    found = spectra.power_law_goodness(key(), values, replicas=100, smallest_tail=150)
+    assert (found.p_value < 0.02).all()
+    np.testing.assert_array_equal(found.fit, spectra.power_law_fit(values, smallest_tail=150))
 
 
 def test_replicas_are_drawn_as_one_writes_it_down(key):
@@ -56,17 +56,16 @@ def test_replicas_are_drawn_as_one_writes_it_down(key):
     np.testing.assert_allclose(measured, expected, atol=allowed)
 
 
-def test_the_bootstrap_is_repeatable_compiled_and_takes_zeros_and_constants(key):
+def test_the_bootstrap_is_repeatable_and_compiled_and_takes_zeros_and_constants(key):
     once, values = key(), np.concatenate([np.zeros(10), pareto(2.0, 20)])
+    compiled = jax.jit(lambda values: spectra.power_law_goodness(once, values, replicas=50))
     first = spectra.power_law_goodness(once, values, replicas=50)
-    again = jax.jit(lambda v: spectra.power_law_goodness(once, v, replicas=50))(values)
-    np.testing.assert_array_equal(first.p_value, again.p_value)
+    np.testing.assert_array_equal(first.p_value, compiled(values).p_value)
     assert 0 < first.p_value <= 1
-    assert spectra.power_law_goodness(once, np.full(8, 2.0), replicas=5).p_value == 1
-    unknown = jax.jit(lambda v: spectra.power_law_goodness(once, v, 5))(jnp.zeros(4))
+    assert spectra.power_law_goodness(once, np.full(30, 2.0), replicas=50).p_value == 1
+    unknown = compiled(np.zeros(30))
     assert np.isnan(unknown.p_value) and unknown.fit.tail == 0
-    single = spectra.power_law_goodness(once, values.astype("float32"), replicas=5)
-    assert single.p_value.dtype == np.float32
+    assert compiled(values.astype("float32")).p_value.dtype == np.float32
 
 
 # The likelihood ratios.
@@ -99,7 +98,7 @@ def by_search(values, tail, alternative):
 @pytest.mark.parametrize("alternative", ALTERNATIVES)
 @pytest.mark.parametrize("tail", [40, 100])
 def test_the_ratio_is_that_of_a_search_for_the_most_likely_laws(tail, alternative):
-    for values in (log_normal(100), 3 + np.random.default_rng(1).exponential(size=100)):
+    for values in (log_normal(100), 1 + np.random.default_rng(1).random(size=100)):
         measured = spectra.likelihood_ratio(values, tail, alternative)
         np.testing.assert_allclose(measured, by_search(values, tail, alternative), rtol=1e-5)
 
@@ -116,7 +115,7 @@ def test_the_package_powerlaw_agrees_up_to_its_search():
             for ours, name in names.items():
                 expected = theirs.distribution_compare("power_law", name, normalized_ratio=True)
                 measured = spectra.likelihood_ratio(values, tail, ours)
-                np.testing.assert_allclose(measured, expected, rtol=3e-3)
+                np.testing.assert_allclose(measured, expected, rtol=1e-2)
 
 
 @given(seed=st.integers(0, 99), factor=st.floats(1e-3, 1e3))
@@ -173,8 +172,8 @@ def test_the_moments_of_a_truncated_normal_law_are_its_integrals(a):
 
     # The exponent at the centre is taken out, which for a < 0 is a²/2.
     total, once, twice = (moment(k) for k in range(3))
-    np.testing.assert_allclose(log_normaliser, np.log(total) + min(a, 0) ** 2 / 2, rtol=1e-10)
-    np.testing.assert_allclose([mean, square], [once / total, twice / total], rtol=1e-10)
+    np.testing.assert_allclose(log_normaliser, np.log(total) + min(a, 0) ** 2 / 2, rtol=1e-8)
+    np.testing.assert_allclose([mean, square], [once / total, twice / total], rtol=1e-8)
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,7 @@ def test_a_matrix_of_independent_entries_is_random_like(width):
     shape = spectra.shape(spectra.weight_spectrum(W), 3 * width // 2)
     assert set(shape.name) <= {"Random-like", "Bleeding-out"}
     assert (shape.name == "Random-like").sum() >= 4
-    np.testing.assert_allclose(shape.variance, 1, atol=0.04)
+    np.testing.assert_allclose(shape.variance, 1, atol=10 / width)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_single_precision_stays_single():
     ("values", "height", "message"),
     [
         (np.ones(3), 2, "height must be at least the number of eigenvalues, 3, got 2"),
-        (np.ones(3), 3.0, "height must be an integer of at least 1, got 3.0"),
+        (np.ones(3), 0, "height must be an integer of at least 1, got 0"),
         (np.zeros(3), 3, "at least 1 positive numbers a spectrum, got 0"),
         (np.array([1.0, np.nan]), 3, "eigenvalues must be finite, got nan"),
         (np.array([1.0, -1.0]), 3, "eigenvalues must be not negative, got -1.0"),

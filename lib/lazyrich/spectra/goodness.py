@@ -1,5 +1,6 @@
 """Is the tail of a spectrum a power law? A bootstrap of its distance, and likelihood ratios."""
 
+import math
 from functools import partial
 from typing import NamedTuple
 
@@ -139,9 +140,9 @@ def _goodness(key, logs, replicas, smallest):
 @partial(jax.jit, static_argnums=2)
 def _likelihood_ratio(logs, tail, alternative):
     d = logs.shape[-1]
-    N = tail[..., None]
-    kept = jnp.arange(d) >= d - N
-    y = jnp.where(kept, logs - jnp.take_along_axis(logs, d - N, axis=-1), 0)
+    start, N = d - tail[..., None], tail[..., None].astype(logs.dtype)
+    kept = jnp.arange(d) >= start
+    y = jnp.where(kept, logs - jnp.take_along_axis(logs, start, axis=-1), 0)
 
     def mean(values):
         return jnp.where(kept, values, 0).sum(axis=-1, keepdims=True) / N
@@ -186,7 +187,7 @@ def _log_normal(y, first, second):
 def _moments(a):
     """The logarithm of I_0, and I_1/I_0 and I_2/I_0."""
     small = jnp.minimum(a, LAGUERRE)
-    log_normaliser = small**2 / 2 + np.log(2 * np.pi) / 2 + log_ndtr(-small)
+    log_normaliser = small**2 / 2 + math.log(2 * math.pi) / 2 + log_ndtr(-small)
     mean = jnp.exp(-log_normaliser) - small
     by_parts = log_normaliser, mean, 1 - small * mean
     # There the terms cancel: I_k = a^(−k−1) ∫_0^∞ t^k exp(−t − t²/(2a²)) dt instead.

@@ -11,6 +11,8 @@ from jaxtyping import Array, Float, Int
 
 from lazyrich import validation
 
+PROBES = 32  # eigenvalues from which the distance of a cut is bounded
+
 
 class PowerLawFit(NamedTuple):
     """A power law fitted to the largest eigenvalues."""
@@ -60,8 +62,8 @@ def power_law_fit(eigenvalues: ArrayLike, smallest_tail: int = 2) -> PowerLawFit
     (``smallest_tail=3`` does so here) and prefers exponents up to 3 (``parameter_ranges={"alpha":
     [0, numpy.inf]}`` lifts that there); of equal eigenvalues it takes the first only as a cut.
     `weightwatcher` has the same cuts as here, for 20 eigenvalues or more. The sums are suffix sums
-    of the gaps log(ℓ_(k+1)/ℓ_k), without cancellation; a spectrum takes O(d²) operations and O(d)
-    memory.
+    of the gaps log(ℓ_(k+1)/ℓ_k), without cancellation. Few cuts are looked at in full, those whose
+    distance at 32 of the eigenvalues leaves them a chance; the memory is that of 32 spectra.
 
     Args:
         eigenvalues: in any order, none negative, shape (…, d).
@@ -102,39 +104,55 @@ def hill_of_ascending(values: Float[Array, "*batch d"]) -> Float[Array, "*batch"
 @partial(jax.jit, static_argnums=1)
 def fit_logarithms(logs: Float[Array, "*batch d"], smallest: int) -> PowerLawFit:
     """:func:`power_law_fit` to eigenvalues of which the logarithms are given, ascending."""
-    sizes = logs.shape[-1] - jnp.arange(logs.shape[-1])
-    positive = logs > -jnp.inf
-    logs = jnp.where(positive, logs, 0)
+    if logs.ndim > 1:
+        # One after the other: together, all would wait for the one that looks at most cuts.
+        flat = logs.reshape(-1, logs.shape[-1])
+        fits = jax.lax.map(lambda one: fit_logarithms(one, smallest), flat)
+        return jax.tree.map(lambda of_all: of_all.reshape(logs.shape[:-1]), fits)
+    sizes = len(logs) - jnp.arange(len(logs))
+    usable = (logs > -jnp.inf) & (sizes >= smallest)
+    logs = jnp.where(logs > -jnp.inf, logs, 0)
     rates = sizes / _excess(logs)
-    distances = jnp.where(positive & (sizes >= smallest), _distances(logs, rates), jnp.inf)
-    best = jnp.argmin(distances, axis=-1, keepdims=True)
-    rate, distance = (
-        jnp.take_along_axis(of_cuts, best, axis=-1)[..., 0] for of_cuts in (rates, distances)
-    )
+    cut, distance = _best_cut(logs, rates, usable)
     found = jnp.isfinite(distance)
-    exponent = jnp.where(found, 1 + rate, jnp.nan)
-    return PowerLawFit(exponent, distance, jnp.where(found, sizes[best[..., 0]], 0))
+    exponent = jnp.where(found, 1 + rates[cut], jnp.nan)
+    return PowerLawFit(exponent, distance, jnp.where(found, sizes[cut], 0))
 
 
 def _excess(logs):
     """Σ_(j≥i) log(ℓ_j/ℓ_i) for every cut i: the gap above each k ≥ i counts d − 1 − k times."""
-    above = jnp.arange(logs.shape[-1] - 1, 0, -1)
-    sums = jnp.cumsum((above * jnp.diff(logs, axis=-1))[..., ::-1], axis=-1)[..., ::-1]
-    return jnp.concatenate([sums, jnp.zeros_like(logs[..., :1])], axis=-1)
+    above = jnp.arange(len(logs) - 1, 0, -1)
+    sums = jnp.cumsum((above * jnp.diff(logs))[::-1])[::-1]
+    return jnp.append(sums, 0)
 
 
-def _distances(logs, rates):
-    d = logs.shape[-1]
-    sizes = (d - jnp.arange(d)).astype(logs.dtype)
+def _best_cut(logs, rates, usable):
+    """The usable cut of smallest distance, and that distance: inf if there is none.
+
+    A maximum over some j is a lower bound of the one over all. The cut of the lowest bound is
+    looked at in full, again and again, until the lowest is no bound any more but a distance.
+    """
+    cuts, d = jnp.arange(len(logs)), len(logs)
+    sizes = (d - cuts).astype(logs.dtype)
     # Equal eigenvalues have an infinite rate, and of these the model says nothing.
     slopes = jnp.where(jnp.isfinite(rates), rates, 0)
-    padded = jnp.concatenate([logs, jnp.broadcast_to(logs[..., -1:], logs.shape)], axis=-1)
 
-    def further(step, distances):
-        ahead = jax.lax.dynamic_slice_in_dim(padded, step, d, axis=-1)
-        below = step.astype(logs.dtype)
-        off = jnp.abs(1 - jnp.exp(slopes * (logs - ahead)) - below / sizes)
-        return jnp.where(below < sizes, jnp.maximum(distances, off), distances)
+    def off(cut, j):
+        model = 1 - jnp.exp(slopes[cut] * (logs[cut] - logs[j]))
+        return jnp.abs(model - (j - cut).astype(logs.dtype) / sizes[cut])
 
-    # All cuts at once and one eigenvalue above them after the other: no array of d × d.
-    return jax.lax.fori_loop(0, d, further, jnp.zeros_like(logs))
+    spread = cuts + jnp.arange(PROBES)[:, None] * (d - cuts) // PROBES
+    bounds = jnp.where(
+        usable, jnp.maximum(off(cuts, spread).max(axis=0), off(cuts, d - 1)), jnp.inf
+    )
+
+    def look(state):
+        bounds, seen, _ = state
+        cut = jnp.argmin(bounds)
+        distance = jnp.where(cuts >= cut, off(cut, cuts), 0).max()
+        return bounds.at[cut].max(distance), seen.at[cut].set(True), seen[cut]
+
+    start = bounds, jnp.zeros(d, bool), jnp.array(False)
+    bounds, _, _ = jax.lax.while_loop(lambda state: ~state[2], look, start)
+    cut = jnp.argmin(bounds)
+    return cut, bounds[cut]

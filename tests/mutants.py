@@ -34,7 +34,7 @@ MODULES = {
     ],
     "conditioning": [
         "derivatives",
-        "spectra",
+        "spectra/symmetric",
         "conditioning/weights",
         "conditioning/covariance",
         "conditioning/linear",
@@ -46,6 +46,13 @@ MODULES = {
         "conditioning/normalisation",
         "conditioning/pruning",
         "conditioning/matrix_free",
+    ],
+    "spectra": [
+        "spectra/weights",
+        "spectra/marchenko_pastur",
+        "spectra/power_law",
+        "spectra/goodness",
+        "spectra/shapes",
     ],
 }
 FOREIGN = ("Shift", "Bit", "_Is", "Invert")

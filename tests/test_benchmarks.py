@@ -114,6 +114,32 @@ def test_the_other_tables_are_whole(tiny, capsys):
         assert "not run: " in text
 
 
+@pytest.fixture
+def tails(trajectories, monkeypatch):
+    module = importlib.import_module("tails")
+    monkeypatch.setattr(module.kernels, "ROUNDS", 1)
+    monkeypatch.setattr(module.measuring, "apart", lambda *_: FIRST_CALL)
+    cases = {"fit": {"small": 25}, "spectrum": {"tall": (9, 6), "wide": (6, 9)}}
+    monkeypatch.setattr(module, "CASES", cases)
+    monkeypatch.setattr(module, "FITS", cases["fit"])
+    monkeypatch.setattr(module, "SPECTRA", cases["spectrum"])
+    return module
+
+
+def test_every_method_of_tails_agrees_and_their_tables_are_whole(tails, capsys):
+    for kind, cases in tails.CASES.items():
+        for case in cases:
+            one = tails.problem(kind, case)
+            found = [call() for _, call in installed(tails.METHODS[kind], one)]
+            assert len(found) >= 3
+            for each in found:
+                tails.agree("each", each, found[0])
+    with pytest.raises(ArithmeticError, match="wrong is"):
+        tails.agree("wrong", found[0] + 1e-6, found[0])
+    tails.main()
+    are_whole(capsys.readouterr().out)
+
+
 def dense(kernels, problem):
     """J Jᵀ by the Jacobian of all samples at once."""
     activation = jax.nn.relu if problem.relu else lambda z: z

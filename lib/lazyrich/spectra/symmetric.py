@@ -1,4 +1,4 @@
-"""Spectra of symmetric matrices, condition numbers by known rank, edges of random matrices."""
+"""Spectra of symmetric matrices, and condition numbers by known rank."""
 
 from functools import partial
 
@@ -26,12 +26,7 @@ def eigenvalues(matrix: ArrayLike) -> Float[Array, "*batch n"]:
     >>> eigenvalues(jnp.array([[2.0, 1.0], [1.0, 2.0]])).tolist()
     [1.0, 3.0]
     """
-    matrix = validation.symmetric("matrix", matrix)
-    known = not isinstance(matrix, jax.core.Tracer)
-    # NumPy would compute float32 in float64.
-    if known and matrix.dtype == jnp.float64 and _on_cpu(matrix):
-        return jnp.asarray(np.linalg.eigvalsh(np.asarray(matrix)))
-    return jnp.linalg.eigvalsh(matrix)
+    return values_only(validation.symmetric("matrix", matrix))
 
 
 def condition_number(eigenvalues: ArrayLike, rank: int) -> Float[Array, "*batch"]:
@@ -75,23 +70,13 @@ def rounding_floor(sizes: Float[Array, "*batch n"]) -> Float[Array, "*batch"]:
     return sizes.shape[-1] * jnp.finfo(sizes.dtype).eps * sizes.max(axis=-1)
 
 
-def marchenko_pastur_edges(
-    ratio: ArrayLike, variance: ArrayLike = 1.0
-) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:
-    """The lower and upper edge σ² (1 ∓ √r)² of the Marchenko-Pastur law.
-
-    It is the spectrum of X Xᵀ/m for a d × m matrix X of independent entries with variance σ², as
-    d and m grow with r = d/m. For r > 1 the edges are those of its non-zero part; the rest of the
-    eigenvalues, a share 1 − 1/r, is zero.
-
-    Args:
-        ratio: r > 0.
-        variance: σ² > 0.
-    """
-    ratio = validation.positive("ratio", ratio)
-    variance = validation.positive("variance", variance)
-    root = jnp.sqrt(ratio)
-    return variance * (1 - root) ** 2, variance * (1 + root) ** 2
+def values_only(matrix: Float[Array, "*batch n n"]) -> Float[Array, "*batch n"]:
+    """:func:`eigenvalues` of what is known to be symmetric and finite."""
+    known = not isinstance(matrix, jax.core.Tracer)
+    # NumPy would compute float32 in float64.
+    if known and matrix.dtype == jnp.float64 and _on_cpu(matrix):
+        return jnp.asarray(np.linalg.eigvalsh(np.asarray(matrix)))
+    return jnp.linalg.eigvalsh(matrix)
 
 
 def _on_cpu(array):

@@ -132,20 +132,3 @@ def test_the_default_threshold_is_where_the_precision_ends():
     assert spectra.numerical_rank(np.zeros(3)) == 0
     with pytest.raises(ValueError, match="eigenvalues must be finite, got nan"):
         spectra.numerical_rank(np.array([1.0, np.nan]))
-
-
-def test_a_large_random_matrix_fills_the_marchenko_pastur_law():
-    for rows, columns in ((150, 450), (450, 150)):
-        X = 1.5 * np.random.default_rng(0).normal(size=(rows, columns))
-        lower, upper = spectra.marchenko_pastur_edges(rows / columns, 1.5**2)
-        values = np.linalg.eigvalsh(X @ X.T / columns)[-min(rows, columns) :]
-        np.testing.assert_allclose([values[0], values[-1]], [lower, upper], rtol=0.06)
-
-
-def test_marchenko_pastur_edges_have_a_unit_variance_and_broadcast():
-    lower, upper = spectra.marchenko_pastur_edges(np.array([0.25, 1.0, 4.0]))
-    assert lower.tolist() == [0.25, 0, 1] and upper.tolist() == [2.25, 4, 9]
-    with pytest.raises(ValueError, match="ratio must be positive, got 0.0"):
-        spectra.marchenko_pastur_edges(0.0)
-    with pytest.raises(ValueError, match="variance must be positive, got -1.0"):
-        spectra.marchenko_pastur_edges(1.0, -1.0)

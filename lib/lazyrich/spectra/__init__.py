@@ -1,0 +1,62 @@
+"""Spectra of matrices: condition numbers, random-matrix laws, and fits to tails.
+
+Symmetric matrices (:mod:`~lazyrich.spectra.symmetric`), weight matrices
+(:mod:`~lazyrich.spectra.weights`), the law of matrices of independent entries
+(:mod:`~lazyrich.spectra.marchenko_pastur`), power laws in a tail
+(:mod:`~lazyrich.spectra.power_law`) and tests of them (:mod:`~lazyrich.spectra.goodness`), and
+names for the shapes of spectra (:mod:`~lazyrich.spectra.shapes`).
+"""
+
+from lazyrich.spectra.goodness import (
+    ALTERNATIVES,
+    Goodness,
+    LikelihoodRatio,
+    likelihood_ratio,
+    power_law_goodness,
+)
+from lazyrich.spectra.marchenko_pastur import (
+    marchenko_pastur_density,
+    marchenko_pastur_distance,
+    marchenko_pastur_distribution,
+    marchenko_pastur_edges,
+    marchenko_pastur_hill,
+    marchenko_pastur_median,
+    marchenko_pastur_quantile,
+)
+from lazyrich.spectra.power_law import PowerLawFit, hill, power_law_fit
+from lazyrich.spectra.shapes import SHAPES, Shape, shape
+from lazyrich.spectra.symmetric import (
+    condition_number,
+    eigenvalues,
+    numerical_rank,
+    rounding_floor,
+)
+from lazyrich.spectra.weights import participation, stable_rank, weight_spectrum
+
+__all__ = [
+    "ALTERNATIVES",
+    "Goodness",
+    "LikelihoodRatio",
+    "PowerLawFit",
+    "SHAPES",
+    "Shape",
+    "condition_number",
+    "eigenvalues",
+    "hill",
+    "likelihood_ratio",
+    "marchenko_pastur_density",
+    "marchenko_pastur_distance",
+    "marchenko_pastur_distribution",
+    "marchenko_pastur_edges",
+    "marchenko_pastur_hill",
+    "marchenko_pastur_median",
+    "marchenko_pastur_quantile",
+    "numerical_rank",
+    "participation",
+    "power_law_fit",
+    "power_law_goodness",
+    "rounding_floor",
+    "shape",
+    "stable_rank",
+    "weight_spectrum",
+]

@@ -1,0 +1,216 @@
+"""The Marchenko-Pastur law: the spectrum of large matrices of independent entries.
+
+For a d × m matrix X of independent entries with variance 1 it is the limit of the spectrum of
+X Xᵀ/m as d and m grow with r = d/m:
+
+    ρ(x) = √((b − x)(x − a))/(2π r x) on [a, b],  a, b = (1 ∓ √r)²,
+
+and for r > 1 also a mass 1 − 1/r at zero. So for an h × d matrix W of such entries it is the
+spectrum of WᵀW/h at r = d/h. All functions but :func:`marchenko_pastur_edges` have σ² = 1; the law
+of variance σ² is that of σ² x.
+
+With x = 1 + r − 2 √r cos θ the interval becomes 0 ≤ θ ≤ π, and the law for r ≤ 1
+
+    ρ dx = (2/π) sin²θ/(1 + r − 2 √r cos θ) dθ,
+
+without the roots at the edges. Larger ratios are led back to 1/r: X Xᵀ/m and XᵀX/d differ by the
+factor r = d/m and by zeros, so that F_r(x) = 1 − 1/r + F_(1/r)(x/r)/r.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from lazyrich import validation
+
+NODES = 64  # of the quadrature, whose error is then rounding for all r
+BISECTIONS = 60
+
+
+def marchenko_pastur_edges(
+    ratio: ArrayLike, variance: ArrayLike = 1.0
+) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:
+    """The lower and upper edge σ² (1 ∓ √r)² of the Marchenko-Pastur law.
+
+    It is the spectrum of X Xᵀ/m for a d × m matrix X of independent entries with variance σ², as
+    d and m grow with r = d/m. For r > 1 the edges are those of its non-zero part; the rest of the
+    eigenvalues, a share 1 − 1/r, is zero.
+
+    Args:
+        ratio: r > 0.
+        variance: σ² > 0.
+    """
+    ratio = validation.positive("ratio", ratio)
+    variance = validation.positive("variance", variance)
+    root = jnp.sqrt(ratio)
+    return variance * (1 - root) ** 2, variance * (1 + root) ** 2
+
+
+def marchenko_pastur_density(x: ArrayLike, ratio: ArrayLike) -> Float[Array, "*shape"]:
+    """ρ(x), zero outside the edges and on them; without the mass at zero of r > 1.
+
+    Args:
+        x: any numbers.
+        ratio: r > 0; broadcasts against `x`.
+    """
+    x, ratio = validation.floating("x", x), validation.positive("ratio", ratio)
+    low, high = (1 - jnp.sqrt(ratio)) ** 2, (1 + jnp.sqrt(ratio)) ** 2
+    inside = (low < x) & (x < high)
+    root = jnp.sqrt(jnp.where(inside, (high - x) * (x - low), 0))
+    return root / (2 * jnp.pi * ratio * jnp.where(inside, x, 1))
+
+
+def marchenko_pastur_distribution(x: ArrayLike, ratio: ArrayLike) -> Float[Array, "*shape"]:
+    """The share F(x) of eigenvalues up to x, in closed form.
+
+        F = [θ + sin θ/√r − (1/r − 1) arctan(√r sin θ/(1 − √r cos θ))]/π  for r ≤ 1.
+
+    Division of 4 r sin²θ = −(1 − r)² + 2 (1 + r) D − D² by D = 1 + r − 2 √r cos θ makes the law a
+    constant, a cosine and a multiple of 1/D, whose integral is (θ + 2 arctan(…))/(1 − r).
+
+    Args:
+        x: any numbers.
+        ratio: r > 0; broadcasts against `x`.
+
+    >>> [round(float(marchenko_pastur_distribution(x, 1.0)), 4) for x in (0.0, 1.0, 4.0)]
+    [0.0, 0.609, 1.0]
+    """
+    x, ratio = validation.floating("x", x), validation.positive("ratio", ratio)
+    return _distribution(x, ratio)
+
+
+def marchenko_pastur_quantile(probability: ArrayLike, ratio: ArrayLike) -> Float[Array, "*shape"]:
+    """The smallest x ≥ 0 with F(x) ≥ p, by bisection in θ.
+
+    It is 0 up to the mass at zero, p ≤ 1 − 1/r.
+
+    Args:
+        probability: p, from 0 to 1.
+        ratio: r > 0; broadcasts against `probability`.
+    """
+    p = validation.between("probability", probability, 0, 1)
+    return _quantile(p, validation.positive("ratio", ratio))
+
+
+def marchenko_pastur_median(ratio: ArrayLike) -> Float[Array, "*shape"]:
+    """The quantile of p = ½, zero for r ≥ 2.
+
+    >>> round(float(marchenko_pastur_median(2 / 3)), 4)
+    0.7724
+    """
+    ratio = validation.positive("ratio", ratio)
+    return _quantile(jnp.asarray(0.5, ratio.dtype), ratio)
+
+
+def marchenko_pastur_hill(ratio: ArrayLike) -> Float[Array, "*shape"]:
+    """What :func:`~lazyrich.spectra.power_law.hill` tends to for large random matrices.
+
+        α = 1 + 1/(2 ∫_{x ≥ median} log(x/median) ρ(x) dx),
+
+    by Gauss-Legendre quadrature in θ. For r ≥ 2, where the median is zero, it is 1.
+
+    Args:
+        ratio: r > 0.
+
+    >>> round(float(marchenko_pastur_hill(2 / 3)), 4)
+    2.4492
+    """
+    return _hill(validation.positive("ratio", ratio))
+
+
+def marchenko_pastur_distance(eigenvalues: ArrayLike, ratio: ArrayLike) -> Float[Array, "*batch"]:
+    """The Kolmogorov-Smirnov distance sup_x |F_n(x) − F(x)| of a sample from the law.
+
+    Args:
+        eigenvalues: on the scale of the law, in any order, shape (…, n).
+        ratio: r > 0; broadcasts against the leading axes.
+
+    Raises:
+        ValueError: if there are none, or one is not finite.
+    """
+    values = validation.floating("eigenvalues", eigenvalues, ndim=1)
+    if values.shape[-1] == 0:
+        raise ValueError(f"eigenvalues must hold at least one number, got shape {values.shape}")
+    ratio = validation.positive("ratio", ratio).astype(values.dtype)
+    return lower_distance(jnp.sort(values, axis=-1), ratio, values.shape[-1])
+
+
+@jax.jit
+def lower_distance(
+    ascending: Float[Array, "*batch n"], ratio: Float[Array, "..."], count: ArrayLike
+) -> Float[Array, "*batch"]:
+    """:func:`marchenko_pastur_distance` of the `count` smallest eigenvalues."""
+    x, r = ascending, ratio[..., None]
+    count = jnp.asarray(count)[..., None]
+    index = jnp.arange(x.shape[-1])
+    above = (index + 1) / count - _distribution(x, r)
+    below = jnp.where(x > 0, _distribution(x, r), 0) - index / count  # the law's jump is at zero
+    off = jnp.maximum(above, below).astype(x.dtype)
+    return jnp.where(index < count, off, 0).max(axis=-1)
+
+
+def _reduced(ratio):
+    """1/r for r > 1, the factor of the eigenvalues, and the share that is not zero."""
+    large = ratio > 1
+    return jnp.where(large, 1 / ratio, ratio), jnp.where(large, ratio, 1), jnp.minimum(1, 1 / ratio)
+
+
+@jax.jit
+def _distribution(x, ratio):
+    r, factor, share = _reduced(ratio)
+    s = jnp.sqrt(r)
+    # sin²(θ/2) = (x − a)/(4 √r): so θ is exact at both edges, and 0 or π beyond them.
+    left, right = x / factor - (1 - s) ** 2, (1 + s) ** 2 - x / factor
+    theta = 2 * jnp.arctan2(jnp.sqrt(jnp.maximum(left, 0)), jnp.sqrt(jnp.maximum(right, 0)))
+    return jnp.where(x < 0, 0, 1 - share + share * _up_to(theta, r))
+
+
+def _up_to(theta, r):
+    s, sine = jnp.sqrt(r), jnp.sin(theta)
+    angle = jnp.arctan2(s * sine, 1 - s * jnp.cos(theta))
+    share = (theta + sine / s - (1 / r - 1) * angle) / jnp.pi
+    return jnp.clip(share, 0, 1)  # where small terms cancel
+
+
+def _angle(probability, r):
+    """θ of a quantile, for r ≤ 1."""
+    probability, r = jnp.broadcast_arrays(probability, r)
+
+    def halve(_, ends):
+        low, high = ends
+        middle = (low + high) / 2
+        beyond = _up_to(middle, r) >= probability
+        return jnp.where(beyond, low, middle), jnp.where(beyond, middle, high)
+
+    start = jnp.zeros_like(r), jnp.full_like(r, jnp.pi)
+    return jax.lax.fori_loop(0, BISECTIONS, halve, start)[1]
+
+
+@jax.jit
+def _quantile(probability, ratio):
+    r, factor, share = _reduced(ratio)
+    lying = (probability - (1 - share)) / share
+    s = jnp.sqrt(r)
+    x = factor * ((1 - s) ** 2 + 4 * s * jnp.sin(_angle(lying, r) / 2) ** 2)
+    return jnp.where((ratio > 1) & (lying <= 0), 0, x)
+
+
+@jax.jit
+def _hill(ratio):
+    r, _, share = _reduced(ratio)
+    lying = (0.5 - (1 - share)) / share
+    start = _angle(lying, r)[..., None]
+    nodes, weights = (jnp.asarray(a, r.dtype) for a in np.polynomial.legendre.leggauss(NODES))
+    theta = start + (jnp.pi - start) * (nodes + 1) / 2
+    r = r[..., None]
+    s = jnp.sqrt(r)
+
+    def place(theta):
+        return (1 - s) ** 2 + 4 * s * jnp.sin(theta / 2) ** 2
+
+    law = 2 / jnp.pi * jnp.sin(theta) ** 2 / place(theta)
+    excess = jnp.log(place(theta) / place(start))
+    integral = share * ((jnp.pi - start) / 2 * weights * law * excess).sum(axis=-1)
+    return jnp.where(lying > 0, 1 + 1 / (2 * integral), 1)

@@ -173,3 +173,5 @@ def test_a_second_moment_is_one_on_its_range_for_these_weights():
 def test_a_variance_may_be_zero():
     inputs = conditioning.Covariance(np.array([0.0, 1.0]), EYE)
     assert conditioning.spectrum([EYE], inputs).tolist() == [0, 0, 1, 1]
+    with pytest.raises(ValueError, match="inputs.variances must be positive, got 0.0"):
+        conditioning.whiten(EYE, inputs)  # what does not vary cannot be whitened

@@ -73,8 +73,8 @@ def whiten(x: ArrayLike, inputs: Covariance) -> Float[Array, "samples inputs"]:
         inputs: their second moment Σ on its range.
     """
     x = validation.samples("x", x, entries=len(known(inputs).directions))
-    Q = inputs.directions
-    return matmul(matmul(x, Q / jnp.sqrt(inputs.variances)), Q.T)
+    Q, variances = inputs.directions, validation.positive("inputs.variances", inputs.variances)
+    return matmul(matmul(x, Q / jnp.sqrt(variances)), Q.T)
 
 
 # What the modules of this package share

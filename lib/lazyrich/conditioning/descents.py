@@ -212,9 +212,9 @@ def _denser_at_first(limit, times=200):
 
 
 def _or_zero(factors):
-    """The factors, and zero where training has diverged: the condition number of zero is infinite.
+    """The factors, but zero where training has diverged, since κ of zero is infinite.
 
-    It has where the squares of Ĝ, which are at most those of its terms, leave the range of floats.
+    It has diverged where the squared terms of Ĝ leave the range of floats.
     """
     A, C = factors
     size = ((A**2).sum((-2, -1)) * (C**2).sum((-2, -1))).sum(-1)

@@ -33,6 +33,7 @@ MODULES = {
         "mechanisms/variants",
     ],
     "conditioning": [
+        "arithmetic",
         "derivatives",
         "spectra/symmetric",
         "conditioning/weights",

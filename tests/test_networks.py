@@ -114,7 +114,9 @@ def test_features_and_sensitivities_make_the_derivative_by_each_weight(params, p
 
 
 def test_what_does_not_fit_is_named():
-    with pytest.raises(ValueError, match=r"inputs, hidden units and outputs, got \(3, 1\)"):
+    with pytest.raises(
+        ValueError, match=r"widths must be a sequence of at least 3 integers, got \(3, 1\)"
+    ):
         networks.fully_connected((3, 1))
     with pytest.raises(ValueError, match="widths must be an integer of at least 1, got 0"):
         networks.fully_connected((3, 0, 1))

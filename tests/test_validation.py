@@ -122,3 +122,47 @@ def test_times_increase():
     with pytest.raises(ValueError, match=r"t must hold at least one number, got shape \(2, 0\)"):
         validation.increasing("t", jnp.ones((2, 0)))
     jax.jit(lambda t: validation.increasing("t", t))(jnp.array([1.0, 0.0]))
+
+
+def test_a_scalar_is_one_number():
+    assert validation.scalar("x", jnp.array(2.0)) == 2
+    with pytest.raises(ValueError, match=r"x must be one number, got shape \(1,\)"):
+        validation.scalar("x", jnp.ones(1))
+
+
+def test_a_matrix_is_one_and_not_empty():
+    assert validation.matrix("x", np.ones((2, 1))).shape == (2, 1)
+    for shape in ((0, 2), (2, 0), (1, 2, 2)):
+        with pytest.raises(ValueError, match="x must be one matrix"):
+            validation.matrix("x", np.ones(shape))
+    with pytest.raises(ValueError, match="x must have at least 2 axes"):
+        validation.matrix("x", np.ones(2))
+
+
+def test_samples_are_rows_at_least_one():
+    assert validation.samples("x", np.ones((1, 3))).shape == (1, 3)
+    assert validation.samples("x", np.ones((2, 3), "float32"), entries=3).dtype == np.float32
+    assert validation.samples("x", np.ones((2, 0)), entries=0).shape == (2, 0)
+    for shape in ((0, 3), (1, 2, 3)):
+        with pytest.raises(ValueError, match=r"x must have shape \(samples, entries\), one sample"):
+            validation.samples("x", np.ones(shape))
+    with pytest.raises(ValueError, match=r"x must have shape \(samples, 4\), .*, got \(2, 3\)"):
+        validation.samples("x", np.ones((2, 3)), entries=4)
+
+
+def test_widths_are_positive_integers():
+    assert validation.widths("w", [3, 1]) == (3, 1)
+    for bad in (5, (3,), (), None):
+        with pytest.raises(ValueError, match="w must be a sequence of at least 2 integers, got"):
+            validation.widths("w", bad)
+    with pytest.raises(ValueError, match="w must be a sequence of at least 3 integers"):
+        validation.widths("w", (3, 1), least=3)
+    with pytest.raises(ValueError, match="w must be an integer of at least 1, got 0"):
+        validation.widths("w", (3, 0))
+
+
+@pytest.mark.parametrize("bad", ["no", 0, 1.0, None, np.ones(2, bool)])
+def test_a_flag_is_a_truth_value(bad):
+    assert validation.flag("x", True) is True and validation.flag("x", np.False_) is False
+    with pytest.raises(ValueError, match="x must be True or False, got"):
+        validation.flag("x", bad)

@@ -18,7 +18,7 @@ from sphinx.roles import XRefRole
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import make_refnode
 
-from lazyrich import claims
+from lazyrich import claims, rendering
 
 NAMES = {"python": "Python", "jax": "JAX", "numpy": "NumPy", "scipy": "SciPy", "torch": "PyTorch"}
 NAMES |= {"curvlinops-for-pytorch": "curvlinops"}
@@ -95,7 +95,7 @@ def counts(records):
     """How many claims there are, and how many of each verdict."""
     found = [record["verdict"] for record in records]
     line = paragraph(f"{len(found)} claim{'s' if len(found) > 1 else ''}: ")
-    for one in claims.VERDICTS:
+    for one in rendering.VERDICTS:
         if one in found:
             line += [badge(one, f"{found.count(one)} {one}"), nodes.Text(" ")]
     return line
@@ -130,7 +130,7 @@ def link(record):
 def verdict(record):
     """The badge, and beside it the mark of a reduced scale where one is due."""
     name = record["verdict"]
-    mark = claims.outcome(record).removeprefix(name).strip(" ()")
+    mark = rendering.outcome(record).removeprefix(name).strip(" ()")
     marks = [nodes.Text(" "), nodes.inline("", mark, classes=["reduced"])] if mark else []
     return [badge(name, name), *marks]
 

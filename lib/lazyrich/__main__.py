@@ -41,13 +41,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _claims(options) -> int:
-    from lazyrich import claims
+    from lazyrich import claims, rendering
 
     records = claims.read(options.folder)
     if options.json:
         print(json.dumps(records, indent=1, ensure_ascii=False))
     else:
-        print(claims.scorecard(records))
+        print(rendering.scorecard(records))
     return 0
 
 

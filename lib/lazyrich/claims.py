@@ -10,7 +10,6 @@ are the only store. The rule for verdicts is that of :func:`near` and :func:`cla
 ('holds', '-0.970', '0.020', '-1', '0.15')
 """
 
-import html
 import json
 import math
 import re
@@ -21,17 +20,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
+from lazyrich import rendering
+
 MIME = "application/vnd.lazyrich.claim+json"
 BASES = ("paper", "code", "second-hand", "derived")
 IDENTIFIER = r"[A-Z][0-9]+"
-VERDICTS = (
-    "holds",
-    "holds in part",
-    "fails",
-    "undecided",
-    "measured",
-    "not attempted",
-)
 
 
 @dataclass(frozen=True)
@@ -163,10 +156,14 @@ class Claim:
         self.record = record
 
     def __repr__(self) -> str:
-        return _text(self.record)
+        return rendering.text(self.record)
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
-        return {MIME: self.record, "text/html": _html(self.record), "text/plain": repr(self)}
+        return {
+            MIME: self.record,
+            "text/html": rendering.as_html(self.record),
+            "text/plain": repr(self),
+        }
 
 
 def claim(
@@ -250,27 +247,6 @@ def read(folder: Path | str) -> list[dict]:
     return sorted(records.values(), key=lambda record: (record["id"][0], int(record["id"][1:])))
 
 
-def scorecard(records: Sequence[dict]) -> str:
-    """The verdicts as lines of text, a chapter at a time, with their count at the end."""
-    lines = []
-    for chapter in dict.fromkeys(record["chapter"] for record in records):
-        lines += ["", chapter]
-        for record in (one for one in records if one["chapter"] == chapter):
-            lines.append(f"  {record['id']:<4} {outcome(record):<28} {record['statement']}")
-    found = [record["verdict"] for record in records]
-    counts = [f"{found.count(one)} {one}" for one in VERDICTS if one in found]
-    plural = "" if len(records) == 1 else "s"
-    return "\n".join([*lines, "", f"{len(records)} claim{plural}: " + ", ".join(counts)]).lstrip(
-        "\n"
-    )
-
-
-def outcome(record: dict) -> str:
-    """The verdict as it is shown, with the mark of a reduced scale where one is due."""
-    reduced = record["scale"].endswith(", reduced") and record["verdict"] != "not attempted"
-    return record["verdict"] + (" (at reduced scale)" if reduced else "")
-
-
 def _values(what, measured, error):
     measured, error = float(measured), float(error)
     if not error >= 0 or math.isinf(error):
@@ -308,58 +284,3 @@ def _significant(value, digits):
 
 def _short(value):
     return re.sub(r"e([+-])0", r"e\1", f"{value:.4g}")
-
-
-def _text(record):
-    lines = [f"{record['id']}  {outcome(record).upper()}", record["statement"]]
-    for check in record["checks"]:
-        parts = [check["measured"] + _plus_minus(check["error"])]
-        if check["expected"]:
-            parts.append(f"expected {_expectation(check)}: {check['verdict']}")
-        lines.append(f"  {check['what']}: " + ", ".join(parts))
-    lines += [record["reason"]] if record["reason"] else []
-    lines.append(f"[{record['source']}; basis: {record['basis']}; scale: {record['scale']}]")
-    return "\n".join(lines)
-
-
-def _expectation(check):
-    tolerance = check["tolerance"]
-    return check["expected"] + _plus_minus("" if tolerance == "0" else tolerance)
-
-
-def _plus_minus(spread):
-    return f" ± {spread}" if spread else ""
-
-
-def _number(text):
-    """Text for HTML, with a true minus sign in front of a number."""
-    return re.sub(r"(?<![\w.])-(?=[\d.]|inf)|(?<=e)-(?=\d)", "−", html.escape(text))
-
-
-def _html(record):
-    slug = record["verdict"].replace(" ", "-")
-    rows = "".join(
-        "<tr>"
-        f"<td>{html.escape(check['what'])}</td>"
-        f"<td>{_number(check['measured'] + _plus_minus(check['error']))}</td>"
-        f"<td>{_number(_expectation(check)) or '–'}</td>"
-        f'<td class="verdict {check["verdict"].replace(" ", "-")}">{check["verdict"]}</td>'
-        "</tr>"
-        for check in record["checks"]
-    )
-    table = (
-        "<table><thead><tr><th>check</th><th>measured</th><th>expected</th><th></th></tr></thead>"
-        f"<tbody>{rows}</tbody></table>"
-        if rows
-        else ""
-    )
-    reason = f"<p>{html.escape(record['reason'])}</p>" if record["reason"] else ""
-    return (
-        f'<div class="claim {slug}" id="claim-{record["id"]}">'
-        f"<p><strong>{record['id']}</strong> "
-        f'<span class="verdict {slug}">{outcome(record)}</span> '
-        f"{html.escape(record['statement'])}</p>"
-        f"{table}{reason}"
-        f"<p><small>{html.escape(record['source'])} · basis: {record['basis']} · "
-        f"scale: {record['scale']}</small></p></div>"
-    )

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from lazyrich.arithmetic import matmul
 from lazyrich.networks import Network
 
 
@@ -42,7 +43,7 @@ def empirical_ntk(
     if isinstance(network, Network) and network.sensitivities is not None:
         return _layer_wise(network, params, x)
     apply = network.apply if isinstance(network, Network) else network
-    return sum(_product(block, block.T) for block in _blocks(apply, params, x))
+    return sum(matmul(block, block.T) for block in _blocks(apply, params, x))
 
 
 def gauss_newton(apply: Callable, params, x: Float[Array, "samples inputs"]) -> Float[Array, "p p"]:
@@ -52,7 +53,7 @@ def gauss_newton(apply: Callable, params, x: Float[Array, "samples inputs"]) -> 
     the Jacobian, so for few parameters.
     """
     rows = jacobian(apply, params, x)
-    return _product(rows.T, rows) / len(x)
+    return matmul(rows.T, rows) / len(x)
 
 
 def _layer_wise(network, params, x):
@@ -61,8 +62,8 @@ def _layer_wise(network, params, x):
     kernel = 0.0
     for layer, h, D in zip(network.layers, features, sensitivities, strict=True):
         D = D.reshape(samples * outputs, -1)
-        inner = layer.multiplier**2 * _product(h, h.T)[:, None, :, None]
-        kernel += inner * _product(D, D.T).reshape(samples, outputs, samples, outputs)
+        inner = layer.multiplier**2 * matmul(h, h.T)[:, None, :, None]
+        kernel += inner * matmul(D, D.T).reshape(samples, outputs, samples, outputs)
     return kernel.reshape(samples * outputs, samples * outputs)
 
 
@@ -76,7 +77,3 @@ def _blocks(apply, params, x):
     leaves = jax.tree.leaves(params)
     derivative = jax.jacrev if rows <= sum(jnp.size(leaf) for leaf in leaves) else jax.jacfwd
     return [leaf.reshape(rows, -1) for leaf in jax.tree.leaves(derivative(flat)(params))]
-
-
-def _product(x, y):
-    return jnp.matmul(x, y, precision=jax.lax.Precision.HIGHEST)

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from lazyrich import validation
+from lazyrich.arithmetic import matmul
 
 
 class Network(NamedTuple):
@@ -94,9 +95,7 @@ def fully_connected(
     >>> network.apply(params, jax.numpy.ones((5, 3))).shape
     (5, 1)
     """
-    widths = tuple(validation.whole("widths", width, least=1) for width in widths)
-    if len(widths) < 3:
-        raise ValueError(f"widths must name inputs, hidden units and outputs, got {widths}")
+    widths = validation.widths("widths", widths, least=3)
     validation.positive("gain", gain)
     validation.positive("scale", scale)
     layers = parametrisation(widths, gain)
@@ -113,8 +112,7 @@ def fully_connected(
         ]
 
     def affine(layer, params, x):
-        product = jnp.matmul(x, params["weight"].T, precision=jax.lax.Precision.HIGHEST)
-        return layer.multiplier * product
+        return layer.multiplier * matmul(x, params["weight"].T)
 
     def features(params, x: Float[Array, "samples inputs"]) -> list[Float[Array, "samples _"]]:
         inputs = [x]
@@ -135,8 +133,7 @@ def fully_connected(
         outputs = jnp.eye(widths[-1], dtype=x.dtype)
         back = [jnp.broadcast_to(outputs, (len(x), *outputs.shape))]
         for layer, one, slope in zip(layers[:0:-1], params[:0:-1], slopes[::-1], strict=True):
-            product = jnp.matmul(back[-1], one["weight"], precision=jax.lax.Precision.HIGHEST)
-            back.append(layer.multiplier * product * slope[:, None])
+            back.append(layer.multiplier * matmul(back[-1], one["weight"]) * slope[:, None])
         return inputs, back[::-1]
 
     return Network(init, apply, features, layers, sensitivities)

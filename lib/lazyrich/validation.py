@@ -6,7 +6,7 @@ Each function takes the name of an argument and its value, and gives the value b
 """
 
 import math
-from collections.abc import Collection, Hashable
+from collections.abc import Collection, Hashable, Sequence
 from numbers import Integral, Real
 
 import jax
@@ -53,6 +53,32 @@ def increasing(name: str, value: Float[Array, "*shape times"]) -> Float[Array, "
     return value
 
 
+def scalar(name: str, value: Float[Array, "..."]) -> Float[Array, ""]:
+    """`value`, which must be one number."""
+    if value.ndim:
+        raise ValueError(f"{name} must be one number, got shape {value.shape}")
+    return value
+
+
+def matrix(name: str, value: ArrayLike) -> Float[Array, "_ _"]:
+    """`value` as one matrix of floats that is not empty."""
+    array = floating(name, value, 2)
+    if array.ndim != 2 or array.size == 0:
+        raise ValueError(f"{name} must be one matrix (jax.vmap takes many), got {array.shape}")
+    return array
+
+
+def samples(name: str, value: ArrayLike, entries: int | None = None) -> Float[Array, "samples _"]:
+    """`value` as samples in rows of floats, at least one, with so many entries if that is known."""
+    array = floating(name, value, 2)
+    if array.ndim != 2 or len(array) == 0 or entries not in (None, array.shape[1]):
+        wanted = "entries" if entries is None else entries
+        raise ValueError(
+            f"{name} must have shape (samples, {wanted}), one sample or more, got {array.shape}"
+        )
+    return array
+
+
 def symmetric(name: str, value: ArrayLike) -> Float[Array, "*batch n n"]:
     """`value` as symmetric matrices of floats, equal to their transposes to half the digits."""
     array = _finite(name, value, 2)
@@ -76,6 +102,20 @@ def whole(name: str, value: object, least: int = 0) -> int:
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
     return int(value)
+
+
+def widths(name: str, value: object, least: int = 2) -> tuple[int, ...]:
+    """`value` as the widths of a network's layers, at least `least` positive integers."""
+    if not isinstance(value, Sequence) or len(value) < least:
+        raise ValueError(f"{name} must be a sequence of at least {least} integers, got {value!r}")
+    return tuple(whole(name, width, least=1) for width in value)
+
+
+def flag(name: str, value: object) -> bool:
+    """`value`, which must be a truth value."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ValueError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
 
 
 def one_of(name: str, value: Hashable, allowed: Collection) -> Hashable:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lazyrich import data
-from lazyrich.conditioning import starts
+from lazyrich.conditioning import precisions, starts
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -17,4 +17,5 @@ def few():
     starts.DATA["few"] = lambda: few
     yield few
     del starts.DATA["few"]
-    starts.samples.cache_clear()
+    for kept in (starts.samples, starts.moment, precisions.whole_moment):
+        kept.cache_clear()

@@ -128,6 +128,17 @@ def test_the_data_bounds_are_a_ratio_and_a_product():
     close(bounds.data_bounds(weights, inputs), [data_alone / white, data_alone * white])
 
 
+@pytest.mark.parametrize("widths", [(8, 3, 5), (8, 9, 3, 4), (6, 2, 9)])
+def test_data_bounds_need_layers_that_are_wide_enough(widths):
+    inputs = data(widths[0])
+    least = min(widths[0] - 1, widths[-1])
+    message = rf"widths must be at least {least}, so that Ĝ is not singular, got \({widths[0]}, "
+    with pytest.raises(ValueError, match=message):
+        bounds.data_bounds(drawn(widths), inputs)
+    low, high = bounds.data_bounds(drawn((widths[0], least, widths[-1])), inputs)
+    assert np.isfinite([low, high]).all()
+
+
 def test_partial_traces_are_means_over_the_other_side():
     A, C = linear.factors(drawn((8, 20, 20, 4)), data(8))
     G = np.asarray(linear.reduced_matrix(linear.Factors(A, C))).reshape(4, 7, 4, 7)

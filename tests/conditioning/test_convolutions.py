@@ -180,6 +180,6 @@ def test_filters_that_do_not_fit_are_named(filters, length, message):
 def test_what_has_no_spectrum_of_filters_is_named():
     with pytest.raises(ValueError, match=r"as many channels in each layer, got \[1, 2\]"):
         convolutions.filter_spectrum([np.ones((1, 1, 3)), np.ones((2, 1, 3))], 9)
-    with pytest.raises(ValueError, match="as many entries as length, 9, got 8"):
+    with pytest.raises(ValueError, match="inputs must have 9 entries, got 8"):
         convolutions.filter_spectrum(drawn(2, 3, 2), 9, on_range(np.eye(8)))
     assert len(convolutions.toeplitz(drawn(2, 3, 2), 5)) == 2

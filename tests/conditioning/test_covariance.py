@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lazyrich import conditioning
+from lazyrich.conditioning import covariance
 
 EPSILON = np.finfo(float).eps
 
@@ -20,6 +21,9 @@ def test_the_second_moment_is_a_mean_that_is_not_centred(x):
     np.testing.assert_allclose(conditioning.second_moment(x), expected, rtol=1e-13)
     with pytest.raises(ValueError, match=r"x must have at least 2 axes, got shape \(6,\)"):
         conditioning.second_moment(x[0])
+    for bad in (x[:0], x[None]):
+        with pytest.raises(ValueError, match=r"x must have shape \(samples, entries\), one sample"):
+            conditioning.second_moment(bad)
 
 
 @pytest.mark.parametrize("rank", [None, 5])
@@ -92,9 +96,82 @@ def test_the_range_is_found_in_compiled_code_if_its_rank_is_given(x):
         (np.eye(2, dtype=int), None, "Sigma must be an array of floats, got dtype int64"),
         (np.diag([1.0, 0.0]), 2, "rank must be from 1 to that of Sigma, 1, got 2"),
         (np.eye(2), 0, "rank must be an integer of at least 1, got 0"),
-        (np.zeros((2, 2)), None, "rank must be from 1 to that of Sigma, 0, got 0"),
+        (np.zeros((2, 2)), None, "Sigma must not be zero"),
+        (np.zeros((2, 2)), 1, "Sigma must not be zero"),
+        (np.ones((0, 0)), None, r"Sigma must be one matrix .*, got \(0, 0\)"),
+        (np.ones((3, 2, 2)), None, r"Sigma must be one matrix .*, got \(3, 2, 2\)"),
     ],
 )
 def test_what_is_no_covariance_is_named(Sigma, rank, message):
     with pytest.raises(ValueError, match=message):
         conditioning.on_range(Sigma, rank)
+
+
+def test_samples_are_whitened_by_a_moment_of_their_size(x):
+    inputs = conditioning.on_range(conditioning.second_moment(x))
+    with pytest.raises(ValueError, match=r"x must have shape \(samples, 6\), .*, got \(9, 5\)"):
+        conditioning.whiten(x[:, 1:], inputs)
+
+
+ONES, EYE = np.ones(2), np.eye(2)
+IMPOSSIBLE = {
+    "negative": (conditioning.Covariance(-ONES, EYE), "inputs.variances must be not negative"),
+    "nan": (
+        conditioning.Covariance(np.nan * ONES, EYE),
+        "inputs.variances must be finite, got nan",
+    ),
+    "directions nan": (
+        conditioning.Covariance(ONES, np.nan * EYE),
+        "inputs.directions must be finite, got nan",
+    ),
+    "many": (
+        conditioning.Covariance(EYE, EYE),
+        r"inputs must have variances of shape \(rank,\) .*, got \(2, 2\) and \(2, 2\)",
+    ),
+    "many directions": (conditioning.Covariance(ONES, EYE[None]), r"got \(2,\) and \(1, 2, 2\)"),
+    "one direction": (
+        conditioning.Covariance(ONES, ONES),
+        "inputs.directions must have at least 2 axes",
+    ),
+    "too few": (conditioning.Covariance(ONES[:1], EYE), r"got \(1,\) and \(2, 2\)"),
+    "none": (conditioning.Covariance(ONES[:0], EYE[:, :0]), r"got \(0,\) and \(2, 0\)"),
+    "two precisions": (
+        conditioning.Covariance(np.float32(ONES), EYE),
+        "inputs must have .* dtype.*, got float32, float64",
+    ),
+}
+TAKERS = {
+    "spectrum": lambda inputs: conditioning.spectrum([EYE], inputs),
+    "upper_bounds": lambda inputs: conditioning.upper_bounds([EYE], inputs),
+    "data_bounds": lambda inputs: conditioning.data_bounds([EYE], inputs),
+    "normalised_spectrum": lambda inputs: conditioning.normalised_spectrum([EYE, EYE], inputs),
+    "filter_spectrum": lambda inputs: conditioning.filter_spectrum([EYE[:1, None]], 2, inputs),
+    "data_condition_number": conditioning.data_condition_number,
+    "whitened": conditioning.whitened,
+    "whiten": lambda inputs: conditioning.whiten(jnp.asarray(EYE), inputs),
+}
+
+
+@pytest.mark.parametrize("function", TAKERS.values(), ids=TAKERS)
+@pytest.mark.parametrize(("inputs", "message"), IMPOSSIBLE.values(), ids=IMPOSSIBLE)
+def test_a_second_moment_that_cannot_be_is_named(function, inputs, message):
+    with pytest.raises(ValueError, match=message):
+        function(inputs)
+
+
+def test_a_second_moment_is_one_on_its_range_for_these_weights():
+    with pytest.raises(ValueError, match="inputs must be a Covariance, got ndarray"):
+        covariance.known(EYE)
+    single = conditioning.Covariance(np.float32(ONES), np.float32(EYE))
+    message = "inputs must have the dtype of the network, float64, got float32"
+    with pytest.raises(ValueError, match=message):
+        conditioning.spectrum([EYE], single)
+    with pytest.raises(ValueError, match="inputs must have 3 entries, got 2"):
+        conditioning.spectrum([np.eye(3)], conditioning.Covariance(ONES, EYE))
+
+
+def test_a_variance_may_be_zero():
+    inputs = conditioning.Covariance(np.array([0.0, 1.0]), EYE)
+    assert conditioning.spectrum([EYE], inputs).tolist() == [0, 0, 1, 1]
+    with pytest.raises(ValueError, match="inputs.variances must be positive, got 0.0"):
+        conditioning.whiten(EYE, inputs)  # what does not vary cannot be whitened

@@ -117,6 +117,18 @@ def test_descent_is_gradient_descent_with_the_condition_along_the_way(whiten, ra
     assert (np.abs(change - 1) > 1e-3).all()
 
 
+@pytest.mark.parametrize("depth", [2, 3])
+def test_descent_that_diverges_is_a_result(depth):
+    run = descents.descend(KEY, WIDTH, depth, 30.0, 12, 1, 2, "few", whiten=False)
+    calm = descents.descend(KEY, WIDTH, depth, 30.0, 1, 1, 2, "few", whiten=False)
+    for field in ("condition_number", "ratio_of_sums"):
+        values = getattr(run, field)
+        close(values[:, :2], getattr(calm, field))
+        assert np.isfinite(values[:, :2]).all() and np.isinf(values[:, -1]).all()
+        assert (np.diff(np.isinf(values).astype(int)) >= 0).all()  # for ever
+    assert not np.isfinite(run.loss[:, -1]).any() and np.isfinite(run.loss[:, :2]).all()
+
+
 def test_more_draws_begin_with_the_same_ones():
     one, two = (descents.descend(KEY, WIDTH, 2, 0.1, 1, 1, draws, "few") for draws in (1, 2))
     for measured, expected in zip(one[1:], two[1:], strict=True):
@@ -202,41 +214,10 @@ def test_long_descents_are_observed_more_densely_at_first(raw):
 
 
 def test_networks_that_diverge_do_not_fit(monkeypatch):
-    ends = descents._ends
-    monkeypatch.setattr(descents, "_ends", lambda *given: (ends(*given)[0], ends(*given)[1] / 100))
+    ends = descents.ends
+    monkeypatch.setattr(descents, "ends", lambda *given: (ends(*given)[0], ends(*given)[1] / 100))
     fit = descents.descend_to_fit(KEY, WIDTH, 2, "whitened data", SHARE, LIMIT, "few")
     assert fit.steps.tolist() == [LIMIT, LIMIT] and np.isnan(fit.loss[:, -1]).all()
-
-
-# In two precisions
-
-
-def test_spectra_in_training_keep_the_null_space_of_the_data(few):
-    x, y = np.asarray(few.x), np.eye(10)[few.labels]
-    exact, single = descents.spectra_in_training(KEY, WIDTH, 3, 2, "few")
-    assert exact.dtype == np.float64 and single.dtype == np.float32
-    assert exact.shape == single.shape == (2, 2, 60)
-    for i, weights in enumerate(zip(*kaiming(KEY, (6, WIDTH, 10), 2), strict=True)):
-        V, W = map(np.asarray, weights)
-        values = gauss_newton_spectrum(V, W, x)
-        close(exact[i, 0], values[-60:], rtol=0, atol=1e-13 * values[-1])
-        rate = 1 / values[-1]
-        for _ in range(3):
-            by_V, by_W = gradients([V, W], x, y)
-            V, W = V - rate * by_V, W - rate * by_W
-        values = gauss_newton_spectrum(V, W, x)
-        close(exact[i, 1], values[-60:], rtol=0, atol=1e-13 * values[-1])
-    top = exact[..., -1:]
-    assert (np.abs(exact / top) < 1e-14).sum(-1).tolist() == [[10, 10], [10, 10]]
-    close(single / top, exact / top, rtol=0, atol=1e-6)
-    noise = np.abs(single / top)[..., :10]  # what float64, rounded, would not have
-    assert (noise.max(-1) > 1e-10).all()
-
-
-def gauss_newton_spectrum(V, W, x):
-    blocks = [np.hstack([np.kron(W, row), np.kron(np.eye(10), V @ row)]) for row in x]
-    J = np.concatenate(blocks)
-    return np.linalg.eigvalsh(J.T @ J / len(x))
 
 
 # What does not fit
@@ -244,7 +225,6 @@ def gauss_newton_spectrum(V, W, x):
 GIVEN = {
     "descend": {"width": 7, "depth": 2, "rate": 0.1, "steps": 2, "interval": 1, "draws": 1},
     "descend_to_fit": {"width": 7, "draws": 1},
-    "spectra_in_training": {"width": 7, "steps": 2, "draws": 1},
 }
 
 
@@ -270,7 +250,6 @@ GIVEN = {
         ("descend_to_fit", {"share": 1.1}, "share must be from 0 to 1, got 1.1"),
         ("descend_to_fit", {"share": np.nan}, "share must be finite, got nan"),
         ("descend_to_fit", {"limit": 0}, "limit must be an integer of at least 1, got 0"),
-        ("spectra_in_training", {"steps": 0}, "steps must be an integer of at least 1, got 0"),
     ],
 )
 def test_what_makes_no_descent_is_named(experiment, bad, message):

@@ -130,7 +130,24 @@ def test_a_correlation_that_does_not_fit_is_named():
         message = rf"Omega must have shape \(3, 5\), got \({', '.join(map(str, shape))}\)"
         with pytest.raises(ValueError, match=message):
             hessian.functional_hessian(weights, np.ones(shape))
+    with pytest.raises(ValueError, match=r"Omega must be one matrix .*, got \(2, 3, 5\)"):
+        hessian.two_layer_functional_spectrum(np.ones((2, 3, 5)), 6)
     with pytest.raises(ValueError, match="Omega must be finite, got nan"):
         hessian.two_layer_functional_spectrum(np.full((3, 5), np.nan), 6)
     with pytest.raises(ValueError, match="width must be an integer of at least 1, got 0"):
         hessian.two_layer_functional_spectrum(np.ones((3, 5)), 0)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda weights, x, y: hessian.loss_hessian(apply, weights, x, y),
+        lambda weights, x, y: hessian.split_hessian(apply, weights, x, y),
+        hessian.residual_correlation,
+    ],
+)
+def test_targets_that_do_not_fit_are_named(function):
+    weights, x, y = drawn((5, 6, 3))
+    message = r"y must have the shape of the outputs, \(30, 3\), got \(30, 1\)"
+    with pytest.raises(ValueError, match=message):
+        function(weights, x, y[:, :1])

@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from hypothesis.strategies import floats
 
 from lazyrich import spectra
-from lazyrich.conditioning import linear, on_range, second_moment, with_skips
+from lazyrich.conditioning import bounds, linear, matrix_free, on_range, second_moment, with_skips
 
 SAMPLES = 40
 RANKS = {
@@ -176,7 +176,7 @@ def test_the_rank_on_data_of_fewer_dimensions_is_that_of_their_span():
         linear.rank((6, 3), 7)
     with pytest.raises(ValueError, match="data_rank must be an integer of at least 1, got 0"):
         linear.rank((6, 3), 0)
-    with pytest.raises(ValueError, match=r"at least inputs and outputs, got \(6,\)"):
+    with pytest.raises(ValueError, match=r"a sequence of at least 2 integers, got \(6,\)"):
         linear.rank((6,))
 
 
@@ -231,7 +231,7 @@ def test_the_weight_of_the_second_term_acts_where_that_term_is_alone():
 
 
 def test_two_layers_are_two():
-    with pytest.raises(ValueError, match="weights must hold two matrices, got 3"):
+    with pytest.raises(ValueError, match="weights must hold 2 matrices, got 3"):
         linear.two_layer_condition_number([np.eye(2)] * 3)
     with pytest.raises(ValueError, match="inner_weight must be positive, got 0.0"):
         linear.two_layer_condition_number([np.eye(2)] * 2, inner_weight=0.0)
@@ -330,3 +330,48 @@ def test_the_dtype_of_the_weights_is_kept():
         linear.two_layer_condition_number(weights, inputs, 0.5),
     ):
         assert value.dtype == np.float32
+
+
+FACTORS = linear.Factors(np.ones((2, 3, 3)), np.ones((2, 4, 4)))
+NO_FACTORS = {
+    "shapes": (
+        FACTORS._replace(A=np.ones((2, 3, 4))),
+        r"layers, s, s\), got \(2, 3, 4\) and \(2, 4",
+    ),
+    "layers": (FACTORS._replace(C=np.ones((1, 4, 4))), r"got \(2, 3, 3\) and \(1, 4, 4\)"),
+    "axes": (FACTORS._replace(C=np.ones((4, 4))), "factors.C must have at least 3 axes"),
+    "nan": (FACTORS._replace(A=np.full((2, 3, 3), np.nan)), "factors.A must be finite, got nan"),
+}
+OF_FACTORS = {
+    "reduced_matrix": linear.reduced_matrix,
+    "reduced_product": lambda factors: linear.reduced_product(factors, np.ones((3, 4))),
+    "partial_trace_bound": bounds.partial_trace_bound,
+    "product_vector_bound": bounds.product_vector_bound,
+    "extreme_eigenvalues": matrix_free.extreme_eigenvalues,
+}
+
+
+@pytest.mark.parametrize("function", OF_FACTORS.values(), ids=OF_FACTORS)
+@pytest.mark.parametrize(("factors", "message"), NO_FACTORS.values(), ids=NO_FACTORS)
+def test_factors_that_are_none_are_named(function, factors, message):
+    with pytest.raises(ValueError, match=message):
+        function(factors)
+
+
+@pytest.mark.parametrize("name", [name for name in OF_FACTORS if name != "reduced_matrix"])
+def test_factors_are_those_of_one_network(name):
+    many = linear.Factors(*(part[None] for part in FACTORS))
+    with pytest.raises(
+        ValueError, match=r"factors must be those of one network .*, got A \(1, 2, "
+    ):
+        OF_FACTORS[name](many)
+
+
+def test_what_the_reduced_matrix_takes_is_named():
+    with pytest.raises(ValueError, match="factors must be Factors, got tuple"):
+        linear.checked_factors(tuple(FACTORS))
+    for Z in (np.ones((4, 3)), np.ones((1, 3, 4))):
+        with pytest.raises(ValueError, match=r"Z must have shape \(3, 4\), got"):
+            linear.reduced_product(FACTORS, Z)
+    with pytest.raises(ValueError, match="inner_weight must be positive, got -1.0"):
+        linear.two_layer_condition_number([np.eye(2)] * 2, inner_weight=-1.0)

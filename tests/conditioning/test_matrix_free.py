@@ -56,7 +56,29 @@ def test_eight_digits_are_asked_for(monkeypatch, residual, accepted):
             matrix_free.extreme_eigenvalues(factors((6, 30, 1)))
 
 
-def test_a_singular_matrix_is_named():
-    singular = linear.Factors(jnp.zeros((1, 2, 2)), jnp.eye(3)[None])
-    with pytest.raises(ValueError, match="factors must make a nonsingular matrix"):
-        matrix_free.extreme_eigenvalues(singular)
+NARROW = [(4, 2, 3), (6, 5, 3, 5), (8, 3, 3, 8), (3, 1, 3), (2, 1, 2)]
+SINGULAR = [linear.Factors(jnp.zeros((1, 2, 2)), jnp.eye(3)[None]), *map(factors, NARROW)]
+
+
+@pytest.mark.parametrize("singular", SINGULAR)
+def test_a_singular_matrix_is_named(singular):
+    for dtype in ("float64", "float32"):
+        known = linear.Factors(*(part.astype(dtype) for part in singular))
+        with pytest.raises(ValueError, match="factors must make a nonsingular matrix, got"):
+            matrix_free.extreme_eigenvalues(known)
+
+
+@pytest.mark.parametrize("widths", [(1, 1), (1, 5, 1), (2, 3, 1), (2, 2)])
+def test_the_smallest_matrices_have_ends_too(widths):
+    known = factors(widths)
+    values = np.linalg.eigvalsh(linear.reduced_matrix(known))
+    ends = matrix_free.extreme_eigenvalues(known)
+    np.testing.assert_allclose([ends.smallest, ends.largest], values[[0, -1]], rtol=1e-13)
+
+
+def test_single_precision_is_certified_to_as_many_digits():
+    known = linear.Factors(*(part.astype("float32") for part in factors((20, 60, 60, 60, 5))))
+    ends = matrix_free.extreme_eigenvalues(known)
+    values = np.linalg.eigvalsh(np.float64(linear.reduced_matrix(known)))
+    np.testing.assert_allclose([ends.smallest, ends.largest], values[[0, -1]], rtol=1e-6)
+    assert max(ends.residuals) <= 1e-8

@@ -100,7 +100,17 @@ def test_the_spectrum_is_mapped_over_draws():
 
 def test_there_is_one_hidden_layer():
     for function in (normalisation.normalised_spectrum, normalisation.normalised_condition_number):
-        with pytest.raises(ValueError, match="weights must hold two matrices, got 3"):
+        with pytest.raises(ValueError, match="weights must hold 2 matrices, got 3"):
             function([np.eye(2)] * 3, on_range(np.eye(2)))
-    with pytest.raises(ValueError, match="weights must hold two matrices, got 1"):
+    with pytest.raises(ValueError, match="weights must hold 2 matrices, got 1"):
         normalisation.normalised_parameters([np.eye(2)])
+
+
+def test_a_hidden_unit_that_sees_nothing_is_named():
+    weights, inputs = [np.diag([1.0, 0.0]), np.eye(2)], on_range(np.eye(2))
+    message = r"the length of each row of weights\[0\] must be positive, got 0.0"
+    for function in (normalisation.normalised_spectrum, normalisation.normalised_condition_number):
+        with pytest.raises(ValueError, match=message):
+            function(weights, inputs)
+    with pytest.raises(ValueError, match=message):
+        normalisation.normalised_parameters(weights)

@@ -1,3 +1,5 @@
+import inspect
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -67,6 +69,12 @@ def test_the_kernel_is_the_derivative_of_the_masked_network(widths, activation, 
         np.testing.assert_allclose(measured, J @ J.T, rtol=0, atol=1e-13 * (J**2).sum(1).max())
     whole = derivatives.empirical_ntk(network, params, x)
     assert not np.allclose(measured, whole, rtol=0.01)
+
+
+def test_one_share_is_for_all():
+    # Without the check of annotations, which would refuse it in another sentence.
+    with pytest.raises(ValueError, match=r"share must be one number, got shape \(2,\)"):
+        inspect.unwrap(pruning.magnitude_mask)(np.ones((3, 2)), np.array([0.1, 0.2]))
 
 
 def test_a_network_must_show_its_layers(key):

@@ -205,9 +205,16 @@ def test_the_hidden_layer_is_no_contraction_of_its_linear_part():
 @pytest.mark.parametrize(
     ("weights", "x", "slope", "message"),
     [
-        ([np.ones((2, 3))], np.ones((4, 3)), 0.5, "weights must hold two matrices, got 1"),
+        ([np.ones((2, 3))], np.ones((4, 3)), 0.5, "weights must hold 2 matrices, got 1"),
         ([np.ones((2, 3)), np.ones((1, 2))], np.ones((4, 2)), 0.5, r"x must have shape \(samples,"),
-        ([np.ones((2, 3)), np.ones((1, 2))], np.ones((4, 3, 3)), 0.5, r"3\), got \(4, 3, 3\)"),
+        ([np.ones((2, 3)), np.ones((1, 2))], np.ones((4, 3, 3)), 0.5, r"3\), .*, got \(4, 3, 3\)"),
+        (
+            [np.ones((2, 3)), np.ones((1, 2))],
+            np.ones((0, 3)),
+            0.5,
+            r"one sample or more, got \(0, 3",
+        ),
+        ([np.ones((2, 3)), np.ones((1, 2))], np.ones((4, 3)), np.ones(2), r"slope must be one num"),
         ([np.ones((2, 3)), np.ones((1, 2))], np.ones((4, 3)), 1.1, "from -1 to 1, got 1.1"),
         ([np.ones((2, 3)), np.ones((1, 2))], np.ones((4, 3)), -1.1, "from -1 to 1, got -1.1"),
         ([np.ones((2, 3)), np.ones((1, 2))], np.ones((4, 3)), np.nan, "slope must be finite"),

@@ -1,3 +1,5 @@
+import inspect
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -224,3 +226,17 @@ def test_what_makes_no_certificate_is_named():
         given = {"widths": (4, 5, 3), "draws": 2, "coloured": True} | {name: bad}
         with pytest.raises(ValueError, match=f"^{name} must be an integer of at least 1, got 0"):
             certificate(KEY, **given)
+
+
+def test_a_flag_is_a_truth_value():
+    # Without the check of annotations, which would refuse it in another sentence.
+    with pytest.raises(ValueError, match="^coloured must be True or False, got 'no'"):
+        inspect.unwrap(certificate)(KEY, (4, 5, 3), 2, "no")
+    with pytest.raises(ValueError, match="^whiten must be True or False, got 'no'"):
+        inspect.unwrap(moments)("few", "no")
+    with pytest.raises(ValueError, match="^skip must be one number, got shape"):
+        inspect.unwrap(linear_start)(KEY, 7, 3, 2, 5, skip=np.ones(2))
+
+
+def test_a_data_set_is_decomposed_once():
+    assert moments("few", whiten=False) is moments("few", whiten=False)

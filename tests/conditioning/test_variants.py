@@ -1,3 +1,5 @@
+import inspect
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -226,3 +228,17 @@ SIZES = [
 def test_sizes_are_positive(experiment, name):
     with pytest.raises(ValueError, match=f"^{name}s? must be an integer of at least 1, got 0"):
         getattr(conditioning, experiment)(KEY, **GIVEN[experiment] | {name: 0})
+
+
+@pytest.mark.parametrize(
+    ("experiment", "bad", "message"),
+    [
+        ("convolution_start", {"length": "a"}, "length must be an integer of at least 1, got 'a'"),
+        ("filter_start", {"length": "a"}, "length must be an integer of at least 1, got 'a'"),
+        ("leaky_relu_start", {"slope": np.ones(2)}, r"slope must be one number, got shape \(2,\)"),
+    ],
+)
+def test_arguments_of_another_type_are_named(experiment, bad, message):
+    # Without the check of annotations, which would refuse them in another sentence.
+    with pytest.raises(ValueError, match="^" + message):
+        inspect.unwrap(getattr(conditioning, experiment))(KEY, **GIVEN[experiment] | bad)

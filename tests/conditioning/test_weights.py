@@ -74,6 +74,8 @@ def test_skips_add_a_rectangular_identity():
     assert conditioning.with_skips([np.ones((2, 2), "float32")], 0.5)[0].dtype == np.float32
     with pytest.raises(ValueError, match="strength must be finite, got nan"):
         conditioning.with_skips(WEIGHTS, np.nan)
+    with pytest.raises(ValueError, match=r"strength must be one number, got shape \(2,\)"):
+        conditioning.with_skips(WEIGHTS, np.ones(2))
 
 
 def test_outputs_are_the_product_of_the_layers(key):
@@ -83,12 +85,31 @@ def test_outputs_are_the_product_of_the_layers(key):
     np.testing.assert_allclose(conditioning.apply(weights, x), expected, rtol=1e-13)
 
 
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.ones((6, 4)), r"x must have shape \(samples, 3\), one sample or more, got \(6, 4\)"),
+        (np.ones((0, 3)), r"one sample or more, got \(0, 3\)"),
+        (np.ones(3), r"x must have at least 2 axes, got shape \(3,\)"),
+        (np.ones((6, 3), "float32"), "x must have the dtype of the weights, float64, got float32"),
+    ],
+)
+def test_samples_that_do_not_fit_are_named(x, message):
+    y = np.ones((len(x), 2))
+    for function in (conditioning.apply, lambda W, x: conditioning.residual_correlation(W, x, y)):
+        with pytest.raises(ValueError, match=message):
+            function(WEIGHTS, x)
+
+
 @pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ([], r"weights must hold at least one matrix, got shapes \[\]"),
-        ([np.ones((2, 3, 4))], r"at least one matrix, got shapes \[\(2, 3, 4\)\]"),
+        ([], "weights must hold at least one matrix, got none"),
+        (
+            [np.ones((2, 3, 4))],
+            r"of one network \(jax.vmap takes many\), got shapes \[\(2, 3, 4\)\]",
+        ),
         ((WEIGHTS[0], np.ones((2, 3))), r"follow one another, .*, got shapes \[\(4, 3\), \(2, 3\)"),
         ((WEIGHTS[1], WEIGHTS[0]), r"follow one another, .*, got shapes \[\(2, 4\), \(4, 3\)"),
         ((WEIGHTS[0], np.ones((2, 4), "float32")), "one dtype, got float32, float64"),
@@ -104,7 +125,7 @@ def test_weights_that_make_no_network_are_named(function, weights, message):
 
 def test_data_of_another_width_are_named():
     inputs = on_range(np.diag([0.0, 0.0, 1.0, 1.0, 1.0]))  # of rank 3, but with 5 entries
-    message = r"inputs must have as many entries as weights\[0\] has columns, 3, got 5"
+    message = "inputs must have 3 entries, got 5"
     for name in ("partial_products", "factors", "spectrum", "condition_number"):
         with pytest.raises(ValueError, match=message):
             getattr(linear, name)(WEIGHTS, inputs)
@@ -120,7 +141,7 @@ def test_data_of_another_width_are_named():
 def test_widths_that_make_no_network_are_named(function):
     with pytest.raises(ValueError, match="widths must be an integer of at least 1, got 0"):
         function((3, 0, 2))
-    with pytest.raises(ValueError, match=r"at least inputs and outputs, got \(3,\)"):
+    with pytest.raises(ValueError, match=r"a sequence of at least 2 integers, got \(3,\)"):
         function((3,))
     assert [W.shape for W in function((3, 1))] == [(1, 3)]
 

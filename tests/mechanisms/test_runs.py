@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from closeness import close_rows
 from lazyrich import mechanisms
 from lazyrich.mechanisms import Setting
 
@@ -11,14 +12,6 @@ CASES, OBSERVATIONS, NEURONS, INPUTS = 5, 9, 11, 6
 
 def close(measured, expected, rtol=1e-12, atol=0.0):
     np.testing.assert_allclose(measured, expected, rtol, atol)
-
-
-def close_rows(measured, expected, tolerance):
-    measured, expected = np.broadcast_arrays(measured, expected)
-    error, size = (
-        np.abs(array).reshape(len(array), -1).max(1) for array in (measured - expected, expected)
-    )
-    assert (error <= tolerance * size).all(), error / size
 
 
 def in_time(s):

@@ -10,6 +10,7 @@ from hypothesis.extra.numpy import arrays
 from jax.test_util import check_grads
 from scipy.integrate import solve_ivp
 
+from closeness import close_rows
 from lazyrich import mechanisms
 from lazyrich.mechanisms import Setting
 
@@ -121,17 +122,6 @@ def in_time(s):
 
 def close(measured, expected, rtol=1e-12, atol=0.0):
     np.testing.assert_allclose(measured, expected, rtol, atol)
-
-
-def close_rows(measured, expected, tolerance):
-    """Each network deviates by no more than a share of the largest of its numbers."""
-    measured, expected = (np.asarray(x).reshape(NETWORKS, -1) for x in (measured, expected))
-    error, size = (np.abs(x).max(1) for x in (measured - expected, expected))
-    assert np.isfinite(measured).all()
-    share = error / np.where(size > 0, size, 1)
-    assert not (share > tolerance).any(), {
-        NAMES[i]: share[i] for i in np.where(share > tolerance)[0]
-    }
 
 
 # The trajectory

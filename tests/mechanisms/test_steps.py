@@ -177,7 +177,7 @@ def test_what_does_not_fit_is_named():
     with pytest.raises(ValueError, match=r"a and y must have one shape, got \(4,\) and \(3,\)"):
         mechanisms.descend_on_samples(s, u, u, np.ones(4), np.ones(3))
     with pytest.raises(
-        ValueError, match=r"a and y must broadcast with u .*, got \(3, 4\) and \(2, "
+        ValueError, match=r"setting, a, y, u and v must broadcast .*, got u \(2, .*'a': \(3, 4\)"
     ):
         many = np.ones((2, len(u)))
         mechanisms.descend_on_samples(s, many, many, np.ones((3, 4)), np.ones((3, 4)))

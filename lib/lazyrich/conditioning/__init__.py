@@ -12,8 +12,9 @@ convolutions (:mod:`~lazyrich.conditioning.convolutions`), the Hessian
 (:mod:`~lazyrich.conditioning.normalisation`) and pruning (:mod:`~lazyrich.conditioning.pruning`).
 The chapter's experiments stand on these: linear networks at the start
 (:mod:`~lazyrich.conditioning.starts`), other networks (:mod:`~lazyrich.conditioning.variants`),
-automatic differentiation (:mod:`~lazyrich.conditioning.checks`) and training
-(:mod:`~lazyrich.conditioning.descents`).
+automatic differentiation (:mod:`~lazyrich.conditioning.checks`), training
+(:mod:`~lazyrich.conditioning.descents`) and training in two precisions
+(:mod:`~lazyrich.conditioning.precisions`).
 """
 
 from lazyrich.conditioning.bounds import (
@@ -59,7 +60,6 @@ from lazyrich.conditioning.descents import (
     descend,
     descend_to_fit,
     loss_above_floor,
-    spectra_in_training,
 )
 from lazyrich.conditioning.hessian import (
     HessianParts,
@@ -100,6 +100,7 @@ from lazyrich.conditioning.normalisation import (
     normalised_parameters,
     normalised_spectrum,
 )
+from lazyrich.conditioning.precisions import spectra_in_training
 from lazyrich.conditioning.pruning import (
     magnitude_mask,
     pruned_kernel,

@@ -22,9 +22,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import spectra
-from lazyrich.conditioning.covariance import Covariance, einsum, whitened
-from lazyrich.conditioning.linear import Factors, condition_number, factors
-from lazyrich.conditioning.weights import checked
+from lazyrich.arithmetic import einsum, ratio
+from lazyrich.conditioning.covariance import Covariance, known, whitened
+from lazyrich.conditioning.linear import Factors, condition_number, factors, one_of_factors
+from lazyrich.conditioning.weights import checked, sizes, wide_enough
 
 SWEEPS = 60
 
@@ -90,12 +91,13 @@ def upper_bounds(weights: Sequence[ArrayLike], inputs: Covariance | None = None)
         weights: W^1, …, W^L.
         inputs: Σ on its range; by default Σ = I.
     """
-    data = 1.0 if inputs is None else data_condition_number(inputs)
-    return bounds_of(layer_extremes(weights, inputs), data)
+    ends = layer_extremes(weights, inputs)
+    return bounds_of(ends, 1.0 if inputs is None else data_condition_number(inputs))
 
 
 def data_condition_number(inputs: Covariance) -> Float[Array, ""]:
     """κ(Σ) on the range of Σ."""
+    inputs = known(inputs)
     return spectra.condition_number(inputs.variances, len(inputs.variances))
 
 
@@ -110,8 +112,13 @@ def data_bounds(
     Args:
         weights: W^1, …, W^L.
         inputs: Σ on its range.
+
+    Raises:
+        ValueError: if a layer is too narrow.
     """
-    white = condition_number(checked(weights, inputs), whitened(inputs))
+    weights = checked(weights, inputs)
+    wide_enough(*sizes(weights, inputs))
+    white = condition_number(weights, whitened(inputs))
     data = data_condition_number(inputs)
     return data / white, data * white
 
@@ -122,7 +129,7 @@ def partial_trace_bound(factors: Factors) -> RayleighBound:
     *Proof.* uᵀ P_k u is the mean of (u⊗e)ᵀ Ĝ (u⊗e) over an orthonormal basis of vectors e, hence
     between λ_min(Ĝ) and λ_max(Ĝ); likewise for P_d.
     """
-    P_k, P_d = map(spectra.eigenvalues, partial_traces(factors))
+    P_k, P_d = map(spectra.eigenvalues, _partial_traces(*one_of_factors(factors)))
     return _rayleigh_bound(jnp.maximum(P_k[-1], P_d[-1]), jnp.minimum(P_k[0], P_d[0]))
 
 
@@ -137,7 +144,7 @@ def product_vector_bound(factors: Factors) -> RayleighBound:
 
     Over draws use ``jax.lax.map``: a vectorised loop of eigenproblems is slow on a CPU.
     """
-    return _product_vector_bound(*factors)
+    return _product_vector_bound(*one_of_factors(factors))
 
 
 def extremes(A: Float[Array, "*draws layers k k"], B: Float[Array, "*draws layers s s"]):
@@ -149,9 +156,9 @@ def extremes(A: Float[Array, "*draws layers k k"], B: Float[Array, "*draws layer
 def bounds_of(ends: LayerExtremes, data: ArrayLike) -> UpperBounds:
     """The :class:`UpperBounds` from the extremes and κ(Σ), for one network or many."""
     M, mu = ends.A_largest * ends.B_largest, ends.A_smallest * ends.B_smallest
-    layers, total = _quotient(M, mu), mu.sum(-1)
+    layers, total = ratio(M, mu), mu.sum(-1)
     shares = mu / jnp.where(total > 0, total, 1)[..., None]
-    return UpperBounds(data * _quotient(M.sum(-1), total), data * layers.max(-1), layers, shares)
+    return UpperBounds(data * ratio(M.sum(-1), total), data * layers.max(-1), layers, shares)
 
 
 @jax.jit
@@ -175,11 +182,6 @@ def _alternate(A, C, v, end):
     return jax.lax.fori_loop(0, SWEEPS, sweep, (v, jnp.zeros((), A.dtype)))[1]
 
 
-def partial_traces(factors):
-    """P_k and P_d of :func:`partial_trace_bound`."""
-    return _partial_traces(*factors)
-
-
 @jax.jit
 def _partial_traces(A, C):
     k, s = A.shape[-1], C.shape[-1]
@@ -187,7 +189,7 @@ def _partial_traces(A, C):
 
 
 def _rayleigh_bound(largest, smallest):
-    return RayleighBound(_quotient(largest, smallest), largest, smallest)
+    return RayleighBound(ratio(largest, smallest), largest, smallest)
 
 
 @jax.jit
@@ -196,8 +198,3 @@ def _ends(values):
     smallest = values[..., 0]
     known = smallest > spectra.rounding_floor(jnp.abs(values))
     return values[..., -1], jnp.where(known, smallest, 0)
-
-
-def _quotient(x, y):
-    """x/y, and ``inf`` where y ≤ 0."""
-    return jnp.where(y > 0, x / jnp.where(y > 0, y, 1), jnp.inf)

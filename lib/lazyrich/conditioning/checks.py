@@ -27,6 +27,7 @@ from lazyrich.conditioning.normalisation import (
     normalised_parameters,
     normalised_spectrum,
 )
+from lazyrich.conditioning.starts import coloured_samples
 from lazyrich.conditioning.weights import apply, kaiming, with_skips
 from lazyrich.draws import normal
 
@@ -67,7 +68,7 @@ def linear_spectra(
         skip: strength β of the skip connections.
     """
     weights, x, inputs = _coloured(key, widths, samples)
-    weights = with_skips(weights, validation.floating("skip", skip))
+    weights = with_skips(weights, validation.scalar("skip", validation.floating("skip", skip)))
     full = jax.jit(partial(derivatives.gauss_newton, apply))(weights, x)
     return Spectra(spectrum(weights, inputs), spectra.eigenvalues(full))
 
@@ -122,6 +123,6 @@ def hessians(key: jax.Array, widths: tuple[int, ...], samples: int = 30) -> Hess
 
 def _coloured(key, widths, samples):
     on_weights, on_data = jax.random.split(key)
-    weights, n = kaiming(on_weights, widths), validation.whole("samples", samples, least=1)
-    x = normal(on_data, (n, widths[0])) * jnp.linspace(0.3, 2.0, widths[0])
+    weights = kaiming(on_weights, widths)
+    x = coloured_samples(on_data, samples, widths[0])
     return weights, x, on_range(second_moment(x))

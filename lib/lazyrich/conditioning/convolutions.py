@@ -28,7 +28,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import spectra, validation
-from lazyrich.conditioning.covariance import Covariance, einsum, matmul, on_range
+from lazyrich.arithmetic import einsum, matmul
+from lazyrich.conditioning.covariance import Covariance, known, on_range
 from lazyrich.draws import normal
 
 
@@ -103,11 +104,7 @@ def filter_spectrum(
         places, dtype = length - size + 1, filters[0].dtype
         windows = Covariance(jnp.full(size, places, dtype), jnp.eye(size, dtype=dtype))
     else:
-        if len(inputs.directions) != length:
-            raise ValueError(
-                f"inputs must have as many entries as length, {length}, "
-                f"got {len(inputs.directions)}"
-            )
+        inputs = known(inputs, length, filters[0].dtype)
         root = inputs.directions * jnp.sqrt(inputs.variances)
         seen = jnp.stack([root[i : i + size] for i in range(length - size + 1)])
         windows = on_range(einsum("iat,ibt->ab", seen, seen))

@@ -1,6 +1,5 @@
 """The data, which enter a linear network through their second moment Σ = E[x xᵀ], uncentred."""
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -9,10 +8,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import spectra, validation
-
-# In full precision also on a GPU; for all modules of this package.
-matmul = partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
-einsum = partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
+from lazyrich.arithmetic import matmul
 
 
 class Covariance(NamedTuple):
@@ -30,7 +26,7 @@ def second_moment(x: ArrayLike) -> Float[Array, "inputs inputs"]:
     Args:
         x: shape (samples, inputs).
     """
-    x = validation.floating("x", x, ndim=2)
+    x = validation.samples("x", x)
     return matmul(x.T, x) / len(x)
 
 
@@ -43,10 +39,10 @@ def on_range(Sigma: ArrayLike, rank: int | None = None) -> Covariance:
             d ε λ_max, which is not known inside compiled code.
 
     Raises:
-        ValueError: if Σ is asymmetric or has an eigenvalue below −d ε λ_max, or if the rank is
-            larger than the default.
+        ValueError: if Σ is zero or asymmetric or has an eigenvalue below −d ε λ_max, or if the rank
+            is larger than the default.
     """
-    Sigma = validation.symmetric("Sigma", Sigma)
+    Sigma = validation.matrix("Sigma", validation.symmetric("Sigma", Sigma))
     values, vectors = jnp.linalg.eigh(Sigma)
     if isinstance(values, jax.core.Tracer):
         rank = validation.whole("rank inside compiled code", rank, least=1)
@@ -56,6 +52,8 @@ def on_range(Sigma: ArrayLike, rank: int | None = None) -> Covariance:
         if values[0] < -floor:
             raise ValueError(f"Sigma must have no negative eigenvalue, got {values[0]:.3g}")
         possible = int((values > floor).sum())
+        if possible == 0:
+            raise ValueError("Sigma must not be zero, got a matrix of zeros")
         rank = possible if rank is None else validation.whole("rank", rank, least=1)
     if not 1 <= rank <= possible:
         raise ValueError(f"rank must be from 1 to that of Sigma, {possible}, got {rank}")
@@ -64,15 +62,43 @@ def on_range(Sigma: ArrayLike, rank: int | None = None) -> Covariance:
 
 def whitened(inputs: Covariance) -> Covariance:
     """The same directions, each with variance one."""
-    return inputs._replace(variances=jnp.ones_like(inputs.variances))
+    return known(inputs)._replace(variances=jnp.ones_like(inputs.variances))
 
 
-def whiten(x: Float[Array, "samples inputs"], inputs: Covariance) -> Float[Array, "samples inputs"]:
+def whiten(x: ArrayLike, inputs: Covariance) -> Float[Array, "samples inputs"]:
     """The samples Σ^(−½) x, Σ^(−½) = Q diag(1/√λ) Qᵀ, whose second moment is I on the range of Σ.
 
     Args:
-        x: the samples.
+        x: the samples, shape (samples, inputs).
         inputs: their second moment Σ on its range.
     """
-    Q = inputs.directions
-    return matmul(matmul(x, Q / jnp.sqrt(inputs.variances)), Q.T)
+    x = validation.samples("x", x, entries=len(known(inputs).directions))
+    Q, variances = inputs.directions, validation.positive("inputs.variances", inputs.variances)
+    return matmul(matmul(x, Q / jnp.sqrt(variances)), Q.T)
+
+
+# What the modules of this package share
+
+
+def known(inputs, entries=None, dtype=None):
+    """The second moment, for so many inputs and for weights of this dtype if they are given.
+
+    A variance may be zero: then its direction belongs to the null space, which some keep.
+    """
+    if not isinstance(inputs, Covariance):
+        raise ValueError(f"inputs must be a Covariance, got {type(inputs).__name__}")
+    variances = validation.nonnegative("inputs.variances", inputs.variances, ndim=1)
+    directions = validation.floating("inputs.directions", inputs.directions, ndim=2)
+    shapes = variances.shape, directions.shape
+    if directions.ndim != 2 or shapes[0] != shapes[1][1:] or len(variances) == 0:
+        raise ValueError(
+            "inputs must have variances of shape (rank,) and directions of shape (inputs, rank), "
+            f"got {shapes[0]} and {shapes[1]}"
+        )
+    if entries not in (None, len(directions)):
+        raise ValueError(f"inputs must have {entries} entries, got {len(directions)}")
+    dtypes = {variances.dtype.name, directions.dtype.name}
+    if len(dtypes) > 1 or (dtype is not None and dtypes != {dtype.name}):
+        wanted = "one dtype" if dtype is None else f"the dtype of the network, {dtype}"
+        raise ValueError(f"inputs must have {wanted}, got {', '.join(sorted(dtypes))}")
+    return inputs

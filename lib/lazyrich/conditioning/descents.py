@@ -14,16 +14,19 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from lazyrich import spectra, validation
+from lazyrich.arithmetic import matmul
 from lazyrich.conditioning.bounds import bounds_of, data_condition_number, extremes
-from lazyrich.conditioning.covariance import (
-    Covariance,
-    matmul,
-    on_range,
-    second_moment,
-    whitened,
-)
+from lazyrich.conditioning.covariance import Covariance, whitened
 from lazyrich.conditioning.linear import Factors, factors, rank, reduced_matrix
-from lazyrich.conditioning.starts import coloured_matrix, draws_of, layer_widths, samples, stacked
+from lazyrich.conditioning.starts import (
+    coloured_matrix,
+    draws_of,
+    layer_widths,
+    mapped,
+    moment,
+    samples,
+    stacked,
+)
 from lazyrich.conditioning.weights import kaiming
 from lazyrich.training import train
 
@@ -66,11 +69,11 @@ class Descent(NamedTuple):
     step: Int[Array, "times"]
     """The steps at which they were observed."""
     condition_number: Float[Array, "draws times"]
-    """κ."""
+    """κ, ``inf`` once a network has diverged."""
     ratio_of_sums: Float[Array, "draws times"]
-    """The bound on κ."""
+    """The bound on κ, ``inf`` once a network has diverged."""
     loss: Float[Array, "draws times"]
-    """The loss above its floor."""
+    """The loss above its floor; in a network that diverges it ends in ``inf`` or ``nan``."""
 
 
 class Fit(NamedTuple):
@@ -98,10 +101,13 @@ def classes(data: str, whiten: bool = True, all_pixels: bool = False) -> Task:
         all_pixels: whether to keep pixels that are 0 in all images.
     """
     x, labels = samples(data, all_pixels)
-    raw = on_range(second_moment(x))
+    raw = moment(data, all_pixels)
     targets = jax.nn.one_hot(labels, CLASSES, dtype=x.dtype)
     towards = matmul(x, raw.directions / jnp.sqrt(raw.variances))
-    return Task(whitened(raw) if whiten else raw, matmul(targets.T, towards) / len(x))
+    return Task(
+        whitened(raw) if validation.flag("whiten", whiten) else raw,
+        matmul(targets.T, towards) / len(x),
+    )
 
 
 def loss_above_floor(weights, task: Task) -> Float[Array, ""]:
@@ -145,8 +151,9 @@ def descend(
     widths = layer_widths(len(task.inputs.directions), width, depth, CLASSES)
     interval = validation.whole("interval", interval, least=1)
     schedule = tuple(range(0, validation.whole("steps", steps) + 1, interval))
-    rate = validation.positive("rate", rate)
+    rate = validation.scalar("rate", validation.positive("rate", rate))
     white, loss = _descend(kaiming(key, widths, draws), task, rate, schedule)
+    white = _or_zero(white)
     # One network at a time, since the matrices of all times are large.
     values = stacked(
         spectra.eigenvalues(coloured_matrix(Factors(A, B), task.inputs)) for A, B in draws_of(white)
@@ -187,12 +194,12 @@ def descend_to_fit(
     raw, task = classes(data, whiten=False), classes(data, how.whitened_data)
     Q, variances = raw.inputs.directions, raw.inputs.variances
     V, W = kaiming(key, layer_widths(len(Q), width, 2, CLASSES), draws)
-    share = validation.between("share", share, 0, 1)
+    share = validation.scalar("share", validation.between("share", share, 0, 1))
     limit = validation.whole("limit", limit, least=1)
     if how.whitening_start:
         V = matmul(V, matmul(Q / jnp.sqrt(variances), Q.T))
     scale = 1 / variances if how.whitened_gradient else jnp.ones_like(variances)
-    kappa, top = _ends([V, W], task.inputs, scale)
+    kappa, top = ends([V, W], task.inputs, scale)
     # Training rests a step after the one that fits, so it has one step more.
     schedule = (*_denser_at_first(limit), limit + 1)
     steps, loss = _descend_to_fit([V, W], 1 / top, task, scale, share, schedule)
@@ -200,47 +207,57 @@ def descend_to_fit(
     return Fit(steps, kappa, jnp.asarray(schedule[:-1]), loss[:, :-1] / loss[:, :1])
 
 
-def spectra_in_training(
-    key: jax.Array, width: int, steps: int, draws: int, data: str = "digits"
-) -> tuple[Float[Array, "draws 2 ks"], Float[Array, "draws 2 ks"]]:
-    """The spectra of two layers on raw images at the start and after training, in two precisions.
-
-    The images keep the pixels that are 0 in all of them, and Ĝ the null space of Σ, with its root
-    Σ^½ over the pixels, as in code that does not ask for the rank of its data. (In the eigenbasis
-    of Σ the rows of Ĝ would be ordered by size, and float32 would do.) The step is 1/λ_max(Ĝ) at
-    the start.
-
-    Args:
-        key: the draws.
-        width: of the hidden layer.
-        steps: of gradient descent.
-        draws: the number of networks.
-        data: a name in :data:`~lazyrich.conditioning.starts.DATA`, with classes.
-
-    Returns:
-        At the start and at the end all eigenvalues of Ĝ, ascending. Once in float64, and once from
-        the same matrix in float32.
-    """
-    task = classes(data, whiten=False, all_pixels=True)
-    widths = layer_widths(len(task.inputs.directions), width, 2, CLASSES)
-    steps = validation.whole("steps", steps, least=1)
-    weights = kaiming(key, widths, draws)
-    _, top = _ends(weights, task.inputs, jnp.ones_like(task.inputs.variances))
-    G = _spectra_in_training(weights, 1 / top, task, whole_moment(data), (0, steps))
-    return spectra.eigenvalues(G), spectra.eigenvalues(G.astype(jnp.float32))
-
-
-def whole_moment(data: str) -> Covariance:
-    """Σ of all pixels, with the directions in which the data do not vary at variance zero."""
-    variances, directions = jnp.linalg.eigh(second_moment(samples(data, all_pixels=True).x))
-    return Covariance(jnp.maximum(variances, 0), directions)
-
-
 def _denser_at_first(limit, times=200):
     return sorted({round(limit * (i / times) ** 2) for i in range(times + 1)})
 
 
-def _ends(weights, inputs, scale):
+def _or_zero(factors):
+    """The factors, but zero where training has diverged, since κ of zero is infinite.
+
+    It has diverged where the squared terms of Ĝ leave the range of floats.
+    """
+    A, C = factors
+    size = ((A**2).sum((-2, -1)) * (C**2).sum((-2, -1))).sum(-1)
+    kept = jnp.isfinite(size)[..., None, None, None]
+    return Factors(jnp.where(kept, A, 0), jnp.where(kept, C, 0))
+
+
+@partial(jax.jit, static_argnums=3)
+def _descend(weights, task, rate, schedule):
+    def one(weights):
+        def observe(weights, step):
+            return factors(weights, whitened(task.inputs)), loss_above_floor(weights, task)
+
+        return train(loss_of(task), weights, optax.sgd(rate), schedule, observe).observed
+
+    return mapped(one, weights)
+
+
+@partial(jax.jit, static_argnums=5)
+def _descend_to_fit(weights, rates, task, scale, share, schedule):
+    Q = task.inputs.directions
+
+    def scaled(slopes, _):
+        return [matmul(matmul(slopes[0], Q) * scale, Q.T), slopes[1]]
+
+    def one(weights, rate):
+        trained = train(
+            loss_of(task),
+            weights,
+            optax.chain(optax.stateless(scaled), optax.sgd(rate)),
+            schedule,
+            lambda weights, _: loss_above_floor(weights, task),
+            share * loss_above_floor(weights, task),
+        )
+        return trained.steps, trained.observed
+
+    return mapped(one, weights, rates)
+
+
+# What the experiments share
+
+
+def ends(weights, inputs, scale):
     """κ and λ_max of many networks of two layers, V learning at these rates along Σ."""
     (_, m, d), (_, k, _) = (W.shape for W in weights)
     known = rank((d, m, k), len(inputs.variances))
@@ -258,53 +275,6 @@ def _scaled_matrix(factors, scale):
     return reduced_matrix(Factors(factors.A, factors.C.at[0].multiply(scale)))
 
 
-@partial(jax.jit, static_argnums=3)
-def _descend(weights, task, rate, schedule):
-    def one(weights):
-        def observe(weights, step):
-            return factors(weights, whitened(task.inputs)), loss_above_floor(weights, task)
-
-        return train(_loss(task), weights, optax.sgd(rate), schedule, observe).observed
-
-    return jax.lax.map(one, weights)
-
-
-@partial(jax.jit, static_argnums=5)
-def _descend_to_fit(weights, rates, task, scale, share, schedule):
-    Q = task.inputs.directions
-
-    def scaled(slopes, _):
-        return [matmul(matmul(slopes[0], Q) * scale, Q.T), slopes[1]]
-
-    def one(arguments):
-        weights, rate = arguments
-        trained = train(
-            _loss(task),
-            weights,
-            optax.chain(optax.stateless(scaled), optax.sgd(rate)),
-            schedule,
-            lambda weights, _: loss_above_floor(weights, task),
-            share * loss_above_floor(weights, task),
-        )
-        return trained.steps, trained.observed
-
-    return jax.lax.map(one, (weights, rates))
-
-
-@partial(jax.jit, static_argnums=4)
-def _spectra_in_training(weights, rates, task, inputs, schedule):
-    def one(arguments):
-        weights, rate = arguments
-        Q = inputs.directions
-
-        def observe(weights, _):
-            A, C = factors(weights, inputs)
-            return reduced_matrix(Factors(A, matmul(matmul(Q, C), Q.T)))
-
-        return train(_loss(task), weights, optax.sgd(rate), schedule, observe).observed
-
-    return jax.lax.map(one, (weights, rates))
-
-
-def _loss(task):
+def loss_of(task):
+    """The loss above its floor, as a trainer takes it."""
     return lambda weights, step: loss_above_floor(weights, task)

@@ -24,9 +24,9 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import derivatives, validation
-from lazyrich.conditioning.covariance import einsum, matmul
+from lazyrich.arithmetic import einsum, matmul
 from lazyrich.conditioning.linear import partial_products
-from lazyrich.conditioning.weights import apply, checked
+from lazyrich.conditioning.weights import apply, checked, samples_for
 
 
 class HessianParts(NamedTuple):
@@ -51,7 +51,7 @@ def loss_hessian(
     """
 
     def loss(params):
-        return ((network(params, x) - y) ** 2).sum() / (2 * len(x))
+        return (_residuals(network(params, x), y) ** 2).sum() / (2 * len(x))
 
     return _second_derivative(loss, params)
 
@@ -67,7 +67,7 @@ def split_hessian(
 
     Arguments and cost as for :func:`loss_hessian`, which is their sum.
     """
-    residual = network(params, x) - y
+    residual = _residuals(network(params, x), y)
 
     def linearised(params):
         return (residual * network(params, x)).sum() / len(x)
@@ -78,12 +78,18 @@ def split_hessian(
 
 
 def residual_correlation(
-    weights: Sequence[ArrayLike],
-    x: Float[Array, "samples inputs"],
-    y: Float[Array, "samples outputs"],
+    weights: Sequence[ArrayLike], x: ArrayLike, y: ArrayLike
 ) -> Float[Array, "outputs inputs"]:
-    """Ω = (1/n) Σ_i r_i x_iᵀ of a linear network's residuals r = F(x) − y with its inputs."""
-    return matmul((apply(checked(weights), x) - y).T, x) / len(x)
+    """Ω = (1/n) Σ_i r_i x_iᵀ of a linear network's residuals r = F(x) − y with its inputs.
+
+    Args:
+        weights: W^1, …, W^L.
+        x: the samples, shape (n, d).
+        y: their targets, shape (n, k).
+    """
+    weights = checked(weights)
+    x, y = samples_for(weights, x), validation.samples("y", y)
+    return matmul(_residuals(apply(weights, x), y).T, x) / len(x)
 
 
 def functional_hessian(weights: Sequence[ArrayLike], Omega: ArrayLike) -> Float[Array, "p p"]:
@@ -121,10 +127,16 @@ def two_layer_functional_spectrum(Omega: ArrayLike, width: int) -> Float[Array, 
         width: m.
     """
     m = validation.whole("width", width, least=1)
-    Omega = validation.floating("Omega", Omega, ndim=2)
+    Omega = validation.matrix("Omega", Omega)
     values = jnp.linalg.svd(Omega, compute_uv=False)
     zeros = jnp.zeros(abs(Omega.shape[0] - Omega.shape[1]), Omega.dtype)
     return jnp.sort(jnp.repeat(jnp.concatenate([-values, zeros, values]), m))
+
+
+def _residuals(outputs, y):
+    if outputs.shape != y.shape:
+        raise ValueError(f"y must have the shape of the outputs, {outputs.shape}, got {y.shape}")
+    return outputs - y
 
 
 def _second_derivative(function, params):

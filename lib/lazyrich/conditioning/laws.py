@@ -9,6 +9,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import spectra, validation
+from lazyrich.arithmetic import ratio
 
 
 def two_layer_law(
@@ -27,8 +28,7 @@ def two_layer_law(
         outputs: k.
     """
     (w_min, w_max), (v_min, v_max) = _edges(inputs, width, outputs)
-    smallest = w_min + v_min
-    return jnp.where(smallest > 0, (w_max + v_max) / jnp.where(smallest > 0, smallest, 1), jnp.inf)
+    return ratio(w_max + v_max, w_min + v_min)
 
 
 def two_layer_loose_law(
@@ -40,9 +40,7 @@ def two_layer_loose_law(
 
     and ``inf`` for m ≤ max(d, k). Arguments as for :func:`two_layer_law`.
     """
-    ends = _edges(inputs, width, outputs)
-    ratios = [jnp.where(low > 0, high / jnp.where(low > 0, low, 1), jnp.inf) for low, high in ends]
-    return jnp.maximum(*ratios)
+    return jnp.maximum(*(ratio(high, low) for low, high in _edges(inputs, width, outputs)))
 
 
 def depth_law(
@@ -108,8 +106,7 @@ def separated_law(
     """
     d, m, k = _sizes(inputs, width, outputs)
     low, high = spectra.marchenko_pastur_edges(k / m)
-    smallest = jnp.where(m >= d, (m - d + 1) / d + low, 1)
-    return jnp.where(m >= d, (m / d + high) / smallest, jnp.inf)
+    return ratio(m / d + high, jnp.where(m >= d, (m - d + 1) / d + low, 0))
 
 
 def proportional_law(

@@ -28,8 +28,9 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import spectra, validation
-from lazyrich.conditioning.covariance import Covariance, einsum, matmul
-from lazyrich.conditioning.weights import checked, known_widths, sizes
+from lazyrich.arithmetic import einsum, matmul
+from lazyrich.conditioning.covariance import Covariance
+from lazyrich.conditioning.weights import checked, sizes
 
 
 class Factors(NamedTuple):
@@ -81,15 +82,23 @@ def reduced_matrix(factors: Factors) -> Float[Array, "*draws ks ks"]:
 
     Of one network or of many.
     """
-    return _reduced_matrix(factors)
+    return _reduced_matrix(checked_factors(factors))
 
 
-def reduced_product(factors: Factors, Z: Float[Array, "k s"]) -> Float[Array, "k s"]:
+def reduced_product(factors: Factors, Z: ArrayLike) -> Float[Array, "k s"]:
     """Ĝ acting on a matrix, Σ_l A_l Z C_l, in L k s (k + s) multiplications.
 
     Flattened row by row, Z ↦ Ĝ Z is the product with :func:`reduced_matrix`.
+
+    Args:
+        factors: A_l and C_l of one network.
+        Z: shape (k, s).
     """
-    return einsum("lab,lbs->as", factors.A, matmul(Z, factors.C))
+    A, C = one_of_factors(factors)
+    Z, allowed = validation.floating("Z", Z, ndim=2), (A.shape[-1], C.shape[-1])
+    if Z.shape != allowed:
+        raise ValueError(f"Z must have shape {allowed}, got {Z.shape}")
+    return einsum("lab,lbs->as", A, matmul(Z, C))
 
 
 def spectrum(weights: Sequence[ArrayLike], inputs: Covariance | None = None) -> Float[Array, "ks"]:
@@ -118,7 +127,7 @@ def rank(widths: Sequence[int], data_rank: int | None = None) -> int:
     >>> rank((5, 2, 3)), rank((5, 7, 3)), rank((5, 7, 3), data_rank=4)
     (12, 15, 12)
     """
-    widths = known_widths(widths)
+    widths = validation.widths("widths", widths)
     s = widths[0] if data_rank is None else validation.whole("data_rank", data_rank, least=1)
     if s > widths[0]:
         raise ValueError(f"data_rank must be at most the number of inputs, {widths[0]}, got {s}")
@@ -158,10 +167,10 @@ def two_layer_condition_number(
         inputs: Σ on its range; by default Σ = I.
         inner_weight: a factor on the second term, I ⊗ Rᵀ Vᵀ V R.
     """
-    weights = checked(weights, inputs)
-    if len(weights) != 2:
-        raise ValueError(f"weights must hold two matrices, got {len(weights)}")
-    inner_weight = validation.positive("inner_weight", inner_weight)
+    weights = checked(weights, inputs, layers=2)
+    inner_weight = validation.scalar(
+        "inner_weight", validation.positive("inner_weight", inner_weight)
+    )
     m = weights[1].shape[1]
     return two_layer_reduction(factors(weights, inputs), m, inner_weight)
 
@@ -183,6 +192,33 @@ def two_layer_reduction(
         kept.append(spectra.eigenvalues(inner)[..., -min(width, s) :])
     kept = jnp.concatenate(kept, axis=-1)
     return spectra.condition_number(kept, kept.shape[-1])
+
+
+def checked_factors(factors):
+    """The factors, whose numbers of layers agree, of one network or of many."""
+    if not isinstance(factors, Factors):
+        raise ValueError(f"factors must be Factors, got {type(factors).__name__}")
+    A, C = (
+        validation.floating(f"factors.{name}", part, ndim=3)
+        for name, part in factors._asdict().items()
+    )
+    squares = all(part.shape[-1] == part.shape[-2] for part in (A, C))
+    if not squares or A.shape[:-2] != C.shape[:-2]:
+        raise ValueError(
+            "factors must have shapes (…, layers, k, k) and (…, layers, s, s), "
+            f"got {A.shape} and {C.shape}"
+        )
+    return Factors(A, C)
+
+
+def one_of_factors(factors):
+    """The factors of one network."""
+    A, C = checked_factors(factors)
+    if A.ndim != 3:
+        raise ValueError(
+            f"factors must be those of one network (jax.lax.map takes many), got A {A.shape}"
+        )
+    return Factors(A, C)
 
 
 @jax.jit

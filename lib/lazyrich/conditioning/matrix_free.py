@@ -13,8 +13,10 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse.linalg import LinearOperator, cg, eigsh
 
 from lazyrich import validation
-from lazyrich.conditioning.bounds import partial_traces
-from lazyrich.conditioning.linear import Factors
+from lazyrich.conditioning.linear import Factors, one_of_factors
+
+STEPS = 2000
+SINGULAR = "factors must make a nonsingular matrix"
 
 
 class ExtremeEigenvalues(NamedTuple):
@@ -32,32 +34,33 @@ class ExtremeEigenvalues(NamedTuple):
 def extreme_eigenvalues(factors: Factors, tolerance: float = 1e-8) -> ExtremeEigenvalues:
     """The smallest and the largest eigenvalue of a nonsingular Ĝ, by products with Ĝ alone.
 
-    Runs on the host, in the memory of a few matrices k × s beside the factors. Lanczos iterations
-    start at a fixed vector; that no eigenvalue lies beyond the two found is as certain as that the
-    start has a part along its vector.
+    Runs on the host and in float64, whatever the dtype of the factors, in the memory of a few
+    matrices k × s beside them. Lanczos iterations start at a fixed vector; that no eigenvalue lies
+    beyond the two found is as certain as that the start has a part along its vector.
 
     Args:
-        factors: A_l and C_l; one of them positive definite in both, as for widths of at least
-            max(s, k).
+        factors: A_l and C_l of one network; one of them positive definite in both, as for widths
+            of at least max(s, k).
         tolerance: the largest relative residual that is accepted.
 
     Raises:
-        ValueError: if Ĝ is singular to rounding.
+        ValueError: if Ĝ is singular, or so nearly that it is not inverted in 2000 steps.
         RuntimeError: if a residual stays above the tolerance.
     """
-    validation.positive("tolerance", tolerance)
-    A, C = (np.asarray(part) for part in factors)
+    validation.scalar("tolerance", validation.positive("tolerance", tolerance))
+    A, C = (_symmetric(part) for part in one_of_factors(factors))
     (L, k, _), (_, s, _) = A.shape, C.shape
     stacked = C.reshape(L * s, s)
 
     def apply(z):
         return (np.hstack(A @ z.reshape(k, s)) @ stacked).ravel()
 
-    P_k, P_d = (np.asarray(P) for P in partial_traces(factors))
+    P_k = np.einsum("lab,lss->ab", A, C)
+    P_d = np.einsum("laa,lst->st", A, C)
     try:
         halves = cho_factor(P_k), cho_factor(P_d)
     except np.linalg.LinAlgError:
-        raise ValueError("factors must make a nonsingular matrix, got a singular one") from None
+        raise ValueError(f"{SINGULAR}, got a singular one") from None
 
     def precondition(z):
         return cho_solve(halves[0], cho_solve(halves[1], z.reshape(k, s).T).T).ravel()
@@ -68,16 +71,32 @@ def extreme_eigenvalues(factors: Factors, tolerance: float = 1e-8) -> ExtremeEig
     )
 
     def solve(z):
-        return cg(operator, z, rtol=1e-12, atol=0.0, maxiter=2000, M=preconditioner)[0]
+        solution, failed = cg(operator, z, rtol=1e-12, atol=0.0, maxiter=STEPS, M=preconditioner)
+        if failed:
+            raise ValueError(f"{SINGULAR}, got one that {STEPS} steps do not invert")
+        return solution
 
     inverse = LinearOperator((k * s, k * s), matvec=solve, dtype=A.dtype)
-    start = np.random.default_rng(0).normal(size=k * s).astype(A.dtype)
-    _, top = eigsh(operator, 1, which="LA", v0=start)
-    _, bottom = eigsh(inverse, 1, which="LA", v0=start)
-    values, residuals = zip(*(_rayleigh(apply, z[:, 0]) for z in (bottom, top)), strict=True)
+    start = np.random.default_rng(0).normal(size=k * s)
+    ends = _largest(inverse, start), _largest(operator, start)
+    values, residuals = zip(*(_rayleigh(apply, z) for z in ends), strict=True)
+    if values[0] <= k * s * np.finfo(factors.A.dtype).eps * values[1]:
+        raise ValueError(f"{SINGULAR}, got the eigenvalues {values[0]:.2g} and {values[1]:.2g}")
     if not max(residuals) <= tolerance:
         raise RuntimeError(f"residuals must reach {tolerance}, got {max(residuals):.2g}")
     return ExtremeEigenvalues(*values, residuals)
+
+
+def _symmetric(matrices):
+    """In float64, and symmetric to its last digit: the factors may come from another precision."""
+    matrices = np.asarray(matrices, float)
+    return (matrices + matrices.swapaxes(1, 2)) / 2
+
+
+def _largest(operator, start):
+    """The eigenvector of the eigenvalue that is largest in size."""
+    # Lanczos iterations want more than one dimension; in one, any vector is an eigenvector.
+    return start if len(start) == 1 else eigsh(operator, 1, which="LM", v0=start)[1][:, 0]
 
 
 def _rayleigh(apply, z):

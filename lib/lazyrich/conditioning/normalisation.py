@@ -23,8 +23,9 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from lazyrich import spectra
-from lazyrich.conditioning.covariance import Covariance, einsum, matmul
+from lazyrich import spectra, validation
+from lazyrich.arithmetic import einsum, matmul
+from lazyrich.conditioning.covariance import Covariance
 from lazyrich.conditioning.weights import checked, sizes
 
 
@@ -43,7 +44,7 @@ class Normalised(NamedTuple):
 
 def normalised_parameters(weights: Sequence[ArrayLike]) -> Normalised:
     """The parameters with the weights V and W, γ = 1 and b = 0."""
-    V, W = _two(weights)
+    V, W = _checked(weights)
     return Normalised(V, jnp.ones(len(V), V.dtype), jnp.zeros(len(V), V.dtype), W)
 
 
@@ -63,7 +64,7 @@ def normalised_spectrum(weights: Sequence[ArrayLike], inputs: Covariance) -> Flo
         weights: V, W.
         inputs: the centred covariance Σ_c on its range, of rank s.
     """
-    V, W = _two(weights, inputs)
+    V, W = _checked(weights, inputs)
     shifts = spectra.eigenvalues(matmul(W, W.T))
     return jnp.sort(jnp.concatenate([spectra.eigenvalues(_reduced(V, W, inputs)), shifts]))
 
@@ -77,7 +78,7 @@ def normalised_condition_number(
         weights: V, W.
         inputs: the centred covariance Σ_c on its range, of rank s.
     """
-    weights = _two(weights, inputs)
+    weights = _checked(weights, inputs)
     (_, m, k), s = sizes(weights, inputs)
     r = min(k, m)
     rank = r * s + (k - r) * min(m, s) + r
@@ -94,15 +95,14 @@ def _reduced(V, W, inputs):
     q = matmul(a, root)
     # Rᵀ M_i M_iᵀ R = RᵀR − (p_i q_iᵀ + q_i p_iᵀ) + |a_i|² p_i p_iᵀ, and p_i p_iᵀ for the scales
     own = (a**2).sum(axis=1, keepdims=True) + 1
-    once = jnp.einsum("is,it->ist", own * p - q, p) - jnp.einsum("is,it->ist", p, q)
+    once = einsum("is,it->ist", own * p - q, p) - einsum("is,it->ist", p, q)
     once = (once + jnp.diag(inputs.variances)) / square[:, None]
     inner = einsum("ai,bi,ist->asbt", W, W, once)
     outer = einsum("ab,is,it->asbt", jnp.eye(k, dtype=W.dtype), p / square, p)
     return (inner + outer).reshape(k * s, k * s)
 
 
-def _two(weights, inputs=None):
-    weights = checked(weights, inputs)
-    if len(weights) != 2:
-        raise ValueError(f"weights must hold two matrices, got {len(weights)}")
-    return weights
+def _checked(weights, inputs=None):
+    V, W = checked(weights, inputs, layers=2)
+    validation.positive("the length of each row of weights[0]", jnp.linalg.norm(V, axis=1))
+    return V, W

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from lazyrich import validation
-from lazyrich.conditioning.covariance import einsum
+from lazyrich.arithmetic import einsum
 from lazyrich.networks import Network
 
 
@@ -16,7 +16,7 @@ def magnitude_mask(params, share: float):
         params: a pytree of arrays.
         share: the share p of weights that go, 0 ≤ p < 1.
     """
-    p = float(validation.nonnegative("share", share))
+    p = float(validation.scalar("share", validation.nonnegative("share", share)))
     if p >= 1:
         raise ValueError(f"share must be below 1, got {p}")
 

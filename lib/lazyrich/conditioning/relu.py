@@ -17,8 +17,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import spectra, validation
-from lazyrich.conditioning.covariance import matmul
-from lazyrich.conditioning.weights import checked
+from lazyrich.arithmetic import matmul, ratio
+from lazyrich.conditioning.weights import checked, samples_for
 
 
 class LeakyReluExtremes(NamedTuple):
@@ -97,12 +97,7 @@ def leaky_relu_bounds(
     top, linear_top = (ends.data[1] * ends.outputs[1] + T[1] for T in (ends.hidden, ends.linear))
     weakest = slope**2 * low[0] * low[1]
     bottom, linear_bottom = weakest + low[2], weakest + slope**2 * low[3]
-    return LeakyReluBounds(
-        *(
-            jnp.where(below > 0, above / jnp.where(below > 0, below, 1), jnp.inf)
-            for above, below in ((top, bottom), (linear_top, bottom), (top, linear_bottom))
-        )
-    )
+    return LeakyReluBounds(ratio(top, bottom), ratio(linear_top, bottom), ratio(top, linear_bottom))
 
 
 @jax.jit
@@ -122,12 +117,6 @@ def _leaky(z, slope):
 
 
 def _checked(weights, x, slope):
-    V_W, x = checked(weights), validation.floating("x", x, ndim=2)
-    if len(V_W) != 2:
-        raise ValueError(f"weights must hold two matrices, got {len(V_W)}")
-    V, W = V_W
-    if x.ndim != 2 or x.shape[1] != V.shape[1]:
-        raise ValueError(f"x must have shape (samples, {V.shape[1]}), got {x.shape}")
-    if x.dtype != V.dtype:
-        raise ValueError(f"x must have the dtype of the weights, {V.dtype}, got {x.dtype}")
-    return V, W, x, validation.between("slope", slope, -1, 1).astype(V.dtype)
+    V, W = weights = checked(weights, layers=2)
+    slope = validation.scalar("slope", validation.between("slope", slope, -1, 1))
+    return V, W, samples_for(weights, x), slope.astype(V.dtype)

@@ -19,7 +19,6 @@ from lazyrich import spectra, validation
 from lazyrich.conditioning.bounds import (
     LayerExtremes,
     bounds_of,
-    data_bounds,
     data_condition_number,
     extremes,
     partial_trace_bound,
@@ -33,7 +32,7 @@ from lazyrich.conditioning.linear import (
     reduced_matrix,
     two_layer_reduction,
 )
-from lazyrich.conditioning.weights import kaiming, known_widths, with_skips
+from lazyrich.conditioning.weights import kaiming, wide_enough, with_skips
 from lazyrich.draws import normal
 
 DATA: dict[str, Callable[[], images.Images]] = {
@@ -89,6 +88,12 @@ def samples(data: str, all_pixels: bool = False) -> images.Images:
     return images.Images(x if all_pixels else x[:, (x != 0).any(axis=0)], labels)
 
 
+@cache
+def moment(data: str, all_pixels: bool = False) -> Covariance:
+    """The second moment of a data set as it is, on its range. Arguments as for :func:`samples`."""
+    return on_range(second_moment(samples(data, all_pixels).x))
+
+
 def moments(data: str | int, whiten: bool = True) -> Covariance:
     """The second moment Σ of a data set on its range.
 
@@ -99,8 +104,8 @@ def moments(data: str | int, whiten: bool = True) -> Covariance:
     if not isinstance(data, str):
         one = jnp.eye(validation.whole("data", data, least=1))
         return Covariance(jnp.ones(len(one)), one)
-    inputs = on_range(second_moment(samples(data).x))
-    return whitened(inputs) if whiten else inputs
+    inputs = moment(data)
+    return whitened(inputs) if validation.flag("whiten", whiten) else inputs
 
 
 def linear_start(
@@ -117,7 +122,7 @@ def linear_start(
 
     Args:
         key: the draws.
-        width: m.
+        width: m; a depth of 1 has none.
         depth: the number L of weight matrices.
         draws: their number.
         data: a name in :data:`DATA`, or a number of inputs with Σ = I.
@@ -127,7 +132,8 @@ def linear_start(
     """
     inputs = moments(data, whiten)
     widths = layer_widths(len(inputs.directions), width, depth, outputs)
-    skip, known = validation.floating("skip", skip), rank(widths, len(inputs.variances))
+    skip = validation.scalar("skip", validation.floating("skip", skip))
+    known = rank(widths, len(inputs.variances))
     white, kappa = whitened(inputs), data_condition_number(inputs)
 
     def start(weights):
@@ -180,28 +186,32 @@ def certificate(
         ValueError: if a layer is too narrow.
     """
     on_data, on_weights = jax.random.split(key)
-    widths = known_widths(widths)
+    widths = validation.widths("widths", widths)
     inputs = moments(widths[0])
-    if coloured:
-        samples = validation.whole("samples", samples, least=1)
-        x = normal(on_data, (samples, widths[0]))
-        inputs = on_range(second_moment(x * jnp.linspace(0.3, 2.0, widths[0])))
-    least = min(len(inputs.variances), widths[-1])
-    if min(widths) < least:
-        raise ValueError(
-            f"widths must be at least {least}, so that Ĝ is not singular, got {widths}"
-        )
-    weights = kaiming(on_weights, widths, draws)
+    if validation.flag("coloured", coloured):
+        inputs = on_range(second_moment(coloured_samples(on_data, samples, widths[0])))
+    weights = kaiming(on_weights, wide_enough(widths, len(inputs.variances)), draws)
     return Certificate(*_certificate(weights, inputs, data_condition_number(inputs)))
 
 
 # What the experiments share
 
 
+def mapped(function, *many):
+    """A function of one network, over many, one after another."""
+    return jax.lax.map(lambda one: function(*one), many)
+
+
 def starts(key, widths, draws):
     """Kaiming starts one by one; more draws begin with the same ones."""
     for i in range(validation.whole("draws", draws, least=1)):
         yield kaiming(jax.random.fold_in(key, i), widths)
+
+
+def coloured_samples(key, samples, inputs):
+    """Normal samples, with standard deviations from 0.3 to 2 over the inputs."""
+    x = normal(key, (validation.whole("samples", samples, least=1), inputs))
+    return x * jnp.linspace(0.3, 2.0, inputs)
 
 
 def layer_widths(inputs, width, depth, outputs):
@@ -231,19 +241,22 @@ def draws_of(weights):
 @jax.jit
 def _certificate(weights, inputs, data):
     def one(weights):
-        both = factors(weights, inputs)
-        values = spectra.eigenvalues(reduced_matrix(both))
-        bounds = bounds_of(extremes(*factors(weights, whitened(inputs))), data)
+        both, white = factors(weights, inputs), factors(weights, whitened(inputs))
+        kappa, kappa_white = (
+            values[-1] / values[0]
+            for values in (spectra.eigenvalues(reduced_matrix(part)) for part in (both, white))
+        )
+        bounds = bounds_of(extremes(*white), data)
         return (
-            values[-1] / values[0],
+            kappa,
             partial_trace_bound(both).ratio,
             product_vector_bound(both).ratio,
-            data_bounds(weights, inputs)[1],
+            data * kappa_white,
             bounds.ratio_of_sums,
             bounds.loose,
         )
 
-    return jax.lax.map(one, weights)
+    return mapped(one, weights)
 
 
 @jax.jit

@@ -12,13 +12,14 @@ from jaxtyping import Array, Bool, Float, Int
 
 from lazyrich import data as images
 from lazyrich import derivatives, networks, spectra, validation
+from lazyrich.arithmetic import matmul
 from lazyrich.conditioning.convolutions import (
     filter_rank,
     filter_spectrum,
     kaiming_filters,
     toeplitz,
 )
-from lazyrich.conditioning.covariance import matmul, on_range, second_moment, whiten
+from lazyrich.conditioning.covariance import on_range, second_moment, whiten
 from lazyrich.conditioning.linear import (
     Factors,
     two_layer_condition_number,
@@ -31,7 +32,14 @@ from lazyrich.conditioning.relu import (
     leaky_relu_bounds,
     leaky_relu_matrix,
 )
-from lazyrich.conditioning.starts import draws_of, layer_widths, moments, samples, stacked
+from lazyrich.conditioning.starts import (
+    draws_of,
+    layer_widths,
+    mapped,
+    moment,
+    samples,
+    stacked,
+)
 from lazyrich.conditioning.weights import apply, kaiming
 from lazyrich.draws import normal
 
@@ -123,7 +131,7 @@ def leaky_relu_start(
         data = validation.whole("data", data, least=1)
         x = normal(on_data, (draws, samples, data))
     weights = kaiming(on_weights, layer_widths(x.shape[2], width, 2, outputs), draws)
-    slope = validation.between("slope", slope, -1, 1)
+    slope = validation.scalar("slope", validation.between("slope", slope, -1, 1))
     return LeakyReluStart(*_leaky_relu_start(weights, x, slope))
 
 
@@ -132,8 +140,7 @@ def _leaky_relu_start(weights, x, slope):
     def network(weights, x):
         return matmul(jax.nn.leaky_relu(matmul(x, weights[0].T), slope), weights[1].T)
 
-    def one(arguments):
-        weights, x = arguments
+    def one(weights, x):
         G = leaky_relu_matrix(weights, x, slope)
         off = jnp.abs(G - derivatives.empirical_ntk(network, weights, x) / len(x)).max()
         values = spectra.eigenvalues(G)
@@ -143,13 +150,13 @@ def _leaky_relu_start(weights, x, slope):
             off / jnp.abs(G).max(),
         )
 
-    return jax.lax.map(one, (weights, x))
+    return mapped(one, weights, x)
 
 
 def whitened_samples(data: str) -> Float[Array, "samples inputs"]:
     """The images of a data set of :data:`~lazyrich.conditioning.starts.DATA`, whitened."""
     x = samples(data).x
-    return whiten(x, moments(data, whiten=False))
+    return whiten(x, moment(data))
 
 
 @partial(jax.jit, static_argnums=(1, 2, 3, 4))
@@ -167,7 +174,7 @@ def leaky_relu_violations(
     """
     sizes = {"draws": draws, "units": units, "samples": samples}
     shape = tuple(validation.whole(name, size, least=1) for name, size in sizes.items())
-    slope = validation.between("slope", slope, -1, 1)
+    slope = validation.scalar("slope", validation.between("slope", slope, -1, 1))
     z = normal(key, shape)
     bent = jnp.where(z >= 0, z, slope * z)
     linear, hidden = (spectra.eigenvalues(matmul(part.swapaxes(1, 2), part)) for part in (z, bent))
@@ -188,7 +195,7 @@ def convolution_start(
         samples: n, by which the second Kronecker term is divided in `reweighted`, times four.
     """
     filters = kaiming_filters(key, channels, kernel, draws=draws)
-    width = channels * (length - kernel + 1)
+    width = channels * (validation.whole("length", length, least=1) - kernel + 1)
     n = validation.whole("samples", samples, least=1)
     weights_of_the_second = jnp.array([[1.0], [1 / (4 * n)]])
     return ConvolutionStart(
@@ -214,6 +221,7 @@ def filter_start(
 
     Arguments as for :func:`convolution_start`.
     """
+    length = validation.whole("length", length, least=1)
     values, full = _filter_start(kaiming_filters(key, channels, kernel, draws=draws), length)
     rank = filter_rank(channels, kernel)
     return FilterStart(
@@ -247,7 +255,7 @@ def normalised_start(
         outputs: k.
     """
     x = samples(data).x
-    raw, centred = (on_range(second_moment(rows)) for rows in (x, x - x.mean(axis=0)))
+    raw, centred = moment(data), on_range(second_moment(x - x.mean(axis=0)))
     drawn = kaiming(key, layer_widths(x.shape[1], width, 2, outputs), draws)
     return stacked(
         NormalisedStart(

@@ -12,7 +12,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import validation
-from lazyrich.conditioning.covariance import matmul
+from lazyrich.arithmetic import matmul
+from lazyrich.conditioning.covariance import known
 from lazyrich.draws import normal
 
 
@@ -26,7 +27,7 @@ def kaiming(
         widths: numbers of inputs, hidden units of each layer, and outputs.
         draws: how many networks, on a leading axis; by default one, without that axis.
     """
-    widths = known_widths(widths)
+    widths = validation.widths("widths", widths)
     axes = () if draws is None else (validation.whole("draws", draws, least=1),)
     return [
         normal(jax.random.fold_in(key, layer), (*axes, *shape), shape[1] ** -0.5)
@@ -41,7 +42,8 @@ def with_skips(weights: Sequence[ArrayLike], strength: ArrayLike) -> list[Float[
         weights: W^1, …, W^L.
         strength: β.
     """
-    return _with_skips(checked(weights), validation.floating("strength", strength))
+    strength = validation.scalar("strength", validation.floating("strength", strength))
+    return _with_skips(checked(weights), strength)
 
 
 @jax.jit
@@ -49,10 +51,10 @@ def _with_skips(weights, beta):
     return [W + beta.astype(W.dtype) * jnp.eye(*W.shape, dtype=W.dtype) for W in weights]
 
 
-def apply(
-    weights: Sequence[ArrayLike], x: Float[Array, "samples inputs"]
-) -> Float[Array, "samples outputs"]:
+def apply(weights: Sequence[ArrayLike], x: ArrayLike) -> Float[Array, "samples outputs"]:
     """The network's outputs W^L ⋯ W^1 x."""
+    weights = checked(weights)
+    x = samples_for(weights, x)
     for W in weights:
         x = matmul(x, W.T)
     return x
@@ -61,31 +63,47 @@ def apply(
 # What the modules of this package share
 
 
-def known_widths(widths):
-    """The widths as positive integers, at least two of them."""
-    widths = tuple(validation.whole("widths", width, least=1) for width in widths)
-    if len(widths) < 2:
-        raise ValueError(f"widths must name at least inputs and outputs, got {widths}")
-    return widths
+def checked(weights, inputs=None, layers=None):
+    """The weights of one network as matrices of one dtype that fit together, and to the data.
 
-
-def checked(weights, inputs=None):
-    """The weights as matrices of one dtype that fit together, and to the data."""
+    `layers` is their number, where it is fixed.
+    """
     weights = [validation.floating(f"weights[{i}]", W, ndim=2) for i, W in enumerate(weights)]
     shapes = [W.shape for W in weights]
-    if not weights or any(W.ndim != 2 for W in weights):
-        raise ValueError(f"weights must hold at least one matrix, got shapes {shapes}")
+    if not weights:
+        raise ValueError("weights must hold at least one matrix, got none")
+    if any(W.ndim != 2 for W in weights):
+        raise ValueError(
+            f"weights must be matrices, of one network (jax.vmap takes many), got shapes {shapes}"
+        )
+    if layers not in (None, len(weights)):
+        raise ValueError(f"weights must hold {layers} matrices, got {len(weights)}")
     if any(later[1] != earlier[0] for earlier, later in pairwise(shapes)):
         raise ValueError(f"weights must follow one another, (m, d), (k, m), …, got shapes {shapes}")
     dtypes = {W.dtype.name for W in weights}
     if len(dtypes) > 1:
         raise ValueError(f"weights must have one dtype, got {', '.join(sorted(dtypes))}")
-    if inputs is not None and inputs.directions.shape[0] != shapes[0][1]:
-        raise ValueError(
-            f"inputs must have as many entries as weights[0] has columns, {shapes[0][1]}, "
-            f"got {inputs.directions.shape[0]}"
-        )
+    if inputs is not None:
+        known(inputs, shapes[0][1], weights[0].dtype)
     return weights
+
+
+def samples_for(weights, x):
+    """The samples in rows, of the inputs and the dtype of checked weights."""
+    x = validation.samples("x", x, entries=weights[0].shape[1])
+    if x.dtype != weights[0].dtype:
+        raise ValueError(f"x must have the dtype of the weights, {weights[0].dtype}, got {x.dtype}")
+    return x
+
+
+def wide_enough(widths, data_rank):
+    """The widths, none below min(s, k), so that Ĝ is not singular."""
+    least = min(data_rank, widths[-1])
+    if min(widths) < least:
+        raise ValueError(
+            f"widths must be at least {least}, so that Ĝ is not singular, got {widths}"
+        )
+    return widths
 
 
 def sizes(weights, inputs):

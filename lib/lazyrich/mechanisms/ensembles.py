@@ -14,8 +14,9 @@ import optax
 from jaxtyping import Array, Float
 
 from lazyrich import validation
+from lazyrich.arithmetic import dot
 from lazyrich.mechanisms.runs import predict
-from lazyrich.mechanisms.setting import Setting, State, Weights, checked, dot, state
+from lazyrich.mechanisms.setting import Setting, State, Weights, checked, state
 from lazyrich.mechanisms.solution import (
     fixed_point,
     kernel_change,

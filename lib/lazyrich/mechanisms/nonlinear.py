@@ -14,8 +14,9 @@ import optax
 from jaxtyping import Array, Float
 
 from lazyrich import data, networks, validation
+from lazyrich.arithmetic import dot
 from lazyrich.derivatives import empirical_ntk
-from lazyrich.mechanisms.setting import dot, length, quotient
+from lazyrich.mechanisms.setting import length, quotient
 from lazyrich.training import ensemble, mean_squared_error, train
 
 

@@ -16,7 +16,8 @@ import optax
 from jaxtyping import Array, Float
 
 from lazyrich import validation
-from lazyrich.mechanisms.setting import Setting, Weights, dot, invariants
+from lazyrich.arithmetic import dot
+from lazyrich.mechanisms.setting import Setting, Weights, invariants
 from lazyrich.mechanisms.solution import time_to_reach
 from lazyrich.training import gradient_flow, train
 

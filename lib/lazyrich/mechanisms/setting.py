@@ -30,6 +30,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import validation
+from lazyrich.arithmetic import dot
 
 
 class Setting(NamedTuple):
@@ -193,11 +194,6 @@ def across(u, v):
     return length(u) * length(v - along * u)
 
 
-def dot(x, y):
-    """x·y, also of matrices, in full precision also on a GPU."""
-    return jnp.dot(x, y, precision=jax.lax.Precision.HIGHEST)
-
-
 def length(x):
     """|x| of a vector."""
     return root(dot(x, x))
@@ -219,11 +215,16 @@ def quotient(x, y):
     return jnp.where(y == 0, 0, x / jnp.where(y == 0, 1, y))
 
 
-def checked(setting, u, v, **scalars):
-    """The arguments as arrays of one dtype, or an error that names the one that does not fit.
+# What is not one number a network, but many along a last axis.
+SERIES = {
+    "times": validation.nonnegative,
+    "a": validation.floating,
+    "y": validation.floating,
+}
 
-    Scalars are one number a network; `times` are many.
-    """
+
+def checked(setting, u, v, **others):
+    """The arguments as arrays of one dtype, or an error that names the one that does not fit."""
     u, v = validation.floating("u", u, ndim=1), validation.floating("v", v, ndim=1)
     if u.shape[-1] != v.shape[-1]:
         raise ValueError(f"u and v must have as many neurons, got shapes {u.shape} and {v.shape}")
@@ -231,15 +232,13 @@ def checked(setting, u, v, **scalars):
         raise ValueError(f"u and v must have one dtype, got {u.dtype} and {v.dtype}")
     setting = constants(setting, u.dtype)
     extra = {
-        name: (
-            validation.nonnegative(name, value, ndim=1)
-            if name == "times"
-            else validation.floating(name, value)
-        ).astype(u.dtype)
-        for name, value in scalars.items()
+        name: SERIES.get(name, validation.floating)(name, value, ndim=int(name in SERIES)).astype(
+            u.dtype
+        )
+        for name, value in others.items()
     }
-    many = [u, v] + [x for name, x in extra.items() if name == "times"]
-    one = [*setting, *(x for name, x in extra.items() if name != "times")]
+    many = [u, v] + [x for name, x in extra.items() if name in SERIES]
+    one = [*setting, *(x for name, x in extra.items() if name not in SERIES)]
     try:
         jnp.broadcast_shapes(*(x.shape[:-1] for x in many), *(x.shape for x in one))
     except ValueError:

@@ -10,6 +10,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import validation
+from lazyrich.arithmetic import dot
 from lazyrich.mechanisms.setting import (
     Setting,
     State,
@@ -17,7 +18,6 @@ from lazyrich.mechanisms.setting import (
     across,
     checked,
     constants,
-    dot,
     hypotenuse,
     over_networks,
     parts,

@@ -77,18 +77,9 @@ def descend_on_samples(
     Returns:
         The scalars, each of shape (…, steps + 1).
     """
-    setting, u, v = checked(setting, u, v)
-    a, y = validation.floating("a", a, ndim=1), validation.floating("y", y, ndim=1)
+    setting, u, v, a, y = checked(setting, u, v, a=a, y=y)
     if a.shape != y.shape:
         raise ValueError(f"a and y must have one shape, got {a.shape} and {y.shape}")
-    a, y = a.astype(u.dtype), y.astype(u.dtype)
-    networks = [x.shape[:-1] for x in (u, v, a)] + [x.shape for x in setting]
-    try:
-        jnp.broadcast_shapes(*networks)
-    except ValueError:
-        raise ValueError(
-            f"a and y must broadcast with u over networks, got {a.shape} and {u.shape}"
-        ) from None
     return _descend(setting, u, v, a * a, a * y)
 
 

@@ -1,0 +1,68 @@
+import jax
+import numpy as np
+import pytest
+
+from lazyrich.conditioning import kaiming, precisions, spectra_in_training
+
+KEY = jax.random.key(3)
+WIDTH = 7
+
+
+def close(measured, expected, rtol=1e-9, atol=0.0):
+    np.testing.assert_allclose(measured, expected, rtol, atol)
+
+
+def gradients(V, W, x, y):
+    """The derivative of the loss by V and by W."""
+    back = (x @ V.T @ W.T - y) / len(x)
+    return W.T @ back.T @ x, back.T @ x @ V.T
+
+
+def test_spectra_in_training_keep_the_null_space_of_the_data(few):
+    x, y = np.asarray(few.x), np.eye(10)[few.labels]
+    exact, single = spectra_in_training(KEY, WIDTH, 3, 2, "few")
+    assert exact.dtype == np.float64 and single.dtype == np.float32
+    assert exact.shape == single.shape == (2, 2, 60)
+    for i, weights in enumerate(zip(*kaiming(KEY, (6, WIDTH, 10), 2), strict=True)):
+        V, W = map(np.asarray, weights)
+        values = gauss_newton_spectrum(V, W, x)
+        close(exact[i, 0], values[-60:], rtol=0, atol=1e-13 * values[-1])
+        rate = 1 / values[-1]
+        for _ in range(3):
+            by_V, by_W = gradients(V, W, x, y)
+            V, W = V - rate * by_V, W - rate * by_W
+        values = gauss_newton_spectrum(V, W, x)
+        close(exact[i, 1], values[-60:], rtol=0, atol=1e-13 * values[-1])
+    top = exact[..., -1:]
+    assert (np.abs(exact / top) < 1e-14).sum(-1).tolist() == [[10, 10], [10, 10]]
+    close(single / top, exact / top, rtol=0, atol=1e-6)
+    noise = np.abs(single / top)[..., :10]  # what float64, rounded, would not have
+    assert (noise.max(-1) > 1e-10).all()
+
+
+def gauss_newton_spectrum(V, W, x):
+    blocks = [np.hstack([np.kron(W, row), np.kron(np.eye(10), V @ row)]) for row in x]
+    J = np.concatenate(blocks)
+    return np.linalg.eigvalsh(J.T @ J / len(x))
+
+
+def test_the_whole_moment_keeps_the_directions_without_variance(few):
+    inputs = precisions.whole_moment("few")
+    assert inputs.variances.shape == (6,) and inputs.variances[0] < 1e-15 < inputs.variances[1]
+    Q = np.asarray(inputs.directions)
+    close(Q @ np.diag(inputs.variances) @ Q.T, few.x.T @ few.x / 30, atol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"width": -1}, "width must be an integer .*, got -1"),
+        ({"draws": 0}, "draws must be an integer .*, got 0"),
+        ({"data": "ten"}, "data must be one of .*, got 'ten'"),
+        ({"steps": 0}, "steps must be an integer of at least 1, got 0"),
+    ],
+)
+def test_what_makes_no_spectra_is_named(bad, message):
+    given = {"width": 7, "steps": 2, "draws": 1, "data": "few"}
+    with pytest.raises(ValueError, match="^" + message):
+        spectra_in_training(KEY, **given | bad)

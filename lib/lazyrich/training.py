@@ -37,6 +37,7 @@ def train(
     schedule: Sequence[int],
     observe: Callable | None = None,
     until: ArrayLike = -jnp.inf,
+    before: Callable | None = None,
 ) -> Trained:
     """Minimise a loss by an optax optimizer, observing on a schedule.
 
@@ -49,6 +50,8 @@ def train(
         observe: ``observe(params, step) -> pytree``; by default nothing is observed.
         until: training rests after the first step that began at or below this loss, or at nan;
             the observations that remain repeat the last one.
+        before: ``before(params) -> params``, what becomes of the parameters before each step, as
+            in weight normalisation; observed is what the step makes of them.
 
     Raises:
         ValueError: if the schedule is not an increasing sequence of integers ≥ 0.
@@ -61,10 +64,12 @@ def train(
     if not steps or any(later <= earlier for earlier, later in pairwise(steps)):
         raise ValueError(f"schedule must hold increasing numbers of steps, got {steps}")
     observe = observe or (lambda params, step: None)
+    before = before or _itself
     value_and_grad = jax.value_and_grad(loss)
 
     def update(carry):
         params, memory, step, _ = carry
+        params = before(params)
         value, gradient = value_and_grad(params, step)
         change, memory = optimizer.update(gradient, memory, params)
         return optax.apply_updates(params, change), memory, step + 1, value

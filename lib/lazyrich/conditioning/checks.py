@@ -28,6 +28,7 @@ from lazyrich.conditioning.normalisation import (
     normalised_spectrum,
 )
 from lazyrich.conditioning.weights import apply, kaiming, with_skips
+from lazyrich.draws import normal
 
 
 class Spectra(NamedTuple):
@@ -109,7 +110,7 @@ def hessians(key: jax.Array, widths: tuple[int, ...], samples: int = 30) -> Hess
     """
     on_weights, on_data = jax.random.split(key)
     weights, n = kaiming(on_weights, widths), validation.whole("samples", samples, least=1)
-    x, y = jnp.split(jax.random.normal(on_data, (n, widths[0] + widths[-1])), [widths[0]], 1)
+    x, y = jnp.split(normal(on_data, (n, widths[0] + widths[-1])), [widths[0]], 1)
     Omega = residual_correlation(weights, x, y)
     return Hessians(
         loss_hessian(apply, weights, x, y),
@@ -122,5 +123,5 @@ def hessians(key: jax.Array, widths: tuple[int, ...], samples: int = 30) -> Hess
 def _coloured(key, widths, samples):
     on_weights, on_data = jax.random.split(key)
     weights, n = kaiming(on_weights, widths), validation.whole("samples", samples, least=1)
-    x = jax.random.normal(on_data, (n, widths[0])) * jnp.linspace(0.3, 2.0, widths[0])
+    x = normal(on_data, (n, widths[0])) * jnp.linspace(0.3, 2.0, widths[0])
     return weights, x, on_range(second_moment(x))

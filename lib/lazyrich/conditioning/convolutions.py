@@ -17,7 +17,6 @@ spectrum of
 of m (L (s − 1) + 1) rows.
 """
 
-import math
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
@@ -30,7 +29,7 @@ from jaxtyping import Array, Float
 
 from lazyrich import spectra, validation
 from lazyrich.conditioning.covariance import Covariance, einsum, matmul, on_range
-from lazyrich.conditioning.weights import normal
+from lazyrich.draws import normal
 
 
 def kaiming_filters(
@@ -50,12 +49,12 @@ def kaiming_filters(
     rows = 1 + m * (validation.whole("layers", layers, least=1) - 1)
     axes = () if draws is None else (validation.whole("draws", draws, least=1),)
     shape = (*axes, rows, m, s)
-    return _scaled(normal(key, math.prod(shape)), shape)
+    return _scaled(normal(key, shape))
 
 
-@partial(jax.jit, static_argnums=1)
-def _scaled(numbers, shape):
-    numbers, (*_, rows, m, s) = numbers[: math.prod(shape)].reshape(shape), shape
+@jax.jit
+def _scaled(numbers):
+    *_, rows, m, s = numbers.shape
     later = [numbers[..., i : i + m, :, :] / (m * s) ** 0.5 for i in range(1, rows, m)]
     return [numbers[..., 0, :, None, :] / s**0.5, *later]
 

@@ -23,7 +23,7 @@ from lazyrich.conditioning.covariance import (
     whitened,
 )
 from lazyrich.conditioning.linear import Factors, factors, rank, reduced_matrix
-from lazyrich.conditioning.starts import coloured_matrix, layer_widths, many_factors, samples
+from lazyrich.conditioning.starts import coloured_matrix, draws_of, layer_widths, samples, stacked
 from lazyrich.conditioning.weights import kaiming
 from lazyrich.training import train
 
@@ -148,13 +148,12 @@ def descend(
     rate = validation.positive("rate", rate)
     white, loss = _descend(kaiming(key, widths, draws), task, rate, schedule)
     # One network at a time, since the matrices of all times are large.
-    values = [
-        spectra.eigenvalues(coloured_matrix(Factors(A, B), task.inputs))
-        for A, B in zip(*white, strict=True)
-    ]
+    values = stacked(
+        spectra.eigenvalues(coloured_matrix(Factors(A, B), task.inputs)) for A, B in draws_of(white)
+    )
     return Descent(
         jnp.asarray(schedule),
-        spectra.condition_number(jnp.stack(values), rank(widths, len(task.inputs.variances))),
+        spectra.condition_number(values, rank(widths, len(task.inputs.variances))),
         bounds_of(extremes(*white), data_condition_number(task.inputs)).ratio_of_sums,
         loss,
     )
@@ -243,10 +242,20 @@ def _denser_at_first(limit, times=200):
 
 def _ends(weights, inputs, scale):
     """κ and λ_max of many networks of two layers, V learning at these rates along Σ."""
-    A, C = many_factors(zip(*weights, strict=True), inputs)
-    values = spectra.eigenvalues(reduced_matrix(Factors(A, C.at[:, 0].multiply(scale))))
     (_, m, d), (_, k, _) = (W.shape for W in weights)
-    return spectra.condition_number(values, rank((d, m, k), len(inputs.variances))), values[:, -1]
+    known = rank((d, m, k), len(inputs.variances))
+
+    def of_one(weights):
+        values = spectra.eigenvalues(_scaled_matrix(factors(weights, inputs), scale))
+        return spectra.condition_number(values, known), values[-1]
+
+    return stacked(map(of_one, draws_of(weights)))
+
+
+@jax.jit
+def _scaled_matrix(factors, scale):
+    """Ĝ with its first term, that of V, at these rates along Σ."""
+    return reduced_matrix(Factors(factors.A, factors.C.at[0].multiply(scale)))
 
 
 @partial(jax.jit, static_argnums=3)

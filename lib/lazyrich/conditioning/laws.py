@@ -97,8 +97,8 @@ def separated_law(
 
         κ/κ(Σ) ≈ [m/d + (1 + √(k/m))²]/[(m − d + 1)/d + (1 − √(k/m))²]
 
-    With variances of different orders the largest eigenvalue of Σ^½ (w I + VᵀV) Σ^½ is the largest
-    variance times a diagonal entry of w I + VᵀV, and the smallest is the smallest variance over a
+    With variances of different orders the largest eigenvalue of Σ^½ (ω I + VᵀV) Σ^½ is the largest
+    variance times a diagonal entry of ω I + VᵀV, and the smallest is the smallest variance over a
     diagonal entry of its inverse. d VᵀV is a Wishart matrix, with χ² numbers of m degrees of
     freedom on its diagonal, and reciprocals of χ² numbers of m − d + 1 on that of its inverse. So
     κ/κ(Σ) − 1 falls like d/m, where κ − 1 on whitened data falls like 4 √(d/m). It is ``inf`` for

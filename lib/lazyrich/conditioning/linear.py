@@ -66,16 +66,14 @@ def partial_products(
 def factors(weights: Sequence[ArrayLike], inputs: Covariance | None = None) -> Factors:
     """The factors A_l and C_l of Ĝ.
 
-    Product by product, not as one program: a product of one shape then compiles once for all
-    depths.
+    Layer by layer, not as one program: a product of one shape then compiles once for all depths.
 
     Args:
         weights: W^1, …, W^L.
         inputs: Σ on its range; by default Σ = I.
     """
-    after, before = partial_products(weights, inputs)
-    A = [matmul(product, product.T) for product in after]
-    return Factors(jnp.stack(A), jnp.stack([matmul(P.T, P) for P in before]))
+    products = zip(*partial_products(weights, inputs), strict=True)
+    return _stacked([_layer_factors(after, before) for after, before in products])
 
 
 def reduced_matrix(factors: Factors) -> Float[Array, "*draws ks ks"]:
@@ -150,10 +148,10 @@ def two_layer_condition_number(
 ) -> Float[Array, ""]:
     """κ of two layers F = W V x, from two or three s × s matrices instead of one of ks × ks.
 
-    Ĝ = W Wᵀ ⊗ Rᵀ R + I ⊗ Rᵀ Vᵀ V R splits into a block Rᵀ (w_i I + Vᵀ V) R for each eigenvalue w_i
-    of W Wᵀ, and the blocks grow with w_i. So the largest eigenvalue of Ĝ is that of the block of
-    the largest w_i. The smallest that is not zero belongs to the smallest w_i > 0 or, where the
-    hidden layer is narrower than the output and so some w_i = 0, to Rᵀ Vᵀ V R.
+    Ĝ = W Wᵀ ⊗ Rᵀ R + I ⊗ Rᵀ Vᵀ V R splits into a block Rᵀ (ω_i I + Vᵀ V) R for each eigenvalue ω_i
+    of W Wᵀ, and the blocks grow with ω_i. So the largest eigenvalue of Ĝ is that of the block of
+    the largest ω_i. The smallest that is not zero belongs to the smallest ω_i > 0 or, where the
+    hidden layer is narrower than the output and so some ω_i = 0, to Rᵀ Vᵀ V R.
 
     Args:
         weights: V, W.
@@ -179,11 +177,22 @@ def two_layer_reduction(
     k, s = A.shape[-1], C.shape[-1]
     w = spectra.eigenvalues(A[..., 0, :, :])
     ends = w[..., -1], w[..., -min(k, width)]
-    high, low, inner = map(spectra.eigenvalues, _blocks(C, *ends, jnp.asarray(inner_weight)))
-    # The largest of all, and what is not zero of the lowest blocks.
-    kept = [high, low] if width >= k else [high, low, inner[..., -min(width, s) :]]
+    high, low, inner = _blocks(C, *ends, jnp.asarray(inner_weight))
+    kept = [spectra.eigenvalues(high), spectra.eigenvalues(low)]
+    if width < k:  # the lowest blocks are those of ω_i = 0, and as singular as C_2
+        kept.append(spectra.eigenvalues(inner)[..., -min(width, s) :])
     kept = jnp.concatenate(kept, axis=-1)
     return spectra.condition_number(kept, kept.shape[-1])
+
+
+@jax.jit
+def _layer_factors(after, before):
+    return matmul(after, after.T), matmul(before.T, before)
+
+
+@jax.jit
+def _stacked(layers):
+    return Factors(*map(jnp.stack, zip(*layers, strict=True)))
 
 
 @jax.jit

@@ -1,15 +1,15 @@
 """Batch normalisation after one hidden linear layer: the Gauss-Newton matrix in closed form.
 
-The network is F(x) = W (γ ∘ x̂ + b) with x̂_i = v_i·(x − mean)/s_i, where v_i is row i of V, the mean
-and s_i² = v_iᵀ Σ_c v_i are those of the batch, and Σ_c is its centred covariance. All of V, γ, b, W
+The network is F(x) = W (γ ∘ x̂ + b) with x̂_i = v_i·(x − mean)/ν_i, where v_i is row i of V, the mean
+and ν_i² = v_iᵀ Σ_c v_i are those of the batch, and Σ_c is its centred covariance. All of V, γ, b, W
 are parameters, here at γ = 1 and b = 0. With w_i column i of W and
 
-    a_i = Σ_c v_i/s_i²,   M_i = I − v_i a_iᵀ,   Σ_c = R Rᵀ,
+    a_i = Σ_c v_i/ν_i²,   M_i = I − v_i a_iᵀ,   Σ_c = R Rᵀ,
 
-x̂_i has the derivative (x − mean)·M_i/s_i with respect to v_i: none along v_i itself, whose length
+x̂_i has the derivative (x − mean)·M_i/ν_i with respect to v_i: none along v_i itself, whose length
 does not count. So the Gauss-Newton matrix has the non-zero spectrum of
 
-    Σ_i w_i w_iᵀ ⊗ Rᵀ (M_i M_iᵀ + v_i v_iᵀ) R/s_i² + I_k ⊗ Rᵀ (Σ_i v_i v_iᵀ/s_i²) R,
+    Σ_i w_i w_iᵀ ⊗ Rᵀ (M_i M_iᵀ + v_i v_iᵀ) R/ν_i² + I_k ⊗ Rᵀ (Σ_i v_i v_iᵀ/ν_i²) R,
 
 together with that of W Wᵀ, from the shifts b: what they change is constant over the batch, where
 all else has mean zero.

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from lazyrich import data as images
@@ -33,6 +34,7 @@ from lazyrich.conditioning.linear import (
     two_layer_reduction,
 )
 from lazyrich.conditioning.weights import kaiming, known_widths, with_skips
+from lazyrich.draws import normal
 
 DATA: dict[str, Callable[[], images.Images]] = {
     "digits": lambda: images.digits(1000),
@@ -125,20 +127,23 @@ def linear_start(
     """
     inputs = moments(data, whiten)
     widths = layer_widths(len(inputs.directions), width, depth, outputs)
-    networks = starts(key, widths, draws)
-    if validation.floating("skip", skip):
-        networks = (with_skips(weights, skip) for weights in networks)
-    A, B = many_factors(networks, whitened(inputs))
-    values = spectra.eigenvalues(coloured_matrix(Factors(A, B), inputs))
-    ends, kappa = extremes(A, B), data_condition_number(inputs)
-    bounds = bounds_of(ends, kappa)
-    return LinearStart(
-        spectra.condition_number(values, rank(widths, len(inputs.variances))),
-        bounds.ratio_of_sums,
-        bounds.loose,
-        ends,
-        kappa,
-    )
+    skip, known = validation.floating("skip", skip), rank(widths, len(inputs.variances))
+    white, kappa = whitened(inputs), data_condition_number(inputs)
+
+    def start(weights):
+        A, B = factors(with_skips(weights, skip) if skip else weights, white)
+        values = spectra.eigenvalues(coloured_matrix(Factors(A, B), inputs))
+        ends = extremes(A, B)
+        bounds = bounds_of(ends, kappa)
+        return LinearStart(
+            spectra.condition_number(values, known),
+            bounds.ratio_of_sums,
+            bounds.loose,
+            ends,
+            kappa,
+        )
+
+    return stacked(map(start, starts(key, widths, draws)))._replace(data=kappa)
 
 
 def two_layer_start(
@@ -154,7 +159,7 @@ def two_layer_start(
         outputs: k.
     """
     networks = starts(key, layer_widths(inputs, width, 2, outputs), draws)
-    return two_layer_reduction(many_factors(networks), width)
+    return stacked(two_layer_reduction(factors(weights), width) for weights in networks)
 
 
 def certificate(
@@ -179,7 +184,7 @@ def certificate(
     inputs = moments(widths[0])
     if coloured:
         samples = validation.whole("samples", samples, least=1)
-        x = jax.random.normal(on_data, (samples, widths[0]))
+        x = normal(on_data, (samples, widths[0]))
         inputs = on_range(second_moment(x * jnp.linspace(0.3, 2.0, widths[0])))
     least = min(len(inputs.variances), widths[-1])
     if min(widths) < least:
@@ -209,10 +214,18 @@ def layer_widths(inputs, width, depth, outputs):
     )
 
 
-def many_factors(networks, inputs=None):
-    """The factors of networks of one shape, stacked."""
-    each = [factors(weights, inputs) for weights in networks]
-    return Factors(*map(jnp.stack, zip(*each, strict=True)))
+def stacked(draws):
+    """What each draw gave, with the draws on a leading axis.
+
+    One draw at a time needs the memory of one, and programs that know nothing of how many follow.
+    """
+    return jax.tree.map(lambda *each: jnp.asarray(np.stack(each)), *draws)
+
+
+def draws_of(weights):
+    """Networks that share a leading axis, one by one."""
+    for i in range(len(weights[0])):
+        yield [W[i] for W in weights]
 
 
 @jax.jit

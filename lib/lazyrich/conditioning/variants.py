@@ -3,7 +3,7 @@
 Experiments like those of :mod:`lazyrich.conditioning.starts`.
 """
 
-from functools import partial
+from functools import cache, partial
 from typing import NamedTuple
 
 import jax
@@ -31,8 +31,9 @@ from lazyrich.conditioning.relu import (
     leaky_relu_bounds,
     leaky_relu_matrix,
 )
-from lazyrich.conditioning.starts import layer_widths, moments, samples
+from lazyrich.conditioning.starts import draws_of, layer_widths, moments, samples, stacked
 from lazyrich.conditioning.weights import apply, kaiming
+from lazyrich.draws import normal
 
 ACTIVATIONS = {
     "leaky ReLU": lambda z: jax.nn.leaky_relu(z, 0.1),
@@ -120,7 +121,7 @@ def leaky_relu_start(
     else:
         samples = validation.whole("samples", samples, least=1)
         data = validation.whole("data", data, least=1)
-        x = jax.random.normal(on_data, (draws, samples, data))
+        x = normal(on_data, (draws, samples, data))
     weights = kaiming(on_weights, layer_widths(x.shape[2], width, 2, outputs), draws)
     slope = validation.between("slope", slope, -1, 1)
     return LeakyReluStart(*_leaky_relu_start(weights, x, slope))
@@ -128,7 +129,6 @@ def leaky_relu_start(
 
 @jax.jit
 def _leaky_relu_start(weights, x, slope):
-
     def network(weights, x):
         return matmul(jax.nn.leaky_relu(matmul(x, weights[0].T), slope), weights[1].T)
 
@@ -166,9 +166,9 @@ def leaky_relu_violations(
         slope: α.
     """
     sizes = {"draws": draws, "units": units, "samples": samples}
-    shape = [validation.whole(name, size, least=1) for name, size in sizes.items()]
+    shape = tuple(validation.whole(name, size, least=1) for name, size in sizes.items())
     slope = validation.between("slope", slope, -1, 1)
-    z = jax.random.normal(key, shape)
+    z = normal(key, shape)
     bent = jnp.where(z >= 0, z, slope * z)
     linear, hidden = (spectra.eigenvalues(matmul(part.swapaxes(1, 2), part)) for part in (z, bent))
     return Violations(hidden[:, -1] > linear[:, -1], hidden[:, 0] < slope**2 * linear[:, 0])
@@ -249,15 +249,14 @@ def normalised_start(
     x = samples(data).x
     raw, centred = (on_range(second_moment(rows)) for rows in (x, x - x.mean(axis=0)))
     drawn = kaiming(key, layer_widths(x.shape[1], width, 2, outputs), draws)
-    one = [
-        (
+    return stacked(
+        NormalisedStart(
             two_layer_condition_number(weights, raw),
             two_layer_condition_number(weights, centred),
             normalised_condition_number(weights, centred),
         )
-        for weights in zip(*drawn, strict=True)
-    ]
-    return NormalisedStart(*map(jnp.stack, zip(*one, strict=True)))
+        for weights in draws_of(drawn)
+    )
 
 
 def pruned_start(
@@ -280,14 +279,21 @@ def pruned_start(
         samples: how many of the 150 images enter the tangent kernel.
         width: of both hidden layers.
     """
-    activation = ACTIVATIONS[validation.one_of("activation", activation, ACTIVATIONS)]
+    activation = validation.one_of("activation", activation, ACTIVATIONS)
     x = images.digits(150).x
     x = (x - x.mean(axis=0))[: images.available(samples, len(x))]
-    network = networks.fully_connected((x.shape[1], width, width, 10), activation)
-    kernel = jax.jit(partial(pruned_kernel, network))
-    values = []
-    for one in jax.random.split(key, validation.whole("draws", draws, least=1)):
-        params = network.init(one)
-        values.append(spectra.eigenvalues(kernel(params, magnitude_mask(params, share), x)))
-    values = jnp.stack(values)
-    return spectra.condition_number(values, values.shape[-1])
+    network, kernel = _prunable((x.shape[1], width, width, 10), activation)
+
+    def start(i):
+        params = network.init(jax.random.fold_in(key, i))
+        values = spectra.eigenvalues(kernel(params, magnitude_mask(params, share), x))
+        return spectra.condition_number(values, len(values))
+
+    return stacked(map(start, range(validation.whole("draws", draws, least=1))))
+
+
+@cache
+def _prunable(widths, activation):
+    """A network and its compiled kernel, the same for all shares."""
+    network = networks.fully_connected(widths, ACTIVATIONS[activation])
+    return network, jax.jit(partial(pruned_kernel, network))

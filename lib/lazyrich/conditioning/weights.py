@@ -3,10 +3,8 @@
 A network is the sequence of its matrices W^l, of shape (fan-out, fan-in).
 """
 
-import math
 from collections.abc import Sequence
-from functools import partial
-from itertools import accumulate, pairwise
+from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
@@ -15,8 +13,7 @@ from jaxtyping import Array, Float
 
 from lazyrich import validation
 from lazyrich.conditioning.covariance import matmul
-
-BLOCK = 2**18
+from lazyrich.draws import normal
 
 
 def kaiming(
@@ -30,20 +27,10 @@ def kaiming(
         draws: how many networks, on a leading axis; by default one, without that axis.
     """
     widths = known_widths(widths)
-    shapes = list(zip(widths[1:], widths[:-1], strict=True))
     axes = () if draws is None else (validation.whole("draws", draws, least=1),)
-    size = sum(math.prod(shape) for shape in shapes)
-    return _scaled(normal(key, math.prod(axes) * size), axes, tuple(shapes))
-
-
-@partial(jax.jit, static_argnums=(1, 2))
-def _scaled(numbers, axes, shapes):
-    sizes = [math.prod(shape) for shape in shapes]
-    numbers = numbers[: math.prod(axes) * sum(sizes)].reshape(*axes, sum(sizes))
-    pieces = jnp.split(numbers, list(accumulate(sizes))[:-1], axis=-1)
     return [
-        piece.reshape(*axes, *shape) / shape[1] ** 0.5
-        for piece, shape in zip(pieces, shapes, strict=True)
+        normal(jax.random.fold_in(key, layer), (*axes, *shape), shape[1] ** -0.5)
+        for layer, shape in enumerate(zip(widths[1:], widths[:-1], strict=True))
     ]
 
 
@@ -72,17 +59,6 @@ def apply(
 
 
 # What the modules of this package share
-
-
-def normal(key, least):
-    """At least so many standard normal numbers.
-
-    Compiling a draw takes longer than drawing, so they are drawn in blocks of one size.
-    """
-    blocks = -(-least // BLOCK)
-    return jnp.concatenate(
-        [jax.random.normal(jax.random.fold_in(key, i), (BLOCK,)) for i in range(blocks)]
-    )
 
 
 def known_widths(widths):

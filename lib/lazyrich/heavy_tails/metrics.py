@@ -1,0 +1,119 @@
+"""What is measured of a student: its weights, its features, and how an update meets its weights.
+
+The features of the losses and of the kernel-target alignment come in two scalings. The model says
+Z = tanh(W x/√d)/√h, *as written*. The released code, taken literally, divides by √d twice,
+Z = tanh(W x/d)/√h, *as coded*: nearly linear features, whose ridge is in effect d times stronger.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from lazyrich import validation
+from lazyrich.arithmetic import matmul
+from lazyrich.heavy_tails.setting import Problem, features
+
+SCALINGS = ("as coded", "as written")
+
+
+class Losses(NamedTuple):
+    """A last layer fitted by ridge regression on the features of the probe set."""
+
+    train: Float[Array, "*batch"]
+    """Its mean squared error on the probe set, from which it is fitted."""
+    test: Float[Array, "*batch"]
+    """Its mean squared error on the test set."""
+    alignment: Float[Array, "*batch"]
+    """The kernel-target alignment on the probe set."""
+
+
+class Overlaps(NamedTuple):
+    """Squared overlaps of the singular vectors of W (rows) and of an update M (columns)."""
+
+    left: Float[Array, "r r"]
+    """(U_Wᵀ U_M)²."""
+    right: Float[Array, "r r"]
+    """(V_Wᵀ V_M)²."""
+
+
+def ridge_losses(
+    W: Float[Array, "h d"],
+    problem: Problem,
+    ridge: ArrayLike = 0.01,
+    scaling: str = "as written",
+    activation: str = "tanh",
+) -> Losses:
+    """Ridge regression on the hidden features, â = (ZᵀZ + (λ/h) n I)⁻¹ Zᵀy on the probe set.
+
+    Of ZᵀZ and ZZᵀ the smaller is formed, once for the fit and for :func:`kernel_alignment`.
+
+    Args:
+        W: hidden weights; those that are not finite have the losses nan.
+        problem: the probe and test sets.
+        ridge: λ.
+        scaling: one of :data:`SCALINGS`.
+        activation: of the student.
+    """
+    y, tests = problem.probe.y, _features(W, problem.test.x, scaling, activation)
+    Z = _features(W, problem.probe.x, scaling, activation)
+    gram, correlation = _gram(Z), matmul(Z.T, y)
+    strength = jnp.asarray(ridge, Z.dtype) * (len(y) / len(W))
+    factor = jax.scipy.linalg.cho_factor(gram + strength * jnp.eye(len(gram), dtype=Z.dtype))
+    if len(gram) < len(W):
+        a = matmul(Z.T, jax.scipy.linalg.cho_solve(factor, y))
+    else:
+        a = jax.scipy.linalg.cho_solve(factor, correlation)
+    return Losses(
+        ((matmul(Z, a) - y) ** 2).mean(),
+        ((matmul(tests, a) - problem.test.y) ** 2).mean(),
+        _alignment(gram, correlation, y),
+    )
+
+
+def kernel_alignment(
+    W: Float[Array, "h d"],
+    problem: Problem,
+    scaling: str = "as written",
+    activation: str = "tanh",
+) -> Float[Array, ""]:
+    """The kernel-target alignment ⟨K, yyᵀ⟩/(‖K‖_F ‖y‖²) on the probe set, K = ZZᵀ uncentred.
+
+    It is ‖Zᵀy‖²/(‖ZᵀZ‖_F ‖y‖²), and decays like d^(−½): to be compared at one (d, h, n) only.
+    Arguments as for :func:`ridge_losses`.
+    """
+    Z, y = _features(W, problem.probe.x, scaling, activation), problem.probe.y
+    return _alignment(_gram(Z), matmul(Z.T, y), y)
+
+
+def weight_spectrum(
+    W: Float[Array, "h d"], teacher: Float[Array, "d"]
+) -> tuple[Float[Array, "d"], Float[Array, ""]]:
+    """The eigenvalues of WᵀW, ascending, and the overlap |v₁·β| of the top vector.
+
+    One eigendecomposition, in float64 where that is on, since float32 would lose the lower end.
+    """
+    W = W.astype(jnp.result_type(float))
+    values, vectors = jnp.linalg.eigh(matmul(W.T, W))
+    return values, jnp.abs(matmul(vectors[:, -1], teacher.astype(W.dtype)))
+
+
+def overlaps(W: Float[Array, "h d"], M: Float[Array, "h d"]) -> Overlaps:
+    """The squared overlaps of all singular vectors of two matrices, largest first."""
+    (U, _, Vt), (U_M, _, Vt_M) = (jnp.linalg.svd(each, full_matrices=False) for each in (W, M))
+    return Overlaps(matmul(U.T, U_M) ** 2, matmul(Vt, Vt_M.T) ** 2)
+
+
+def _features(W, x, scaling, activation):
+    coded = validation.one_of("scaling", scaling, SCALINGS) == "as coded"
+    return features(W, x, activation, W.shape[1] ** -0.5 if coded else 1.0)
+
+
+def _gram(Z):
+    return matmul(Z, Z.T) if Z.shape[0] < Z.shape[1] else matmul(Z.T, Z)
+
+
+def _alignment(gram, correlation, y):
+    return (correlation**2).sum() / (jnp.linalg.norm(gram) * (y**2).sum())

@@ -1,0 +1,84 @@
+"""The optimisers of the chapter as optax transformations, in PyTorch's order of operations.
+
+Adam divides the bias-corrected mean m̂ of the gradients by √v̂ + ε, v̂ the bias-corrected mean of
+their squares. So its first step is −η sign(G) up to ε.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.typing import ArrayLike
+
+from lazyrich import validation
+
+BETA_1, BETA_2 = 0.9, 0.999
+
+
+class AdamVariant(NamedTuple):
+    """Adam with changes to its second moment, as data: one program serves all of them."""
+
+    rate: ArrayLike
+    """η."""
+    epsilon: ArrayLike = 1e-8
+    """ε."""
+    amsgrad: ArrayLike = False
+    """Whether √v takes the largest v so far, as AMSGrad does."""
+    frozen_from: ArrayLike = jnp.iinfo(jnp.int32).max
+    """The step from which on v̂ stays what it is."""
+
+
+class _Moments(NamedTuple):
+    count: jax.Array
+    mean: optax.Params
+    square: optax.Params
+    largest: optax.Params
+    corrected: optax.Params
+
+
+def optimizer(name: str, rate: ArrayLike, decay: ArrayLike = 1.0) -> optax.GradientTransformation:
+    """Gradient descent or Adam at the rate η γ^(t−1) in step t.
+
+    Args:
+        name: ``"GD"`` or ``"Adam"``, the latter with (0.9, 0.999) and ε = 1e-8.
+        rate: η.
+        decay: γ.
+    """
+    make = {"GD": optax.sgd, "Adam": optax.adam}[validation.one_of("name", name, ("GD", "Adam"))]
+    return make(lambda count: rate * decay**count)
+
+
+def adam_variant(variant: AdamVariant) -> optax.GradientTransformation:
+    """Adam with the changes of an :class:`AdamVariant`; by default it is ``optax.adam``."""
+
+    def init(params):
+        zeros = jax.tree.map(jnp.zeros_like, params)
+        return _Moments(jnp.zeros((), jnp.int32), zeros, zeros, zeros, zeros)
+
+    def update(gradients, moments, params=None):
+        del params
+        count = moments.count + 1
+        mean = _average(moments.mean, gradients, BETA_1)
+        square = _average(moments.square, jax.tree.map(jnp.square, gradients), BETA_2)
+        largest = jax.tree.map(jnp.maximum, moments.largest, square)
+
+        def correct(square, largest, frozen):
+            now = jnp.where(variant.amsgrad, largest, square) / (1 - BETA_2**count)
+            now = now.astype(square.dtype)
+            return jnp.where(count > variant.frozen_from, frozen, now)
+
+        corrected = jax.tree.map(correct, square, largest, moments.corrected)
+
+        def change(mean, corrected):
+            step = mean / (1 - BETA_1**count) / (jnp.sqrt(corrected) + variant.epsilon)
+            return (-variant.rate * step).astype(mean.dtype)
+
+        changes = jax.tree.map(change, mean, corrected)
+        return changes, _Moments(count, mean, square, largest, corrected)
+
+    return optax.GradientTransformation(init, update)
+
+
+def _average(mean, new, beta):
+    return jax.tree.map(lambda m, g: beta * m + (1 - beta) * g, mean, new)

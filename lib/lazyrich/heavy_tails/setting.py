@@ -1,0 +1,147 @@
+"""A student of one hidden layer learns a teacher that looks at one direction.
+
+Inputs are rows x ~ N(0, I_d). With β on the unit sphere and ξ ~ N(0, 1) the labels, those of the
+test included, are
+
+    y = softplus(x·β) + ρ ξ,
+
+and the student with h hidden units is f(x) = aᵀ tanh(W x/√d)/√h, with W_jk and a_j ~ N(0, 1) at
+the start. Only W learns, from the mean of (f − y)² over all n samples.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from lazyrich import validation
+from lazyrich.arithmetic import matmul
+from lazyrich.draws import normal
+
+ACTIVATIONS = {
+    "tanh": jnp.tanh,
+    "ReLU": jax.nn.relu,
+    "shifted tanh": lambda z: jnp.tanh(z + 1.0),
+}
+"""The student's activations by name: the paper's, and two that are not odd."""
+
+
+class Samples(NamedTuple):
+    """Inputs and their labels."""
+
+    x: Float[Array, "n d"]
+    """The inputs."""
+    y: Float[Array, "n"]
+    """The labels."""
+
+
+class Problem(NamedTuple):
+    """A teacher, a student at the start, and three sets of samples."""
+
+    teacher: Float[Array, "d"]
+    """β."""
+    W: Float[Array, "h d"]
+    """The hidden weights W_0."""
+    a: Float[Array, "h"]
+    """The output weights, which stay as they are."""
+    train: Samples
+    """What W learns from."""
+    probe: Samples
+    """As many, for the last layer that is fitted on the features."""
+    test: Samples
+    """What that is tested on."""
+
+
+class Shape(NamedTuple):
+    """The sizes of a problem."""
+
+    inputs: int
+    """d."""
+    hidden: int
+    """h."""
+    samples: int
+    """n."""
+
+
+def shape(inputs: int, hidden: int | None = None, samples: int | None = None) -> Shape:
+    """The sizes (d, h, n), by default with h = 3d/2 and n = 2d as in the paper.
+
+    >>> shape(1000)
+    Shape(inputs=1000, hidden=1500, samples=2000)
+    """
+    d = validation.whole("inputs", inputs, least=2)
+    h = 3 * d // 2 if hidden is None else validation.whole("hidden", hidden, least=1)
+    n = 2 * d if samples is None else validation.whole("samples", samples, least=1)
+    return Shape(d, h, n)
+
+
+def draw(
+    key: jax.Array,
+    sizes: Shape,
+    noise: float = 0.3,
+    tests: int = 2000,
+    dtype: jnp.dtype = jnp.float64,
+) -> Problem:
+    """A teacher, a student and data, each with its own key.
+
+    Args:
+        key: a random key; the same draws at every label noise.
+        sizes: d, h, n.
+        noise: ρ, the standard deviation of the label noise.
+        tests: number of test samples.
+        dtype: of all arrays. They are drawn in the default dtype, so that runs in two precisions
+            have the same problem up to rounding.
+    """
+    (d, h, n), noise = sizes, validation.nonnegative("noise", noise)
+    tests = validation.whole("tests", tests, least=1)
+    on_teacher, on_student, on_data = jax.random.split(key, 3)
+    beta = normal(on_teacher, (d,))
+    beta = beta / jnp.linalg.norm(beta)
+    student = normal(on_student, (h, d + 1))
+    x = normal(on_data, (2 * n + tests, d + 1))
+    x, xi = x[:, :d], x[:, d]
+    y = jax.nn.softplus(matmul(x, beta)) + noise * xi
+    sets = [Samples(x[i:j], y[i:j]) for i, j in ((0, n), (n, 2 * n), (2 * n, 2 * n + tests))]
+    problem = Problem(beta, student[:, :d], student[:, d], *sets)
+    return jax.tree.map(lambda array: array.astype(dtype), problem)
+
+
+def outputs(
+    W: Float[Array, "h d"],
+    a: Float[Array, "h"],
+    x: Float[Array, "n d"],
+    activation: str = "tanh",
+) -> Float[Array, "n"]:
+    """The student's outputs f(x) = aᵀ φ(W x/√d)/√h.
+
+    Args:
+        W: hidden weights.
+        a: output weights.
+        x: inputs.
+        activation: φ, a name in :data:`ACTIVATIONS`.
+    """
+    return matmul(features(W, x, activation), a)
+
+
+def features(
+    W: Float[Array, "h d"],
+    x: Float[Array, "n d"],
+    activation: str = "tanh",
+    scale: ArrayLike = 1.0,
+) -> Float[Array, "n h"]:
+    """The hidden features φ(scale · W x/√d)/√h."""
+    phi = ACTIVATIONS[validation.one_of("activation", activation, ACTIVATIONS)]
+    h, d = W.shape
+    return phi(matmul(x, W.T) * (scale / d**0.5)) / h**0.5
+
+
+def loss(
+    W: Float[Array, "h d"],
+    a: Float[Array, "h"],
+    samples: Samples,
+    activation: str = "tanh",
+) -> Float[Array, ""]:
+    """The mean of (f − y)², without a factor ½."""
+    return ((outputs(W, a, samples.x, activation) - samples.y) ** 2).mean()

@@ -1,0 +1,167 @@
+"""The spike that one step makes: where it begins, how high it is, and where it points.
+
+Let w be the update's direction over hidden units, a/‖a‖ for gradient descent and sign(a)/√h for
+Adam, and p = W_1ᵀw. Exactly W_1ᵀW_1 = p pᵀ + W_1ᵀ(I − w wᵀ)W_1, and to leading order the second
+part is a Wishart matrix of h − 1 degrees of freedom and entry variance τ², independent of p. With
+
+    θ² = (‖p‖² − d τ²)/(h τ²)
+
+an outlier exists if and only if θ⁴ > c = d/h, and then
+
+    σ₁² = h τ² (1 + θ²)(c + θ²)/θ²,   (v₁·p̂)² = 1 − c/θ⁴,   (u₁·w)² = (θ⁴ − c)/(θ² (1 + θ²)).
+
+The update is correlated with W_0, since a step lowers the output: ‖p‖² has a negative cross term.
+A spiked-matrix formula without it (here *naive*) puts the spike too high.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jax.typing import ArrayLike
+
+from lazyrich import validation
+from lazyrich.heavy_tails.constants import SLOPE, TEACHER_POWER, TEACHER_SLOPE
+from lazyrich.heavy_tails.first_step import first_step
+from lazyrich.heavy_tails.setting import Shape
+
+OPTIMIZERS = ("GD", "Adam")
+
+
+class Update(NamedTuple):
+    """What one step of a rate η makes of p and of the bulk."""
+
+    variance: np.ndarray
+    """τ², of the entries of the bulk."""
+    p_norm2: np.ndarray
+    """‖p‖²."""
+    teacher: np.ndarray
+    """|p·β|."""
+
+
+class Spike(NamedTuple):
+    """The largest singular value of W_1 and its vectors."""
+
+    sigma: np.ndarray
+    """σ₁, or the edge τ(√h + √d) where there is no outlier."""
+    left: np.ndarray
+    """(u₁·w)², 0 where there is none."""
+    right: np.ndarray
+    """(v₁·p̂)², 0 where there is none."""
+
+
+def update(
+    optimizer: str, rate: ArrayLike, sizes: Shape, noise: float = 0.3, naive: bool = False
+) -> Update:
+    """τ², ‖p‖² and |p·β| after one step.
+
+    For gradient descent, with s₀ = 2μ₁‖q‖/√d,
+
+        τ² = 1,  ‖p‖² = d − 2 η s₀ √d μ₁/‖q‖ + (η s₀)²,  p·β = η s₀ c₁/‖q‖,
+
+    and for Adam, with k' = (2/π)(μ₁/‖q‖) R/√(1 + R²),
+
+        τ² = 1 + η² (1 − κ_s²),  ‖p‖² = d τ² − 2 η √h d k' + η² h d κ_s²,
+        p·β = η √(hd) √(2/π) (c₁/‖q‖) R/√(1 + R²).
+
+    Args:
+        optimizer: ``"GD"`` or ``"Adam"``.
+        rate: η ≥ 0, any shape.
+        sizes: d, h, n.
+        noise: ρ.
+        naive: whether the cross term is dropped.
+    """
+    validation.one_of("optimizer", optimizer, OPTIMIZERS)
+    rate = np.asarray(validation.nonnegative("rate", rate), dtype=float)
+    law, (d, h, _) = first_step(sizes, noise), sizes
+    own = 0.0 if naive else SLOPE / law.q_norm
+    if optimizer == "GD":
+        size = rate * law.gradient_norm
+        p_norm2 = d - 2 * size * d**0.5 * own + size**2
+        return Update(np.ones_like(rate), p_norm2, size * law.teacher_overlap)
+    seen = (law.signal / (1 + law.signal)) ** 0.5
+    variance = 1 + rate**2 * (1 - law.sign_norm**2)
+    cross = 2 * rate * h**0.5 * d * (2 / np.pi * own * seen)
+    p_norm2 = d * variance - cross + rate**2 * h * d * law.sign_norm**2
+    teacher = rate * (h * d * 2 / np.pi) ** 0.5 * law.teacher_overlap * seen
+    return Update(variance, p_norm2, teacher)
+
+
+def spike(p_norm2: ArrayLike, variance: ArrayLike, sizes: Shape) -> Spike:
+    """The outlier that belongs to ‖p‖² and τ², predicted or measured.
+
+    Args:
+        p_norm2: ‖p‖².
+        variance: τ².
+        sizes: d, h, n.
+    """
+    variance = np.asarray(validation.positive("variance", variance), dtype=float)
+    p_norm2 = np.asarray(validation.nonnegative("p_norm2", p_norm2), dtype=float)
+    (d, h, _), c = sizes, sizes.inputs / sizes.hidden
+    theta2 = (p_norm2 - d * variance) / (h * variance)
+    out = theta2 > c**0.5
+    theta2 = np.where(out, theta2, 1.0)
+    sigma2 = h * variance * (1 + theta2) * (c + theta2) / theta2
+    edge2 = variance * (h**0.5 + d**0.5) ** 2
+    left = (theta2**2 - c) / (theta2 * (1 + theta2))
+    return Spike(
+        np.sqrt(np.where(out, sigma2, edge2)),
+        np.where(out, left, 0.0),
+        np.where(out, 1 - c / theta2**2, 0.0),
+    )
+
+
+def spike_law(
+    optimizer: str, rate: ArrayLike, sizes: Shape, noise: float = 0.3, naive: bool = False
+) -> Spike:
+    """:func:`spike` at the ‖p‖² and τ² that :func:`update` predicts. Arguments as there."""
+    after = update(optimizer, rate, sizes, noise, naive)
+    return spike(after.p_norm2, after.variance, sizes)
+
+
+def teacher_alignment(
+    optimizer: str, rate: ArrayLike, sizes: Shape, noise: float = 0.3
+) -> np.ndarray:
+    """|v₁·β| after one step, |v₁·p̂| |p·β|/‖p‖; 0 where there is no outlier.
+
+    Arguments as for :func:`update`.
+    """
+    after = update(optimizer, rate, sizes, noise)
+    right = spike(after.p_norm2, after.variance, sizes).right
+    return np.sqrt(right / after.p_norm2) * after.teacher
+
+
+def threshold(optimizer: str, sizes: Shape, noise: float = 0.3) -> float:
+    """The rate η* above which one step makes an outlier.
+
+    Where θ⁴ = c: η* = d [1 + √(1 + ‖q‖²/(μ₁² √c))]/(2‖q‖²) for gradient descent, and
+    η* = [k' √c + √(k'² c + κ_s² √c)]/(κ_s² √d) for Adam.
+
+    >>> round(threshold("Adam", Shape(1000, 1500, 2000)), 4)
+    0.0486
+    """
+    validation.one_of("optimizer", optimizer, OPTIMIZERS)
+    law, d, c = first_step(sizes, noise), sizes.inputs, sizes.inputs / sizes.hidden
+    if optimizer == "GD":
+        room = 1 + law.q_norm**2 / (SLOPE**2 * c**0.5)
+        return d * (1 + room**0.5) / (2 * law.q_norm**2)
+    own = 2 / np.pi * SLOPE / law.q_norm * (law.signal / (1 + law.signal)) ** 0.5
+    room = own**2 * c + law.sign_norm**2 * c**0.5
+    return float((own * c**0.5 + room**0.5) / (law.sign_norm**2 * d**0.5))
+
+
+def alignment_law(optimizer: str, rate: ArrayLike, sizes: Shape, noise: float = 0.3) -> np.ndarray:
+    """The kernel-target alignment of linear features after at most one step.
+
+        [c₁² (p·β)² + ‖p‖² E y²/n + h τ² (c₁² + δ E y²)]
+            / (E y² √(‖p‖⁴ + 2 ‖p‖² h τ² (1 + δ) + (h τ²)² d (1 + c + δ))),
+
+    the features' Gram matrix being that of X(p pᵀ + S)Xᵀ with S a Wishart matrix. It holds for
+    features that are nearly linear in W x. Arguments as for :func:`update`.
+    """
+    (d, h, n), after = sizes, update(optimizer, rate, sizes, noise)
+    power, delta, c = TEACHER_POWER + float(noise) ** 2, d / n, d / h
+    bulk, p2 = h * after.variance, after.p_norm2
+    top = TEACHER_SLOPE**2 * after.teacher**2 + p2 * power / n
+    top = top + bulk * (TEACHER_SLOPE**2 + delta * power)
+    size = p2**2 + 2 * p2 * bulk * (1 + delta) + bulk**2 * d * (1 + c + delta)
+    return top / (power * np.sqrt(size))

@@ -1,0 +1,283 @@
+"""Students in their first steps: ensembles over teachers and rates, observed along the way.
+
+Each function is one experiment, given by a key and named numbers. Seed i is problem i in every
+experiment with the same sizes, so that optimisers, rates and knobs are compared pair by pair. On a
+CPU one student is trained after the other, on a GPU all at once; nothing leaves the device before
+the end.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from lazyrich import spectra, validation
+from lazyrich.arithmetic import matmul
+from lazyrich.heavy_tails.first_step import directions
+from lazyrich.heavy_tails.metrics import (
+    SCALINGS,
+    Losses,
+    kernel_alignment,
+    ridge_losses,
+    weight_spectrum,
+)
+from lazyrich.heavy_tails.optimizers import optimizer
+from lazyrich.heavy_tails.setting import ACTIVATIONS, Shape, draw, loss, shape
+from lazyrich.heavy_tails.spike import OPTIMIZERS
+from lazyrich.training import ensemble, train
+
+
+class Gradients(NamedTuple):
+    """The first gradient of many students, and the weights it meets."""
+
+    singular_values: Float[Array, "seeds 2"]
+    """The two largest of G."""
+    left: Float[Array, "seeds"]
+    """|u₁·â|."""
+    right: Float[Array, "seeds"]
+    """|v₁·q̂|."""
+    stable_rank: Float[Array, "seeds"]
+    """‖G‖_F²/‖G‖₂²."""
+    remainder: Float[Array, "seeds"]
+    """‖G − A‖_F/‖A‖_F."""
+    sign_norm: Float[Array, "seeds"]
+    """‖sign G‖₂/√(hd)."""
+    equal_norms: Float[Array, "seeds 4"]
+    """The rates at which an update is as large as W_0: for G in the spectral and the Frobenius
+    norm, then for sign G likewise."""
+
+
+class OneStep(NamedTuple):
+    """Students after one step, at many rates."""
+
+    sigma: Float[Array, "seeds rates 2"]
+    """The two largest singular values of W_1."""
+    left: Float[Array, "seeds rates"]
+    """(u₁·w)²."""
+    right: Float[Array, "seeds rates"]
+    """(v₁·p̂)²."""
+    teacher: Float[Array, "seeds rates"]
+    """|v₁·β|."""
+    p_norm2: Float[Array, "seeds rates"]
+    """‖p‖²."""
+    alignment: Float[Array, "seeds rates 2"]
+    """The kernel-target alignment, as coded and as written."""
+    test: Float[Array, "seeds rates"]
+    """The student's own mean squared error on the test set."""
+
+
+class Trajectory(NamedTuple):
+    """Students along their training."""
+
+    step: Int[Array, "times"]
+    """The steps at which they were observed."""
+    loss: Float[Array, "seeds rates times"]
+    """The training loss."""
+    eigenvalues: Float[Array, "seeds rates times d"]
+    """Of WᵀW, ascending."""
+    teacher: Float[Array, "seeds rates times"]
+    """|v₁·β|."""
+    coded: Losses
+    """The fitted last layer on features as coded, each of shape (seeds, rates, times, ridges)."""
+    written: Losses
+    """The same on features as written."""
+
+    @property
+    def finite(self) -> Bool[Array, "seeds rates times"]:
+        """Where all weights are: training that diverges has nan from some step on."""
+        return jnp.isfinite(self.eigenvalues).all(-1)
+
+
+def start_spectra(key: jax.Array, inputs: int, seeds: int) -> Float[Array, "seeds d"]:
+    """The eigenvalues of WᵀW at the start, with h = 3d/2.
+
+    Args:
+        key: the problems.
+        inputs: d.
+        seeds: how many.
+    """
+    each = (spectra.weight_spectrum(one.W) for one in problems(key, shape(inputs), seeds))
+    return jnp.stack(list(each))
+
+
+def first_gradients(
+    key: jax.Array, inputs: int, seeds: int, samples: int | None = None, noise: float = 0.3
+) -> Gradients:
+    """What the first gradient is made of.
+
+    Args:
+        key: the problems.
+        inputs: d, with h = 3d/2.
+        seeds: how many.
+        samples: n, by default 2d.
+        noise: ρ.
+    """
+    sizes = shape(inputs, samples=samples)
+    each = [_gradient(problem) for problem in problems(key, sizes, seeds, noise)]
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
+
+
+def one_step(
+    key: jax.Array,
+    optimizer: str,
+    rates: Sequence[float],
+    inputs: int,
+    seeds: int,
+    samples: int | None = None,
+    noise: float = 0.3,
+) -> OneStep:
+    """Students after one step of gradient descent or Adam from the same start.
+
+    Args:
+        key: the problems.
+        optimizer: ``"GD"`` or ``"Adam"``, whose first step is η times the sign of the gradient.
+        rates: η, at zero the start.
+        inputs: d, with h = 3d/2.
+        seeds: how many.
+        samples: n, by default 2d.
+        noise: ρ.
+    """
+    adam = validation.one_of("optimizer", optimizer, OPTIMIZERS) == "Adam"
+    rates = validation.nonnegative("rates", rates, ndim=1)
+    sizes = shape(inputs, samples=samples)
+    each = [_one_step(problem, rates, adam) for problem in problems(key, sizes, seeds, noise)]
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
+
+
+def train_students(
+    key: jax.Array,
+    optimizer: str,
+    rates: Sequence[float],
+    inputs: int,
+    seeds: int,
+    schedule: Sequence[int] = (0, 10),
+    samples: int | None = None,
+    hidden: int | None = None,
+    noise: float = 0.3,
+    ridges: Sequence[float] = (0.01,),
+    decay: float = 1.0,
+    normalise: bool = False,
+    activation: str = "tanh",
+    double: bool = False,
+) -> Trajectory:
+    """Students trained at many rates, with all metrics of the paper.
+
+    Args:
+        key: the problems.
+        optimizer: ``"GD"`` or ``"Adam"``.
+        rates: η.
+        inputs: d.
+        seeds: how many problems.
+        schedule: the steps at which to observe, increasing.
+        samples: n, by default 2d.
+        hidden: h, by default 3d/2.
+        noise: ρ.
+        ridges: λ, of the last layer that is fitted.
+        decay: γ; step t uses the rate η γ^(t−1).
+        normalise: whether W ← W √(hd)/‖W‖_F before each step.
+        activation: of the student.
+        double: whether to train in float64 in place of float32.
+    """
+    validation.one_of("optimizer", optimizer, OPTIMIZERS)
+    validation.one_of("activation", activation, ACTIVATIONS)
+    rates = validation.positive("rates", rates)
+    ridges = validation.positive("ridges", ridges)
+    decay = validation.positive("decay", decay)
+    schedule = tuple(validation.whole("schedule", step) for step in schedule)
+    dtype = jnp.float64 if double else jnp.float32
+    sizes = shape(inputs, hidden, samples)
+    each = [
+        _train(problem, rates, ridges, decay, optimizer, schedule, normalise, activation)
+        for problem in problems(key, sizes, seeds, noise, dtype)
+    ]
+    observed = jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
+    return Trajectory(jnp.asarray(schedule), *observed)
+
+
+def problems(
+    key: jax.Array,
+    sizes: Shape,
+    seeds: int,
+    noise: float = 0.3,
+    dtype: jnp.dtype = jnp.float64,
+):
+    """The problems of a key one by one; more seeds begin with the same ones."""
+    for i in range(validation.whole("seeds", seeds, least=1)):
+        yield draw(jax.random.fold_in(key, i), sizes, noise, dtype=dtype)
+
+
+@jax.jit
+def _gradient(problem):
+    G, A, q = directions(problem)
+    h, d = G.shape
+    U, sigma, Vt = jnp.linalg.svd(G, full_matrices=False)
+    size, top = jnp.linalg.norm(G), sigma[0]
+    sign = jnp.linalg.norm(jnp.sign(G), 2)
+    start = jnp.stack([jnp.linalg.norm(problem.W, 2), jnp.linalg.norm(problem.W)])
+    updates = jnp.stack([top, size, sign, jnp.linalg.norm(jnp.sign(G))])
+    a = problem.a
+    return Gradients(
+        sigma[:2],
+        jnp.abs(U[:, 0] @ a) / jnp.linalg.norm(a),
+        jnp.abs(Vt[0] @ q) / jnp.linalg.norm(q),
+        (size / top) ** 2,
+        jnp.linalg.norm(G - A) / jnp.linalg.norm(A),
+        sign / (h * d) ** 0.5,
+        jnp.tile(start, 2) / updates,
+    )
+
+
+@partial(jax.jit, static_argnums=2)
+def _one_step(problem, rates, adam):
+    G = directions(problem).gradient
+    update = jnp.sign(G) if adam else G
+    w = jnp.sign(problem.a) if adam else problem.a
+    w = w / jnp.linalg.norm(w)
+
+    def at(rate):
+        W = problem.W - rate * update
+        values, vectors = jnp.linalg.eigh(matmul(W.T, W))
+        sigma, v, p = jnp.sqrt(values[:-3:-1]), vectors[:, -1], matmul(w, W)
+        alignment = jnp.stack([kernel_alignment(W, problem, scaling) for scaling in SCALINGS])
+        return OneStep(
+            sigma,
+            (matmul(matmul(W, v), w) / sigma[0]) ** 2,
+            matmul(v, p) ** 2 / (p**2).sum(),
+            jnp.abs(matmul(v, problem.teacher)),
+            (p**2).sum(),
+            alignment,
+            loss(W, problem.a, problem.test),
+        )
+
+    return ensemble(at)(rates)
+
+
+@partial(jax.jit, static_argnums=(4, 5, 6, 7))
+def _train(problem, rates, ridges, decay, name, schedule, normalise, activation):
+    def normalised(W):
+        return W * (W.size**0.5 / jnp.linalg.norm(W))
+
+    def observe(W, step):
+        values, teacher = weight_spectrum(W, problem.teacher)
+
+        def fits(scaling):
+            return jax.lax.map(
+                lambda ridge: ridge_losses(W, problem, ridge, scaling, activation), ridges
+            )
+
+        return loss(W, problem.a, problem.train, activation), values, teacher, *map(fits, SCALINGS)
+
+    def run(rate):
+        return train(
+            lambda W, step: loss(W, problem.a, problem.train, activation),
+            problem.W,
+            optimizer(name, rate, decay),
+            schedule,
+            observe,
+            before=normalised if normalise else None,
+        ).observed
+
+    return ensemble(run)(rates.astype(problem.W.dtype))

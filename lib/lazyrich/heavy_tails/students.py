@@ -81,7 +81,7 @@ class Trajectory(NamedTuple):
     teacher: Float[Array, "seeds rates times"]
     """|v₁·β|."""
     coded: Losses
-    """The fitted last layer on features as coded, each of shape (seeds, rates, times, ridges)."""
+    """The last layer fitted at the end on features as coded, of shape (seeds, rates, ridges)."""
     written: Losses
     """The same on features as written."""
 
@@ -99,8 +99,9 @@ def start_spectra(key: jax.Array, inputs: int, seeds: int) -> Float[Array, "seed
         inputs: d.
         seeds: how many.
     """
-    each = (spectra.weight_spectrum(one.W) for one in problems(key, shape(inputs), seeds))
-    return jnp.stack(list(each))
+    return stacked(
+        spectra.weight_spectrum(problem.W) for problem in problems(key, shape(inputs), seeds)
+    )
 
 
 def first_gradients(
@@ -116,8 +117,7 @@ def first_gradients(
         noise: ρ.
     """
     sizes = shape(inputs, samples=samples)
-    each = [_gradient(problem) for problem in problems(key, sizes, seeds, noise)]
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
+    return stacked(map(_gradient, problems(key, sizes, seeds, noise)))
 
 
 def one_step(
@@ -143,8 +143,32 @@ def one_step(
     adam = validation.one_of("optimizer", optimizer, OPTIMIZERS) == "Adam"
     rates = validation.nonnegative("rates", rates, ndim=1)
     sizes = shape(inputs, samples=samples)
-    each = [_one_step(problem, rates, adam) for problem in problems(key, sizes, seeds, noise)]
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
+    return stacked(
+        _one_step(problem, rates, adam) for problem in problems(key, sizes, seeds, noise)
+    )
+
+
+def start_losses(
+    key: jax.Array,
+    inputs: int,
+    seeds: int,
+    samples: int | None = None,
+    hidden: int | None = None,
+    noise: float = 0.3,
+    ridges: Sequence[float] = (0.01,),
+    activation: str = "tanh",
+) -> tuple[Losses, Losses]:
+    """The last layer fitted at the start, on features as coded and as written.
+
+    Arguments as for :func:`train_students`; the losses have shape (seeds, ridges).
+    """
+    validation.one_of("activation", activation, ACTIVATIONS)
+    ridges = validation.positive("ridges", ridges)
+    sizes = shape(inputs, hidden, samples)
+    return stacked(
+        tuple(_fits(problem.W, problem, ridges, scaling, activation) for scaling in SCALINGS)
+        for problem in problems(key, sizes, seeds, noise, jnp.float32)
+    )
 
 
 def train_students(
@@ -189,11 +213,10 @@ def train_students(
     schedule = tuple(validation.whole("schedule", step) for step in schedule)
     dtype = jnp.float64 if double else jnp.float32
     sizes = shape(inputs, hidden, samples)
-    each = [
+    observed = stacked(
         _train(problem, rates, ridges, decay, optimizer, schedule, normalise, activation)
         for problem in problems(key, sizes, seeds, noise, dtype)
-    ]
-    observed = jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
+    )
     return Trajectory(jnp.asarray(schedule), *observed)
 
 
@@ -207,6 +230,11 @@ def problems(
     """The problems of a key one by one; more seeds begin with the same ones."""
     for i in range(validation.whole("seeds", seeds, least=1)):
         yield draw(jax.random.fold_in(key, i), sizes, noise, dtype=dtype)
+
+
+def stacked(results):
+    """The results of many problems, with these on a leading axis."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *results)
 
 
 @jax.jit
@@ -262,22 +290,23 @@ def _train(problem, rates, ridges, decay, name, schedule, normalise, activation)
 
     def observe(W, step):
         values, teacher = weight_spectrum(W, problem.teacher)
-
-        def fits(scaling):
-            return jax.lax.map(
-                lambda ridge: ridge_losses(W, problem, ridge, scaling, activation), ridges
-            )
-
-        return loss(W, problem.a, problem.train, activation), values, teacher, *map(fits, SCALINGS)
+        return loss(W, problem.a, problem.train, activation), values, teacher
 
     def run(rate):
-        return train(
+        trained = train(
             lambda W, step: loss(W, problem.a, problem.train, activation),
             problem.W,
             optimizer(name, rate, decay),
             schedule,
             observe,
             before=normalised if normalise else None,
-        ).observed
+        )
+        fits = (_fits(trained.params, problem, ridges, each, activation) for each in SCALINGS)
+        return *trained.observed, *fits
 
     return ensemble(run)(rates.astype(problem.W.dtype))
+
+
+@partial(jax.jit, static_argnums=(3, 4))
+def _fits(W, problem, ridges, scaling, activation):
+    return jax.lax.map(lambda ridge: ridge_losses(W, problem, ridge, scaling, activation), ridges)

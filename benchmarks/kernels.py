@@ -4,7 +4,7 @@ Networks without biases, F(x) = W^L φ(⋯ φ(W^1 x)) with φ = ReLU or none, W_
 normal inputs. Asked for is J Jᵀ, J the Jacobian with a row a sample and output. A method gives a
 function without arguments, or None where it fails; one whose package is missing is left out.
 
-What the spectra of :mod:`spectra` need too stands here.
+What the spectra of :mod:`gauss_newton` need too stands here.
 """
 
 import json

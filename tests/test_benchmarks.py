@@ -61,7 +61,7 @@ def test_the_tables_are_whole(trajectories, races, monkeypatch, capsys):
 @pytest.fixture
 def tiny(trajectories, monkeypatch):
     """The other two benchmarks, where one case of each kind is too large for the Jacobian."""
-    kernels, spectra = map(importlib.import_module, ("kernels", "spectra"))
+    kernels, spectra = map(importlib.import_module, ("kernels", "gauss_newton"))
     monkeypatch.setattr(kernels.measuring, "apart", lambda *_: FIRST_CALL)
     monkeypatch.setattr(kernels, "ROUNDS", 1)
     monkeypatch.setattr(kernels, "LIMIT", 60_000)

@@ -158,6 +158,14 @@ def test_many_tails_are_compared_at_once_and_compiled():
         np.testing.assert_allclose(single.ratio, compared(values[0], 30).ratio, rtol=0.02)
 
 
+def test_what_cannot_be_compared_in_compiled_code_is_nan():
+    values = np.array([[1.0, 2, 2, 2], [0, 0, 1, 2], [1, np.nan, 2, 3], [1, 2, 3, 4]])
+    for alternative in ALTERNATIVES:
+        compared = jax.jit(lambda v, kind=alternative: spectra.likelihood_ratio(v, 3, kind))
+        assert np.isfinite(compared(values).ratio).tolist() == [False] * 3 + [True]
+        assert np.isfinite(compared(values).p_value).tolist() == [False] * 3 + [True]
+
+
 @pytest.mark.parametrize("a", [-1e3, -8.0, 0.0, 3.0, 4.999, 5.001, 30.0, 1e4])
 def test_the_moments_of_a_truncated_normal_law_are_its_integrals(a):
     log_normaliser, mean, square = _moments(jnp.asarray(a))

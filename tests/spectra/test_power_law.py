@@ -141,6 +141,15 @@ def test_degenerate_spectra_have_known_fits():
     assert unknown.tail.tolist() == [0, 2] and np.isfinite(unknown.exponent[1])
 
 
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -1e-9])
+def test_what_is_wrong_in_compiled_code_does_not_look_like_a_fit(wrong):
+    values = np.stack([np.r_[heavy(12), 1.0], np.r_[heavy(12), wrong]])
+    hills, fits = jax.jit(lambda v: (spectra.hill(v), spectra.power_law_fit(v)))(values)
+    assert np.isfinite(hills[0]) and np.isnan(hills[1])
+    assert np.isfinite(fits.exponent[0]) and np.isnan(fits.exponent[1])
+    assert fits.tail[0] > 0 == fits.tail[1] and np.isinf(fits.distance[1])
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

@@ -146,6 +146,14 @@ def test_zeros_are_a_collapse_even_where_the_median_is_one():
         assert np.isfinite(np.stack(shape[1:])).all()
 
 
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -1.0])
+def test_what_is_no_spectrum_has_no_name_in_compiled_code(wrong):
+    values = np.stack([np.r_[bulk(99), wrong], bulk(), np.zeros(WIDTH)])
+    shape = jax.jit(lambda values: spectra.shape(values, HEIGHT))(values)
+    assert shape.code.tolist() == [-1, 5, -1]
+    assert shape.name.tolist() == ["none", "Random-like", "none"]
+
+
 def test_single_precision_stays_single():
     shape = spectra.shape(jnp.asarray(EXAMPLES["Bulk+Spike"], "float32"), HEIGHT)
     assert shape.name == "Bulk+Spike"

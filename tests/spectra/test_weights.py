@@ -65,6 +65,7 @@ def test_participation_counts_the_vectors_that_take_part():
     assert many.tolist() == [4, 2]
     np.testing.assert_allclose(spectra.participation(np.array([0.9, 0.1])), 1 / 0.82)
     assert jax.jit(spectra.participation)(jnp.array([0.5, 0.5])) == 2
+    np.testing.assert_allclose(spectra.participation(np.array([0.5, 0.1])), 1 / 0.26)
     basis = np.linalg.qr(np.random.default_rng(0).normal(size=(9, 9)))[0]
     assert 1 < spectra.participation((basis**2).astype("float32")).min() < 9
 
@@ -79,7 +80,8 @@ def test_participation_counts_the_vectors_that_take_part():
         (lambda: spectra.weight_spectrum(np.ones((2, 2), int)), "W must be an array of floats"),
         (lambda: spectra.stable_rank(np.zeros(2)), "at least 1 positive numbers a spectrum"),
         (lambda: spectra.stable_rank(np.array([-1.0, 2.0])), "eigenvalues must be not negative"),
-        (lambda: spectra.participation(np.array([0.5, 0.4])), "must sum to 1, got a sum of 0.9"),
+        (lambda: spectra.participation(np.array([0.5, 0.6])), "or to less but not 0, got .* 1.1"),
+        (lambda: spectra.participation(np.zeros(2)), "or to less but not 0, got a sum of 0"),
         (lambda: spectra.participation(np.array([1.5, -0.5])), "overlaps must be not negative"),
     ],
 )

@@ -82,11 +82,12 @@ def likelihood_ratio(eigenvalues: ArrayLike, tail: ArrayLike, alternative: str) 
 
     The log-normal law is that of y = log(ℓ/cut) normal, given y ≥ 0, and its closure holds the
     power law, y exponential. For mean(y²) ≥ 2 mean(y)² that limit is the most likely of all: then
-    R = 0 and p = 1, and else R < 0.
+    R = 0 and p = 1, and else R < 0. So a power law never wins against it, and only p tells.
 
     Source: Vuong, *Likelihood ratio tests for model selection and non-nested hypotheses*
     (Econometrica 57, 1989). The package `powerlaw` has the same test as ``distribution_compare``
-    with ``normalized_ratio=True``.
+    with ``normalized_ratio=True``, and finds the log-normal law by a search, which does not end
+    well where the limit is the most likely.
 
     Args:
         eigenvalues: in any order, none negative, shape (…, d).

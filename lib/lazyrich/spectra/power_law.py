@@ -37,7 +37,8 @@ def hill(eigenvalues: ArrayLike) -> Float[Array, "*batch"]:
         eigenvalues: in any order, none negative, shape (…, d).
 
     Raises:
-        ValueError: if one is negative or not finite, or none is positive.
+        ValueError: if one is negative or not finite, or none is positive. Where this is not known
+            yet, under ``jit``, the answer is nan, or of zeros alone 1.
 
     >>> round(float(hill(jnp.array([0.0, 0.0, 1.0, jnp.e]))), 9)
     3.0
@@ -79,10 +80,17 @@ def power_law_fit(eigenvalues: ArrayLike, smallest_tail: int = 2) -> PowerLawFit
 
 
 def ascending(eigenvalues: ArrayLike, positive: int = 1) -> Float[Array, "*batch n"]:
-    """Sorted eigenvalues, none negative, of which each spectrum has `positive` above zero."""
+    """Sorted eigenvalues, none negative, of which each spectrum has `positive` above zero.
+
+    Under ``jit``, where that is not known yet, a spectrum with a negative number, inf or nan
+    becomes one of nan alone.
+    """
     values = validation.nonnegative("eigenvalues", eigenvalues, ndim=1)
     least = values.shape[-1]
-    if not isinstance(values, jax.core.Tracer):
+    if isinstance(values, jax.core.Tracer):
+        sound = ((values >= 0) & (values < jnp.inf)).all(axis=-1, keepdims=True)
+        values = jnp.where(sound, values, jnp.nan)
+    else:
         least = np.count_nonzero(values, axis=-1).min(initial=least)
     if least < positive:
         raise ValueError(
@@ -95,10 +103,10 @@ def ascending(eigenvalues: ArrayLike, positive: int = 1) -> Float[Array, "*batch
 def hill_of_ascending(values: Float[Array, "*batch d"]) -> Float[Array, "*batch"]:
     """:func:`hill` of sorted eigenvalues."""
     tail = values[..., values.shape[-1] // 2 :]
-    positive = tail[..., 0] > 0
-    logs = jnp.log(jnp.where(positive[..., None], tail, 1))
+    zero = tail[..., 0] == 0
+    logs = jnp.log(jnp.where(zero[..., None], 1, tail))
     total = (logs - logs[..., :1]).sum(axis=-1)
-    return jnp.where(positive, 1 + tail.shape[-1] / total, 1)
+    return jnp.where(zero, 1, 1 + tail.shape[-1] / total)
 
 
 @partial(jax.jit, static_argnums=1)

@@ -28,7 +28,7 @@ class Shape(NamedTuple):
     """The shape of a spectrum and what it was judged by."""
 
     code: Int[Array, "*batch"]
-    """The place of the name in :data:`SHAPES`."""
+    """The place of the name in :data:`SHAPES`; −1 of what is no spectrum, under ``jit``."""
     variance: Float[Array, "*batch"]
     """τ² = median(ℓ)/(h · median of the law), the variance of the entries behind the bulk."""
     edge: Float[Array, "*batch"]
@@ -47,7 +47,7 @@ class Shape(NamedTuple):
     @property
     def name(self) -> np.ndarray | str:
         """The name, outside of compiled code; of many spectra an array of names."""
-        return np.asarray(SHAPES)[np.asarray(self.code)]
+        return np.asarray((*SHAPES, "none"))[np.asarray(self.code)]
 
 
 def shape(eigenvalues: ArrayLike, height: int) -> Shape:
@@ -70,7 +70,8 @@ def shape(eigenvalues: ArrayLike, height: int) -> Shape:
         height: the number h ≥ d of rows of W; for h < d give the h eigenvalues of WWᵀ, and d.
 
     Raises:
-        ValueError: if an eigenvalue is negative or not finite, none is positive, or h < d.
+        ValueError: if an eigenvalue is negative or not finite, none is positive, or h < d. Where
+            this is not known yet, under ``jit``, the code is −1.
 
     >>> from jax import random
     >>> W = random.normal(random.key(0), (150, 100)).at[0].mul(3)
@@ -114,7 +115,7 @@ def _shape(values, height):
         values[..., -1] > 1.05 * edge,
         jnp.ones(values.shape[:-1], bool),
     ]
-    code = jnp.argmax(jnp.stack(rules), axis=0)
+    code = jnp.where(values[..., -1] > 0, jnp.argmax(jnp.stack(rules), axis=0), -1)
     return Shape(code, variance, edge, above, outliers, distance, hill, hill_of_law)
 
 

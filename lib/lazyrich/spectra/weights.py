@@ -58,10 +58,13 @@ def participation(overlaps: ArrayLike) -> Float[Array, "*batch"]:
     """The participation number 1/Σ o_i²: over how many vectors of a basis another is spread.
 
     Args:
-        overlaps: the squares o_i of the vector's components, which sum to one, shape (…, n).
+        overlaps: the squares o_i of a unit vector's components, shape (…, n). They sum to one, or
+            to less if the vector does not lie in the span, as with the left singular vectors of a
+            tall matrix; what lies outside then counts for nothing.
 
     Raises:
-        ValueError: if one is negative or not finite, or the sum is not one to half the digits.
+        ValueError: if one is negative or not finite, or the sum is above one (to half the digits)
+            or zero.
 
     >>> float(participation(jnp.array([0.25, 0.25, 0.25, 0.25])))
     4.0
@@ -69,7 +72,9 @@ def participation(overlaps: ArrayLike) -> Float[Array, "*batch"]:
     overlaps = validation.nonnegative("overlaps", overlaps, ndim=1)
     if not isinstance(overlaps, Tracer):
         sums = np.asarray(overlaps).sum(axis=-1)
-        wrong = np.abs(sums - 1) > np.finfo(overlaps.dtype).eps ** 0.5
+        wrong = (sums > 1 + np.finfo(overlaps.dtype).eps ** 0.5) | (sums == 0)
         if wrong.any():
-            raise ValueError(f"overlaps must sum to 1, got a sum of {sums[wrong][0]:.6g}")
+            raise ValueError(
+                f"overlaps must sum to 1, or to less but not 0, got a sum of {sums[wrong][0]:.6g}"
+            )
     return 1 / (overlaps**2).sum(axis=-1)

@@ -349,13 +349,13 @@ def growth():
 
 def main():
     cases = {(kind, case): sizes for kind in CASES for case, sizes in CASES[kind].items()}
-    print("spectra: memory", file=sys.stderr)  # first, since this process will hold some of it
+    print("gauss_newton: memory", file=sys.stderr)  # first, since this process will hold some of it
     first_calls = {of: first_calls_apart(*of, problem(of[0], *cases[of])) for of in cases}
     races = {}
     for (kind, case), sizes in cases.items():
-        print(f"spectra: {kind}, {case}", file=sys.stderr)
+        print(f"gauss_newton: {kind}, {case}", file=sys.stderr)
         races[kind, case] = measured(kind, sizes)
-    print("spectra: growth", file=sys.stderr)
+    print("gauss_newton: growth", file=sys.stderr)
     tables = [speed(kind, {case: races[kind, case] for case in CASES[kind]}) for kind in CASES]
     tables += [growth(), reached(races, first_calls)]
     packages = ["jax", "numpy", "torch", "scipy", "curvlinops-for-pytorch", "matfree"]

@@ -14,7 +14,7 @@ def normal_mean(function: Callable[[np.ndarray], np.ndarray], nodes: int = 120) 
     3.0
     """
     points, weights = np.polynomial.hermite_e.hermegauss(nodes)
-    return (function(points) * weights).sum(-1) / np.sqrt(2 * np.pi)
+    return np.asarray((function(points) * weights).sum(-1) / np.sqrt(2 * np.pi))
 
 
 def _slope(g):

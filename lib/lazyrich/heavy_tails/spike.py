@@ -77,13 +77,14 @@ def update(
     if optimizer == "GD":
         size = rate * law.gradient_norm
         p_norm2 = d - 2 * size * d**0.5 * own + size**2
-        return Update(np.ones_like(rate), p_norm2, size * law.teacher_overlap)
+        variance, teacher = np.ones_like(rate), size * law.teacher_overlap
+        return Update(*map(np.asarray, (variance, p_norm2, teacher)))
     seen = (law.signal / (1 + law.signal)) ** 0.5
     variance = 1 + rate**2 * (1 - law.sign_norm**2)
     cross = 2 * rate * h**0.5 * d * (2 / np.pi * own * seen)
     p_norm2 = d * variance - cross + rate**2 * h * d * law.sign_norm**2
     teacher = rate * (h * d * 2 / np.pi) ** 0.5 * law.teacher_overlap * seen
-    return Update(variance, p_norm2, teacher)
+    return Update(*map(np.asarray, (variance, p_norm2, teacher)))
 
 
 def spike(p_norm2: ArrayLike, variance: ArrayLike, sizes: Shape) -> Spike:
@@ -104,7 +105,7 @@ def spike(p_norm2: ArrayLike, variance: ArrayLike, sizes: Shape) -> Spike:
     edge2 = variance * (h**0.5 + d**0.5) ** 2
     left = (theta2**2 - c) / (theta2 * (1 + theta2))
     return Spike(
-        np.sqrt(np.where(out, sigma2, edge2)),
+        np.asarray(np.sqrt(np.where(out, sigma2, edge2))),
         np.where(out, left, 0.0),
         np.where(out, 1 - c / theta2**2, 0.0),
     )
@@ -127,7 +128,7 @@ def teacher_alignment(
     """
     after = update(optimizer, rate, sizes, noise)
     right = spike(after.p_norm2, after.variance, sizes).right
-    return np.sqrt(right / after.p_norm2) * after.teacher
+    return np.asarray(np.sqrt(right / after.p_norm2) * after.teacher)
 
 
 def threshold(optimizer: str, sizes: Shape, noise: float = 0.3) -> float:
@@ -164,4 +165,4 @@ def alignment_law(optimizer: str, rate: ArrayLike, sizes: Shape, noise: float = 
     top = TEACHER_SLOPE**2 * after.teacher**2 + p2 * power / n
     top = top + bulk * (TEACHER_SLOPE**2 + delta * power)
     size = p2**2 + 2 * p2 * bulk * (1 + delta) + bulk**2 * d * (1 + c + delta)
-    return top / (power * np.sqrt(size))
+    return np.asarray(top / (power * np.sqrt(size)))

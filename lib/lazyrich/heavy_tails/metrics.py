@@ -30,6 +30,15 @@ class Losses(NamedTuple):
     """The kernel-target alignment on the probe set."""
 
 
+class WeightMetrics(NamedTuple):
+    """What is measured of the weights alone."""
+
+    eigenvalues: Float[Array, "d"]
+    """Of WᵀW, ascending."""
+    teacher: Float[Array, ""]
+    """|v₁·β|, v₁ the top right singular vector of W."""
+
+
 class Overlaps(NamedTuple):
     """Squared overlaps of the singular vectors of W (rows) and of an update M (columns)."""
 
@@ -88,16 +97,16 @@ def kernel_alignment(
     return _alignment(_gram(Z), matmul(Z.T, y), y)
 
 
-def weight_spectrum(
-    W: Float[Array, "h d"], teacher: Float[Array, "d"]
-) -> tuple[Float[Array, "d"], Float[Array, ""]]:
-    """The eigenvalues of WᵀW, ascending, and the overlap |v₁·β| of the top vector.
+def weight_metrics(W: Float[Array, "h d"], teacher: Float[Array, "d"]) -> WeightMetrics:
+    """The spectrum of the weights and how its top vector stands to the teacher.
 
     One eigendecomposition, in float64 where that is on, since float32 would lose the lower end.
+    What rounding leaves below zero is zero. Weights that are not finite have nan.
     """
     W = W.astype(jnp.result_type(float))
     values, vectors = jnp.linalg.eigh(matmul(W.T, W))
-    return values, jnp.abs(matmul(vectors[:, -1], teacher.astype(W.dtype)))
+    aligned = jnp.abs(matmul(vectors[:, -1], teacher.astype(W.dtype)))
+    return WeightMetrics(jnp.maximum(values, 0), aligned)
 
 
 def overlaps(W: Float[Array, "h d"], M: Float[Array, "h d"]) -> Overlaps:

@@ -22,7 +22,7 @@ from lazyrich.heavy_tails.metrics import (
     Losses,
     kernel_alignment,
     ridge_losses,
-    weight_spectrum,
+    weight_metrics,
 )
 from lazyrich.heavy_tails.optimizers import optimizer
 from lazyrich.heavy_tails.setting import ACTIVATIONS, Shape, draw, loss, shape
@@ -210,7 +210,7 @@ def train_students(
     rates = validation.positive("rates", rates)
     ridges = validation.positive("ridges", ridges)
     decay = validation.positive("decay", decay)
-    schedule = tuple(validation.whole("schedule", step) for step in schedule)
+    schedule = validation.schedule("schedule", schedule)
     dtype = jnp.float64 if double else jnp.float32
     sizes = shape(inputs, hidden, samples)
     observed = stacked(
@@ -289,8 +289,7 @@ def _train(problem, rates, ridges, decay, name, schedule, normalise, activation)
         return W * (W.size**0.5 / jnp.linalg.norm(W))
 
     def observe(W, step):
-        values, teacher = weight_spectrum(W, problem.teacher)
-        return loss(W, problem.a, problem.train, activation), values, teacher
+        return loss(W, problem.a, problem.train, activation), *weight_metrics(W, problem.teacher)
 
     def run(rate):
         trained = train(

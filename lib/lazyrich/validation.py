@@ -61,6 +61,13 @@ def scalar(name: str, value: Float[Array, "..."]) -> Float[Array, ""]:
     return value
 
 
+def vector(name: str, value: Float[Array, "..."]) -> Float[Array, "_"]:
+    """`value`, which must be numbers on one axis, at least one."""
+    if value.ndim != 1 or value.size == 0:
+        raise ValueError(f"{name} must be a sequence of numbers, got shape {value.shape}")
+    return value
+
+
 def matrix(name: str, value: ArrayLike) -> Float[Array, "_ _"]:
     """`value` as one matrix of floats that is not empty."""
     array = floating(name, value, 2)

@@ -5,16 +5,21 @@ from collections.abc import Callable
 import numpy as np
 
 
-def normal_mean(function: Callable[[np.ndarray], np.ndarray], nodes: int = 120) -> np.ndarray:
-    """E function(g) for g ~ N(0, 1), by Gauss-Hermite quadrature over the last axis.
+def normal_mean(function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """E function(g) for g ~ N(0, 1), by the trapezoidal rule from −10 to 10 at steps of 1/64.
 
-    Exact for polynomials; to 14 digits for the smooth functions here.
+    The error is of the order e^(−128 π b) for functions that are analytic and bounded up to a
+    distance b of the real axis. That is rounding for all here: tanh(τ g) has b = π/(2 τ).
+
+    Args:
+        function: of points on one axis, which must be the last of its result.
 
     >>> round(float(normal_mean(lambda g: g**4)), 12)
     3.0
     """
-    points, weights = np.polynomial.hermite_e.hermegauss(nodes)
-    return np.asarray((function(points) * weights).sum(-1) / np.sqrt(2 * np.pi))
+    points = np.linspace(-10, 10, 1281)
+    weights = np.exp(-(points**2) / 2)
+    return np.asarray((function(points) * weights).sum(-1) / weights.sum())
 
 
 def _slope(g):

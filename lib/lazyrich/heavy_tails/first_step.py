@@ -26,7 +26,7 @@ from lazyrich.heavy_tails.constants import (
     TEACHER_SLOPE,
     normal_mean,
 )
-from lazyrich.heavy_tails.setting import Problem, Shape, loss, outputs
+from lazyrich.heavy_tails.setting import Problem, Shape, loss, outputs, shape
 
 
 class FirstStep(NamedTuple):
@@ -63,7 +63,8 @@ class Directions(NamedTuple):
 
 def residual_power(noise: float) -> float:
     """E r² at the start, E tanh²(g) + E softplus²(g) + ρ²."""
-    return FEATURE_POWER + TEACHER_POWER + float(validation.nonnegative("noise", noise)) ** 2
+    noise = validation.scalar("noise", validation.nonnegative("noise", noise))
+    return FEATURE_POWER + TEACHER_POWER + float(noise) ** 2
 
 
 def first_step_law(sizes: Shape, noise: float = 0.3) -> FirstStep:
@@ -76,7 +77,7 @@ def first_step_law(sizes: Shape, noise: float = 0.3) -> FirstStep:
     >>> round(first_step_law(Shape(1000, 1500, 2000)).sign_norm, 4)
     0.8244
     """
-    d, _, n = sizes
+    d, _, n = shape(*sizes)
     power = residual_power(noise)
     q2 = SLOPE**2 + TEACHER_SLOPE**2 + d / n * power
     signal = SLOPE**2 * q2 / (SLOPE_VARIANCE * d / n * power)
@@ -128,7 +129,8 @@ def overshoot(sizes: Shape, rate: float, noise: float = 0.3) -> float:
         rate: η.
         noise: ρ.
     """
-    kappa_s, rate = first_step_law(sizes, noise).sign_norm, float(validation.positive("rate", rate))
+    rate = float(validation.scalar("rate", validation.positive("rate", rate)))
+    kappa_s = first_step_law(sizes, noise).sign_norm
     tau = (1 + rate**2 * (1 - kappa_s**2)) ** 0.5
 
     def squared_mean(z):

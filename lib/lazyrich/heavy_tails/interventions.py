@@ -72,8 +72,8 @@ def overlap_run(
     rate = validation.scalar("rate", validation.positive("rate", rate))
     steps = validation.whole("steps", steps, least=1)
     each = [_overlap_run(problem, rate, steps) for problem in problems(key, shape(inputs), seeds)]
-    left, right, *_ = stacked(each)
-    return OverlapRun(left, right, *each[0][2:])
+    participations = stacked(tops for tops, _ in each)
+    return OverlapRun(*participations, *each[0][1])
 
 
 def spike_ablation(
@@ -144,7 +144,7 @@ def _overlap_run(problem, rate, steps):
         W = optax.apply_updates(W, change)
         left, right = overlaps(W, change)
         top = spectra.participation(left[:, 0]), spectra.participation(right[:, 0])
-        return (W, memory), (*top, left.astype(jnp.float32), right.astype(jnp.float32))
+        return (W, memory), (top, (left.astype(jnp.float32), right.astype(jnp.float32)))
 
     return jax.lax.scan(step, (problem.W, adam.init(problem.W)), length=steps)[1]
 

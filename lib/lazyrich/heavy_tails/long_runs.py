@@ -32,7 +32,7 @@ class LongRun(NamedTuple):
     loss: Float[Array, "seeds variants times"]
     """The training loss."""
     largest_loss: Float[Array, "seeds variants times"]
-    """The largest training loss of the steps since the last observation."""
+    """The largest training loss that a step since the last observation began at; 0 at the start."""
     second_moment: Float[Array, "seeds variants times"]
     """The root mean square of √v̂, what the mean gradient is divided by."""
 
@@ -73,7 +73,9 @@ def long_run(
     schedule = validation.schedule("schedule", schedule)
     frozen_from = validation.whole("frozen_from", frozen_from, least=1)
     chosen = [VARIANTS[validation.one_of("variants", name, VARIANTS)] for name in variants]
-    dtype = jnp.float64 if double else jnp.float32
+    if not chosen:
+        raise ValueError(f"variants must hold at least one name, got {variants!r}")
+    dtype = jnp.float64 if validation.flag("double", double) else jnp.float32
     never = jnp.iinfo(jnp.int32).max
     data = AdamVariant(
         jnp.full(len(chosen), rate, dtype),

@@ -62,14 +62,15 @@ def ridge_losses(
     Args:
         W: hidden weights; those that are not finite have the losses nan.
         problem: the probe and test sets.
-        ridge: λ.
+        ridge: λ > 0.
         scaling: one of :data:`SCALINGS`.
         activation: of the student.
     """
+    ridge = validation.scalar("ridge", validation.positive("ridge", ridge))
     y, tests = problem.probe.y, _features(W, problem.test.x, scaling, activation)
     Z = _features(W, problem.probe.x, scaling, activation)
     gram, correlation = _gram(Z), matmul(Z.T, y)
-    strength = jnp.asarray(ridge, Z.dtype) * (len(y) / len(W))
+    strength = ridge.astype(Z.dtype) * (len(y) / len(W))
     factor = jax.scipy.linalg.cho_factor(gram + strength * jnp.eye(len(gram), dtype=Z.dtype))
     if len(gram) < len(W):
         a = matmul(Z.T, jax.scipy.linalg.cho_solve(factor, y))

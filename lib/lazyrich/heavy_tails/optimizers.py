@@ -45,12 +45,16 @@ def optimizer(name: str, rate: ArrayLike, decay: ArrayLike = 1.0) -> optax.Gradi
         rate: η.
         decay: γ.
     """
+    validation.nonnegative("rate", rate)
+    validation.positive("decay", decay)
     make = {"GD": optax.sgd, "Adam": optax.adam}[validation.one_of("name", name, ("GD", "Adam"))]
     return make(lambda count: rate * decay**count)
 
 
 def adam_variant(variant: AdamVariant) -> optax.GradientTransformation:
     """Adam with the changes of an :class:`AdamVariant`; by default it is ``optax.adam``."""
+    validation.nonnegative("variant.rate", variant.rate)
+    validation.positive("variant.epsilon", variant.epsilon)
 
     def init(params):
         zeros = jax.tree.map(jnp.zeros_like, params)

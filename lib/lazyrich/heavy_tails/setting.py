@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
+from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float
 
 from lazyrich import validation
@@ -82,7 +82,7 @@ def draw(
     sizes: Shape,
     noise: float = 0.3,
     tests: int = 2000,
-    dtype: jnp.dtype = jnp.float64,
+    dtype: DTypeLike = float,
 ) -> Problem:
     """A teacher, a student and data, each with its own key.
 
@@ -94,7 +94,8 @@ def draw(
         dtype: of all arrays. They are drawn in the default dtype, so that runs in two precisions
             have the same problem up to rounding.
     """
-    (d, h, n), noise = sizes, validation.nonnegative("noise", noise)
+    d, h, n = shape(*sizes)
+    noise = validation.scalar("noise", validation.nonnegative("noise", noise))
     tests = validation.whole("tests", tests, least=1)
     on_teacher, on_student, on_data = jax.random.split(key, 3)
     beta = normal(on_teacher, (d,))

@@ -22,7 +22,7 @@ from jax.typing import ArrayLike
 from lazyrich import validation
 from lazyrich.heavy_tails.constants import SLOPE, TEACHER_POWER, TEACHER_SLOPE
 from lazyrich.heavy_tails.first_step import first_step_law
-from lazyrich.heavy_tails.setting import Shape
+from lazyrich.heavy_tails.setting import Shape, shape
 
 OPTIMIZERS = ("GD", "Adam")
 
@@ -73,7 +73,7 @@ def update(
     validation.one_of("optimizer", optimizer, OPTIMIZERS)
     rate = np.asarray(validation.nonnegative("rate", rate), dtype=float)
     law, (d, h, _) = first_step_law(sizes, noise), sizes
-    own = 0.0 if naive else SLOPE / law.q_norm
+    own = 0.0 if validation.flag("naive", naive) else SLOPE / law.q_norm
     if optimizer == "GD":
         size, variance = rate * law.gradient_norm, np.ones_like(rate)
         p_norm2 = d - 2 * size * d**0.5 * own + size**2
@@ -97,7 +97,8 @@ def outlier(p_norm2: ArrayLike, variance: ArrayLike, sizes: Shape) -> Spike:
     """
     variance = np.asarray(validation.positive("variance", variance), dtype=float)
     p_norm2 = np.asarray(validation.nonnegative("p_norm2", p_norm2), dtype=float)
-    (d, h, _), c = sizes, sizes.inputs / sizes.hidden
+    d, h, _ = shape(*sizes)
+    c = d / h
     theta2 = (p_norm2 - d * variance) / (h * variance)
     out = theta2 > c**0.5
     theta2 = np.where(out, theta2, 1.0)

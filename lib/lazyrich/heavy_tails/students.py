@@ -6,12 +6,13 @@ CPU one student is trained after the other, on a GPU all at once; nothing leaves
 the end.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
 from lazyrich import spectra, validation
@@ -25,7 +26,7 @@ from lazyrich.heavy_tails.metrics import (
     weight_metrics,
 )
 from lazyrich.heavy_tails.optimizers import optimizer
-from lazyrich.heavy_tails.setting import ACTIVATIONS, Shape, draw, loss, shape
+from lazyrich.heavy_tails.setting import ACTIVATIONS, Problem, Shape, draw, loss, shape
 from lazyrich.heavy_tails.spike import OPTIMIZERS
 from lazyrich.training import ensemble, train
 
@@ -141,7 +142,7 @@ def one_step(
         noise: ρ.
     """
     adam = validation.one_of("optimizer", optimizer, OPTIMIZERS) == "Adam"
-    rates = validation.nonnegative("rates", rates, ndim=1)
+    rates = validation.vector("rates", validation.nonnegative("rates", rates))
     sizes = shape(inputs, samples=samples)
     return stacked(
         _one_step(problem, rates, adam) for problem in problems(key, sizes, seeds, noise)
@@ -163,7 +164,7 @@ def start_losses(
     Arguments as for :func:`train_students`; the losses have shape (seeds, ridges).
     """
     validation.one_of("activation", activation, ACTIVATIONS)
-    ridges = validation.positive("ridges", ridges)
+    ridges = validation.vector("ridges", validation.positive("ridges", ridges))
     sizes = shape(inputs, hidden, samples)
     return stacked(
         tuple(_fits(problem.W, problem, ridges, scaling, activation) for scaling in SCALINGS)
@@ -207,11 +208,12 @@ def train_students(
     """
     validation.one_of("optimizer", optimizer, OPTIMIZERS)
     validation.one_of("activation", activation, ACTIVATIONS)
-    rates = validation.positive("rates", rates)
-    ridges = validation.positive("ridges", ridges)
-    decay = validation.positive("decay", decay)
+    rates = validation.vector("rates", validation.positive("rates", rates))
+    ridges = validation.vector("ridges", validation.positive("ridges", ridges))
+    decay = validation.scalar("decay", validation.positive("decay", decay))
     schedule = validation.schedule("schedule", schedule)
-    dtype = jnp.float64 if double else jnp.float32
+    normalise = validation.flag("normalise", normalise)
+    dtype = jnp.float64 if validation.flag("double", double) else jnp.float32
     sizes = shape(inputs, hidden, samples)
     observed = stacked(
         _train(problem, rates, ridges, decay, optimizer, schedule, normalise, activation)
@@ -225,15 +227,23 @@ def problems(
     sizes: Shape,
     seeds: int,
     noise: float = 0.3,
-    dtype: jnp.dtype = jnp.float64,
-):
-    """The problems of a key one by one; more seeds begin with the same ones."""
-    for i in range(validation.whole("seeds", seeds, least=1)):
-        yield draw(jax.random.fold_in(key, i), sizes, noise, dtype=dtype)
+    dtype: DTypeLike = float,
+) -> Iterator[Problem]:
+    """The problems of a key one by one; more seeds begin with the same ones.
+
+    Args:
+        key: a random key.
+        sizes: d, h, n.
+        seeds: how many.
+        noise: ρ.
+        dtype: of all arrays.
+    """
+    seeds = range(validation.whole("seeds", seeds, least=1))
+    return (draw(jax.random.fold_in(key, i), sizes, noise, dtype=dtype) for i in seeds)
 
 
-def stacked(results):
-    """The results of many problems, with these on a leading axis."""
+def stacked(results: Iterable):
+    """The results of many problems, pytrees of one structure, with these on a leading axis."""
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *results)
 
 

@@ -1,0 +1,213 @@
+import jax
+import numpy as np
+import pytest
+from scipy.integrate import quad
+from scipy.stats import norm
+
+from lazyrich.heavy_tails import (
+    Shape,
+    directions,
+    draw,
+    equal_norm_rates,
+    first_step_law,
+    loss,
+    outputs,
+    overshoot,
+    residual_power,
+    shape,
+)
+
+PAPER = shape(1000)
+MU_1, V_1 = 0.60570551, 0.09752374
+
+
+def close(measured, expected, rtol=1e-12, atol=0.0):
+    np.testing.assert_allclose(measured, expected, rtol, atol)
+
+
+# The law
+
+
+@pytest.mark.parametrize(
+    ("samples", "q2", "signal", "sign_norm"),
+    [(1000, 2.0224, 5.413, 0.7998), (2000, 1.3196, 7.064, 0.8244), (8000, 0.7926, 16.97, 0.8869)],
+)
+def test_the_law_has_the_numbers_of_the_table(samples, q2, signal, sign_norm):
+    law = first_step_law(Shape(1000, 1500, samples))
+    close(law.q_norm**2, q2, atol=5e-5)
+    close(law.signal, signal, atol=5e-4 if signal < 10 else 5e-3)
+    close(law.sign_norm, sign_norm, atol=5e-5)
+
+
+def test_the_law_has_the_numbers_of_the_paper_s_shape():
+    law = first_step_law(PAPER)
+    close(law.residual_power, 1.4055, atol=5e-5)
+    close(law.teacher_overlap, 0.4353, atol=5e-5)
+    close(law.remainder, 0.376, atol=5e-4)
+    close(law.stable_rank, 1.14, atol=5e-3)
+    close(residual_power(0.0), 0.39429 + 0.92125, atol=1e-5)
+    close(residual_power(0.7) - residual_power(0.0), 0.49)
+
+
+@pytest.mark.parametrize(("sizes", "noise"), [((50, 80, 70), 0.0), ((90, 40, 300), 0.8)])
+def test_the_law_is_that_of_independent_entries(sizes, noise):
+    d, h, n = sizes
+    law = first_step_law(Shape(*sizes), noise)
+    power = residual_power(noise)
+    # The entries of G are 2/√(hd) a_j (μ₁ q_k + the mean of v₁ E r² over n): all as squares.
+    signal, rest = MU_1**2 * law.q_norm**2 / d, V_1 * power / n
+    close(law.q_norm**2, MU_1**2 + 0.25 + d / n * power, rtol=1e-7)
+    close(law.gradient_norm, 2 * np.sqrt(signal), rtol=1e-7)
+    close(law.remainder, np.sqrt(rest / signal), rtol=1e-7)
+    close(law.signal, signal / rest, rtol=1e-7)
+    close(law.stable_rank, (signal + rest) / signal, rtol=1e-7)
+    close(law.teacher_overlap, 0.5 / law.q_norm)
+    # The mean sign of a normal entry is an error function of its mean, here a normal one too.
+    square = quad(
+        lambda g: (2 * norm.cdf(np.sqrt(signal / rest) * g) - 1) ** 2 * norm.pdf(g), -12, 12
+    )[0]
+    close(law.sign_norm**2, square, rtol=1e-6)
+
+
+def test_the_rates_of_equal_norms():
+    rates, law = equal_norm_rates(PAPER), first_step_law(PAPER)
+    spectral, frobenius = 1500**0.5 + 1000**0.5, 1.5e6**0.5
+    close(rates["GD", "spectral"] * law.gradient_norm, spectral)
+    close(rates["GD", "Frobenius"] * law.gradient_norm * np.hypot(1, law.remainder), frobenius)
+    close(rates["Adam", "spectral"] * law.sign_norm * frobenius, spectral)
+    assert rates["Adam", "Frobenius"] == 1
+    assert len(rates) == 4
+
+
+def test_the_rates_of_equal_norms_scale_with_the_size():
+    small, large = (equal_norm_rates(shape(d)) for d in (100, 1600))
+    slopes = {which: np.log(large[which] / small[which]) / np.log(16) for which in small}
+    expected = {
+        ("GD", "spectral"): 1,
+        ("GD", "Frobenius"): 1.5,
+        ("Adam", "spectral"): -0.5,
+        ("Adam", "Frobenius"): 0,
+    }
+    assert slopes == pytest.approx(expected)
+
+
+# The gradient
+
+
+@pytest.fixture(scope="module")
+def many():
+    """Problems of one shape, with the directions of each."""
+    drawn = [draw(jax.random.key(seed), shape(100), tests=1) for seed in range(12)]
+    return [(problem, directions(problem)) for problem in drawn]
+
+
+def test_the_gradient_is_the_derivative_of_the_loss(many):
+    problem, found = many[0]
+    W, a = np.asarray(problem.W), np.asarray(problem.a)
+    x, y = map(np.asarray, problem.train)
+    (h, d), n = W.shape, len(y)
+
+    def mean_square(W):
+        return ((np.tanh(x @ W.T / d**0.5) @ a / h**0.5 - y) ** 2).mean()
+
+    r = np.tanh(x @ W.T / d**0.5) @ a / h**0.5 - y
+    slopes = 1 / np.cosh(W @ x.T / d**0.5) ** 2
+    close(found.gradient, 2 / (n * (h * d) ** 0.5) * (np.outer(a, r) * slopes) @ x, atol=1e-15)
+    rng = np.random.default_rng(0)
+    for _ in range(3):
+        D, e = rng.normal(size=W.shape), 1e-4
+        change = (mean_square(W + e * D) - mean_square(W - e * D)) / (2 * e)
+        close((found.gradient * D).sum(), change, rtol=1e-6)
+    close(loss(problem.W, problem.a, problem.train), mean_square(W))
+
+
+def test_the_rank_one_part_is_of_a_and_q(many):
+    problem, found = many[0]
+    x, y = problem.train
+    q = sum((outputs(problem.W, problem.a, x) - y)[i] * x[i] for i in range(len(y))) / len(y)
+    close(found.q, q, atol=1e-14)
+    A = 2 * MU_1 / 15_000**0.5 * np.outer(problem.a, q)
+    close(found.rank_one, A, rtol=1e-6, atol=1e-9)
+
+
+def test_what_is_measured_follows_the_law(many):
+    law, measured = first_step_law(shape(100)), []
+    for problem, found in many:
+        G, A = map(np.asarray, (found.gradient, found.rank_one))
+        q = np.asarray(found.q)
+        r2 = float(loss(problem.W, problem.a, problem.train))
+        measured.append(
+            [
+                r2,
+                np.linalg.norm(q),
+                abs(q @ problem.teacher) / np.linalg.norm(q),
+                np.linalg.norm(G - A) / np.linalg.norm(A),
+                (np.linalg.norm(G) / np.linalg.norm(G, 2)) ** 2,
+                np.linalg.norm(G, 2),
+                law.signal,
+                np.linalg.norm(np.sign(G), 2) / G.size**0.5,
+            ]
+        )
+    mean, error = np.mean(measured, 0), np.std(measured, 0) / len(many) ** 0.5
+    allowed = np.array([0.05, 0.03, 0.03, 0.03, 0.02, 0.005, 1e-9, 0.01])
+    assert (np.abs(mean - law) <= allowed + 2 * error).all(), (mean, law, error)
+
+
+# The overshoot
+
+
+@pytest.mark.parametrize(("rate", "samples"), [(0.1, 2000), (1.0, 8000), (3.0, 2000)])
+def test_the_overshoot_is_an_integral(rate, samples):
+    sizes = Shape(1000, 700, samples)
+    kappa_s = first_step_law(sizes).sign_norm
+    tau = (1 + rate**2 * (1 - kappa_s**2)) ** 0.5
+
+    def moved(g, z):
+        return np.tanh(tau * g + rate * kappa_s * z) * norm.pdf(g)
+
+    def square(z):
+        return quad(moved, -9, 9, (z,), epsabs=1e-11)[0] ** 2 * norm.pdf(z)
+
+    expected = 2 / np.pi * 700 * 2 * quad(square, 0, 9, epsabs=1e-10)[0]
+    close(overshoot(sizes, rate), expected, rtol=1e-7)
+
+
+def test_the_overshoot_at_rate_one():
+    close(overshoot(PAPER, 1.0) / 1500, 0.101, atol=5e-4)
+    close(overshoot(Shape(1000, 300, 2000), 1.0) * 5, overshoot(PAPER, 1.0))
+    assert overshoot(PAPER, 1.0, noise=0.9) < overshoot(PAPER, 1.0)
+
+
+def test_the_overshoot_is_that_of_an_adam_step(many):
+    powers = [
+        float((outputs(W, problem.a, x) ** 2).mean())
+        for problem, found in many
+        for W in [problem.W - np.sign(found.gradient)]
+        for x in [jax.random.normal(jax.random.key(9), (1000, 100))]
+    ]
+    error = np.std(powers) / len(powers) ** 0.5
+    close(np.mean(powers), overshoot(shape(100), 1.0), atol=2 * error + 0.12 * np.mean(powers))
+
+
+@pytest.mark.parametrize(
+    ("function", "bad", "message"),
+    [
+        (residual_power, {"noise": -0.1}, "noise must be not negative, got -0.1"),
+        (residual_power, {"noise": np.nan}, "noise must be finite, got nan"),
+        (residual_power, {"noise": np.ones(2)}, r"noise must be one number, got shape \(2,\)"),
+        (first_step_law, {"sizes": (1, 3, 4)}, "inputs must be an integer of at least 2, got 1"),
+        (first_step_law, {"sizes": (4, 0, 4)}, "hidden must be an integer of at least 1, got 0"),
+        (first_step_law, {"sizes": (4, 3, 0)}, "samples must be an integer of at least 1, got 0"),
+        (first_step_law, {"sizes": PAPER, "noise": -1.0}, "noise must be not negative, got -1.0"),
+        (equal_norm_rates, {"sizes": PAPER, "noise": np.inf}, "noise must be finite, got inf"),
+        (overshoot, {"sizes": PAPER, "rate": 0.0}, "rate must be positive, got 0.0"),
+        (overshoot, {"sizes": PAPER, "rate": np.nan}, "rate must be finite, got nan"),
+        (overshoot, {"sizes": PAPER, "rate": np.ones(2)}, "rate must be one number, got shape"),
+        (overshoot, {"sizes": PAPER, "rate": np.array(1)}, "rate must be an array of floats"),
+    ],
+)
+def test_what_makes_no_first_step_is_named(function, bad, message, unchecked):
+    if "sizes" in bad:
+        bad = bad | {"sizes": Shape(*bad["sizes"])}
+    with pytest.raises(ValueError, match="^" + message):
+        unchecked(function)(**bad)

@@ -1,0 +1,119 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.integrate import quad
+from scipy.stats import norm
+
+from lazyrich.heavy_tails import Shape, least_squares_loss, parity_floor, ridge_loss
+
+
+def close(measured, expected, rtol=1e-12, atol=0.0):
+    np.testing.assert_allclose(measured, expected, rtol, atol)
+
+
+@pytest.mark.parametrize(
+    ("samples", "noise", "floor", "ridge", "least_squares"),
+    [
+        (2000, 0.3, 0.7612, 0.9234, 1.5225),
+        (4000, 0.3, 0.7612, 0.8781, 1.0150),
+        (8000, 0.3, 0.7612, 0.8349, 0.8700),
+        (8000, 0.1, 0.6812, 0.7494, 0.7786),
+        (8000, 0.5, 0.9212, 1.0048, 1.0529),
+        (8000, 0.7, 1.1612, 1.2578, 1.3271),
+    ],
+)
+def test_the_references_have_the_numbers_of_the_table(samples, noise, floor, ridge, least_squares):
+    sizes = Shape(1000, 1500, samples)
+    close(parity_floor(noise), floor, atol=5e-5)
+    close(ridge_loss(sizes, noise), ridge, atol=5e-5)
+    close(least_squares_loss(sizes, noise), least_squares, atol=5e-5)
+
+
+# The floor
+
+
+def even_part(z):
+    """Of the teacher: softplus(z) = z/2 + log(2 cosh(z/2))."""
+    return (np.log1p(np.exp(z)) + np.log1p(np.exp(-z))) / 2
+
+
+def test_the_floor_is_the_even_part_of_the_teacher():
+    value = quad(lambda z: even_part(z) ** 2 * norm.pdf(z), -20, 20, epsabs=1e-13)[0]
+    close(parity_floor(0.0), value)
+    close(parity_floor(0.3) - parity_floor(0.0), 0.09)
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.01, 100))
+def test_no_odd_function_is_below_the_floor(seed, size):
+    # At x and −x an odd function takes opposite values: it misses the even part in their mean.
+    rng = np.random.default_rng(seed)
+    W, a, x, beta = (rng.normal(size=shape) for shape in ((5, 3), (5,), (50, 3), (3,)))
+    z, f = x @ beta, np.tanh(size * x @ W.T) @ a
+    both = (np.log1p(np.exp(z)) - f) ** 2, (np.log1p(np.exp(-z)) + f) ** 2
+    assert (sum(both) / 2 >= even_part(z) ** 2 * (1 - 1e-12)).all()
+
+
+def test_the_odd_part_of_the_teacher_reaches_the_floor():
+    value = quad(lambda z: (np.log1p(np.exp(z)) - z / 2) ** 2 * norm.pdf(z), -20, 20)[0]
+    close(parity_floor(0.0), value, rtol=1e-8)
+
+
+# Regression on the inputs
+
+
+@pytest.mark.parametrize(("d", "n"), [(60, 120), (40, 160), (60, 90)])
+def test_regression_on_the_inputs_errs_as_the_references_say(d, n):
+    sizes, rng, found = Shape(d, 1, n), np.random.default_rng(2), []
+    ridge = 4 * d / n * parity_floor(0.3)
+    for _ in range(400):
+        beta = rng.normal(size=d)
+        beta /= np.linalg.norm(beta)
+        x = rng.normal(size=(n, d))
+        y = np.log1p(np.exp(x @ beta)) + 0.3 * rng.normal(size=n)
+        gram = x.T @ x / n
+        fits = [np.linalg.solve(gram + l * np.eye(d), x.T @ y / n) for l in ridge * STRENGTHS]
+        found.append([((fit - beta / 2) ** 2).sum() for fit in fits])
+    excess, error = np.mean(found, 0), np.std(found, 0) / 20
+    floor = parity_floor(0.3)
+    expected = np.array([least_squares_loss(sizes) - floor, ridge_loss(sizes) - floor])
+    finite = 4 * expected / d  # to the next order in 1/d
+    assert (np.abs(excess[:2] - expected) <= 3 * error[:2] + finite).all(), (excess, expected)
+    others = np.array(found)[:, 2:] - np.array(found)[:, 1:2]
+    assert (others.mean(0) > 2 * others.std(0) / 20).all()  # the best strength
+
+
+STRENGTHS = np.array([0.0, 1.0, 0.4, 2.5])
+
+
+@given(st.integers(2, 500), st.integers(2, 5000), st.floats(0, 2))
+def test_the_references_are_in_order(d, n, noise):
+    sizes = Shape(d, 1, n)
+    floor, ridge = parity_floor(noise), ridge_loss(sizes, noise)
+    assert floor < ridge < least_squares_loss(sizes, noise)
+    assert ridge < floor + 0.25  # what one has without learning
+    more = ridge_loss(Shape(d, 1, n + 1), noise)
+    assert more < ridge * (1 + 1e-12)
+
+
+def test_least_squares_needs_more_samples_than_inputs():
+    assert least_squares_loss(Shape(10, 1, 10)) == least_squares_loss(Shape(10, 1, 5)) == np.inf
+    close(least_squares_loss(Shape(10, 1, 11)), 11 * parity_floor())
+
+
+@pytest.mark.parametrize("reference", [least_squares_loss, ridge_loss])
+def test_what_makes_no_reference_is_named(reference):
+    for function in (parity_floor, lambda noise: reference(Shape(4, 4, 9), noise)):
+        with pytest.raises(ValueError, match="^noise must be not negative, got -0.1"):
+            function(-0.1)
+        with pytest.raises(ValueError, match="^noise must be finite, got nan"):
+            function(np.nan)
+    with pytest.raises(ValueError, match="^inputs must be an integer of at least 2, got 0"):
+        reference(Shape(0, 4, 9))
+    with pytest.raises(ValueError, match="^samples must be an integer of at least 1, got 0"):
+        reference(Shape(4, 4, 0))
+
+
+def test_the_floor_is_of_one_noise(unchecked):
+    with pytest.raises(ValueError, match=r"^noise must be one number, got shape \(2,\)"):
+        unchecked(parity_floor)(np.ones(2))

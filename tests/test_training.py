@@ -47,6 +47,35 @@ def test_training_rests_once_the_loss_is_low_enough():
     assert training.train(loss, 1.0, optax.sgd(0.5), [9]).steps == 9
 
 
+def test_parameters_are_changed_before_each_step_and_observed_after_it():
+    loss, observe = lambda x, step: x @ jnp.array([1.0, 3.0]), lambda x, step: x
+
+    def normalise(x):
+        return x / jnp.linalg.norm(x)
+
+    trained = training.train(
+        loss, jnp.array([3.0, 4.0]), optax.sgd(0.1), [0, 1, 2, 5], observe, before=normalise
+    )
+    x, expected = np.array([3.0, 4.0]), []
+    for step in range(6):
+        if step in (0, 1, 2, 5):
+            expected.append(x)
+        x = x / np.hypot(*x) - 0.1 * np.array([1.0, 3.0])
+    np.testing.assert_allclose(trained.observed, expected, rtol=1e-13)
+    assert (trained.params == trained.observed[-1]).all()
+    assert (np.abs(np.hypot(*trained.observed.T) - 1) > 0.05).all()  # none is normalised
+
+
+def test_loss_and_gradient_are_taken_at_the_changed_parameters():
+    loss = lambda x, step: x**2  # noqa: E731
+    halved = training.train(
+        loss, 1.0, optax.sgd(0.25), [1, 2, 9], lambda x, step: x, until=0.1, before=lambda x: x / 2
+    )
+    # 1 → 1/2 → 1/4, the loss 1/4; then 1/8 → 1/16 with the loss 1/64, and rest
+    np.testing.assert_allclose(halved.observed, [1 / 4, 1 / 16, 1 / 16], rtol=1e-15)
+    assert halved.steps == 2
+
+
 def test_training_that_diverges_is_a_result():
     loss = lambda x, step: x**4  # noqa: E731
     trained = training.train(loss, 3.0, optax.sgd(1.0), [0, 2, 500], lambda x, step: x)

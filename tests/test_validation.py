@@ -130,6 +130,30 @@ def test_a_scalar_is_one_number():
         validation.scalar("x", jnp.ones(1))
 
 
+def test_a_vector_is_a_sequence_of_numbers():
+    for value in ([1.0, 2.0], (1.0, 2.0), np.array([1.0, 2.0]), jnp.array([1.0, 2.0])):
+        assert validation.vector("x", value).tolist() == [1, 2]
+        assert isinstance(validation.vector("x", value), jax.Array)
+    for bad, shape in (([], r"\(0,\)"), (1.0, r"\(\)"), ([[1.0]], r"\(1, 1\)")):
+        with pytest.raises(ValueError, match=f"x must be a sequence of numbers, got shape {shape}"):
+            validation.vector("x", np.array(bad))
+    with pytest.raises(ValueError, match="x must be finite, got nan"):
+        validation.vector("x", [1.0, np.nan])
+    with pytest.raises(ValueError, match="x must be an array of floats, got dtype int64"):
+        validation.vector("x", [1, 2])
+
+
+def test_a_schedule_is_of_increasing_integers():
+    assert validation.schedule("t", [0, 3, 7]) == (0, 3, 7)
+    assert validation.schedule("t", range(2)) == (0, 1)
+    for bad in ([], [2, 1], [0, 0]):
+        with pytest.raises(ValueError, match="t must hold increasing numbers of steps, got"):
+            validation.schedule("t", bad)
+    for bad in (-1, True):
+        with pytest.raises(ValueError, match=f"t must be an integer of at least 0, got {bad}"):
+            validation.schedule("t", [bad, 5])
+
+
 def test_a_matrix_is_one_and_not_empty():
     assert validation.matrix("x", np.ones((2, 1))).shape == (2, 1)
     for shape in ((0, 2), (2, 0), (1, 2, 2)):

@@ -61,11 +61,12 @@ def scalar(name: str, value: Float[Array, "..."]) -> Float[Array, ""]:
     return value
 
 
-def vector(name: str, value: Float[Array, "..."]) -> Float[Array, "_"]:
-    """`value`, which must be numbers on one axis, at least one."""
-    if value.ndim != 1 or value.size == 0:
-        raise ValueError(f"{name} must be a sequence of numbers, got shape {value.shape}")
-    return value
+def vector(name: str, value: ArrayLike | Sequence[float]) -> Float[Array, "_"]:
+    """`value` as floats on one axis, at least one, every one finite."""
+    array = _finite(name, value)
+    if array.ndim != 1 or array.size == 0:
+        raise ValueError(f"{name} must be a sequence of numbers, got shape {array.shape}")
+    return jnp.asarray(array)
 
 
 def matrix(name: str, value: ArrayLike) -> Float[Array, "_ _"]:

@@ -71,8 +71,8 @@ def test_regression_on_the_inputs_errs_as_the_references_say(d, n):
         beta /= np.linalg.norm(beta)
         x = rng.normal(size=(n, d))
         y = np.log1p(np.exp(x @ beta)) + 0.3 * rng.normal(size=n)
-        gram = x.T @ x / n
-        fits = [np.linalg.solve(gram + l * np.eye(d), x.T @ y / n) for l in ridge * STRENGTHS]
+        gram, unit = x.T @ x / n, np.eye(d)
+        fits = [np.linalg.solve(gram + each * unit, x.T @ y / n) for each in ridge * STRENGTHS]
         found.append([((fit - beta / 2) ** 2).sum() for fit in fits])
     excess, error = np.mean(found, 0), np.std(found, 0) / 20
     floor = parity_floor(0.3)

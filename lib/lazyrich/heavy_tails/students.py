@@ -142,7 +142,7 @@ def one_step(
         noise: ρ.
     """
     adam = validation.one_of("optimizer", optimizer, OPTIMIZERS) == "Adam"
-    rates = validation.vector("rates", validation.nonnegative("rates", rates))
+    rates = validation.nonnegative("rates", validation.vector("rates", rates))
     sizes = shape(inputs, samples=samples)
     return stacked(
         _one_step(problem, rates, adam) for problem in problems(key, sizes, seeds, noise)
@@ -164,7 +164,7 @@ def start_losses(
     Arguments as for :func:`train_students`; the losses have shape (seeds, ridges).
     """
     validation.one_of("activation", activation, ACTIVATIONS)
-    ridges = validation.vector("ridges", validation.positive("ridges", ridges))
+    ridges = validation.positive("ridges", validation.vector("ridges", ridges))
     sizes = shape(inputs, hidden, samples)
     return stacked(
         tuple(_fits(problem.W, problem, ridges, scaling, activation) for scaling in SCALINGS)
@@ -208,8 +208,8 @@ def train_students(
     """
     validation.one_of("optimizer", optimizer, OPTIMIZERS)
     validation.one_of("activation", activation, ACTIVATIONS)
-    rates = validation.vector("rates", validation.positive("rates", rates))
-    ridges = validation.vector("ridges", validation.positive("ridges", ridges))
+    rates = validation.positive("rates", validation.vector("rates", rates))
+    ridges = validation.positive("ridges", validation.vector("ridges", ridges))
     decay = validation.scalar("decay", validation.positive("decay", decay))
     schedule = validation.schedule("schedule", schedule)
     normalise = validation.flag("normalise", normalise)

@@ -1,0 +1,198 @@
+from itertools import combinations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lazyrich.heavy_tails import (
+    batch_run,
+    draw,
+    overlap_run,
+    shape,
+    spike_ablation,
+    train_students,
+    update,
+)
+from lazyrich.spectra import hill
+
+KEY = jax.random.key(13)
+D, SEEDS, RATE = 6, 2, 0.7
+
+
+def close(measured, expected, rtol=1e-8, atol=0.0):
+    np.testing.assert_allclose(measured, expected, rtol, atol)
+
+
+def drawn(i):
+    return jax.tree.map(np.asarray, draw(jax.random.fold_in(KEY, i), shape(D)))
+
+
+class Adam:
+    """Full-batch Adam on the hidden weights of a problem."""
+
+    def __init__(self, problem):
+        self.problem, self.W, self.t, self.m, self.v = problem, problem.W, 0, 0.0, 0.0
+
+    def step(self):
+        W, a, (x, y) = self.W, self.problem.a, self.problem.train
+        h, d = W.shape
+        hidden = np.tanh(x @ W.T / d**0.5)
+        r = hidden @ a / h**0.5 - y
+        G = 2 / (len(y) * (h * d) ** 0.5) * (np.outer(a, r) * (1 - hidden.T**2)) @ x
+        self.t += 1
+        self.m, self.v = 0.9 * self.m + 0.1 * G, 0.999 * self.v + 0.001 * G**2
+        root = np.sqrt(self.v / (1 - 0.999**self.t)) + 1e-8
+        self.W = W - RATE * self.m / (1 - 0.9**self.t) / root
+        return self.W - W
+
+
+def spectrum(W):
+    return np.linalg.svd(W, compute_uv=False)[::-1] ** 2
+
+
+# Overlaps
+
+
+def test_overlaps_are_of_an_update_with_the_weights_that_it_makes():
+    run = overlap_run(KEY, RATE, D, SEEDS, 3)
+    assert run.left.shape == run.right.shape == (SEEDS, 3)
+    assert run.left_matrices.shape == run.right_matrices.shape == (3, D, D)
+    for i in range(SEEDS):
+        adam = Adam(drawn(i))
+        for t in range(3):
+            M = adam.step()
+            (U, _, Vt), (P, _, Qt) = (
+                np.linalg.svd(each, full_matrices=False) for each in (adam.W, M)
+            )
+            left, right = (U.T @ P) ** 2, (Vt @ Qt.T) ** 2
+            close(run.left[i, t], 1 / (left[:, 0] ** 2).sum(), rtol=1e-6)
+            close(run.right[i, t], 1 / (right[:, 0] ** 2).sum(), rtol=1e-6)
+            if i == 0:
+                close(run.left_matrices[t], left, atol=1e-5)
+                close(run.right_matrices[t], right, atol=1e-5)
+
+
+def test_after_a_large_first_step_the_update_is_one_direction():
+    run = overlap_run(KEY, 1.0, 60, 2, 1)
+    assert (run.left < 1.1).all() and (run.right < 1.1).all()
+
+
+# The spike taken away
+
+
+@pytest.fixture(scope="module")
+def ablation():
+    return spike_ablation(KEY, RATE, D, SEEDS, 4)
+
+
+def test_without_its_spike_the_first_step_has_its_vectors_and_the_edge(ablation):
+    tau = (1 + RATE**2 * (1 - 0.8243706**2)) ** 0.5
+    close(tau**2, update("Adam", RATE, shape(D)).variance, rtol=1e-6)
+    for i in range(SEEDS):
+        plain, less = Adam(drawn(i)), Adam(drawn(i))
+        plain.step()
+        less.step()
+        close(ablation.first[i], spectrum(plain.W))
+        U, sigma, Vt = np.linalg.svd(plain.W, full_matrices=False)
+        sigma[0] = tau * (9**0.5 + D**0.5)
+        less.W = U @ np.diag(sigma) @ Vt
+        for _ in range(3):
+            plain.step()
+            less.step()
+        close(ablation.untouched[i], spectrum(plain.W), rtol=1e-6)
+        close(ablation.removed[i], spectrum(less.W), rtol=1e-5)
+
+
+def test_an_untouched_run_is_training(ablation):
+    run = train_students(KEY, "Adam", [RATE], D, SEEDS, (1, 4), double=True)
+    close(run.eigenvalues[:, 0, 0], ablation.first, rtol=1e-6)
+    close(run.eigenvalues[:, 0, 1], ablation.untouched, rtol=1e-6)
+    assert (ablation.removed[:, -1] != ablation.untouched[:, -1]).all()
+
+
+# Batches
+
+
+@pytest.mark.parametrize("optimizer", ["GD", "Adam"])
+def test_a_batch_of_all_samples_is_the_full_batch(optimizer):
+    full = batch_run(KEY, optimizer, RATE, 2 * D, D, SEEDS, (0, 2, 5))
+    run = train_students(KEY, optimizer, [RATE], D, SEEDS, (0, 2, 5))
+    assert full.step.tolist() == [0, 2, 5] and full.loss.dtype == jnp.float32
+    close(full.loss, run.loss[:, 0], rtol=1e-4)
+    close(full.hill, hill(run.eigenvalues[:, 0]), rtol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def batches():
+    return batch_run(KEY, "GD", RATE, 5, D, SEEDS, (0, 1, 2))
+
+
+def test_a_batch_is_of_distinct_samples_drawn_anew(batches):
+    found = []
+    for i in range(SEEDS):
+        problem = drawn(i)
+        W, a, (x, y) = problem.W, problem.a, problem.train
+        loss = lambda W: ((np.tanh(x @ W.T / D**0.5) @ a / 3 - y) ** 2).mean()  # noqa: B023, E731
+        close(batches.loss[i, 0], loss(W), rtol=1e-5)
+        for t in (1, 2):
+            # Which five samples give the loss that was observed after the step?
+            hidden = np.tanh(x @ W.T / D**0.5)
+            r = hidden @ a / 3 - y
+            each = (2 / (3 * D**0.5) * a * (1 - hidden**2) * r[:, None])[:, :, None] * x[:, None]
+            choices = list(combinations(range(2 * D), 5))
+            steps = [W - RATE * each[list(chosen)].mean(0) for chosen in choices]
+            off = np.abs(np.array([loss(step) for step in steps]) / batches.loss[i, t] - 1)
+            best = int(off.argmin())
+            assert off[best] < 2e-6
+            close(hill(jnp.asarray(spectrum(steps[best]))), batches.hill[i, t], rtol=1e-4)
+            W = steps[best]
+            found.append(choices[best])
+    assert len(set(found)) == 4
+
+
+def test_more_seeds_begin_with_the_same_batches(batches):
+    more = batch_run(KEY, "GD", RATE, 5, D, SEEDS + 1, (0, 1, 2))
+    np.testing.assert_array_equal(more.loss[:SEEDS], batches.loss)
+    assert (more.loss[SEEDS] != batches.loss).all()
+
+
+# What does not fit
+
+RUNS = {
+    overlap_run: {"rate": 0.1, "inputs": D, "seeds": 1},
+    spike_ablation: {"rate": 0.1, "inputs": D, "seeds": 1},
+    batch_run: {
+        "optimizer": "GD",
+        "rate": 0.1,
+        "batch": 3,
+        "inputs": D,
+        "seeds": 1,
+        "schedule": (1,),
+    },
+}
+EVERYWHERE = [
+    ({"rate": 0.0}, "rate must be positive, got 0.0"),
+    ({"rate": np.nan}, "rate must be finite, got nan"),
+    ({"rate": np.ones(2)}, r"rate must be one number, got shape \(2,\)"),
+    ({"rate": np.array(1)}, "rate must be an array of floats, got dtype int64"),
+    ({"inputs": 1}, "inputs must be an integer of at least 2, got 1"),
+    ({"seeds": 0}, "seeds must be an integer of at least 1, got 0"),
+]
+
+
+@pytest.mark.parametrize(
+    ("function", "bad", "message"),
+    [
+        *((function, *each) for function in RUNS for each in EVERYWHERE),
+        (overlap_run, {"steps": 0}, "steps must be an integer of at least 1, got 0"),
+        (spike_ablation, {"steps": 1}, "steps must be an integer of at least 2, got 1"),
+        (batch_run, {"optimizer": "SGD"}, "optimizer must be one of 'GD', 'Adam', got 'SGD'"),
+        (batch_run, {"batch": 0}, "batch must be an integer of at least 1, got 0"),
+        (batch_run, {"batch": 13}, "batch must be at most the 12 samples, got 13"),
+        (batch_run, {"schedule": (2, 1)}, "schedule must hold increasing numbers of steps, got"),
+    ],
+)
+def test_what_makes_no_intervention_is_named(function, bad, message, unchecked):
+    with pytest.raises(ValueError, match="^" + message):
+        unchecked(function)(KEY, **RUNS[function] | bad)

@@ -1,40 +1,37 @@
 import jax
 import numpy as np
-import pytest
 from scipy.stats import kstest
 
 from lazyrich import draws
-
-KEY = jax.random.key(7)
-
-
-def test_draws_are_normal_with_their_standard_deviation():
-    x = np.asarray(draws.normal(KEY, (500, 300), std=0.7))
-    assert x.shape == (500, 300)
-    assert kstest(x.ravel() / 0.7, "norm").pvalue > 0.01
+from lazyrich.draws import BLOCK, normal
 
 
-def test_blocks_are_drawn_apart():
-    x = np.asarray(draws.normal(KEY, (2 * draws.BLOCK + 1,)))
-    assert len(np.unique(x)) == x.size
-    assert abs(np.corrcoef(x[: draws.BLOCK], x[draws.BLOCK : -1])[0, 1]) < 4 * draws.BLOCK**-0.5
+def test_normal_numbers_come_in_blocks_that_differ(key):
+    key = key()
+    one, two = normal(key, (BLOCK,)), normal(key, (2, BLOCK))
+    np.testing.assert_array_equal(two[0], one)
+    assert abs(np.corrcoef(two)[0, 1]) < 5 / BLOCK**0.5
+    np.testing.assert_allclose([two.mean(), two.std()], [0, 1], atol=5 / BLOCK**0.5)
 
 
-def test_draws_depend_on_their_key_alone():
-    x = draws.normal(KEY, (3, 4))
-    np.testing.assert_array_equal(x, draws.normal(KEY, (3, 4)))
-    np.testing.assert_array_equal(x.ravel(), draws.normal(KEY, (20,))[:12])
-    assert not np.isclose(x, draws.normal(jax.random.key(8), (3, 4))).any()
-    np.testing.assert_allclose(draws.normal(KEY, (3, 4), std=2.0), 2 * x, rtol=1e-15)
+def test_a_shape_takes_the_first_numbers_and_the_deviation_scales_them(key):
+    key = key()
+    np.testing.assert_array_equal(normal(key, (2, 3)).ravel(), normal(key, (BLOCK,))[:6])
+    np.testing.assert_allclose(normal(key, (4,), 0.5), 0.5 * normal(key, (4,)), rtol=1e-15)
+    assert normal(key, ()).shape == () and normal(key, (0, 2)).shape == (0, 2)
 
 
-@pytest.mark.parametrize("shape", [(), (1,), (draws.BLOCK,), (draws.BLOCK + 1, 1)])
-def test_any_shape_is_filled(shape):
-    assert draws.normal(KEY, shape).shape == shape
+def test_draws_of_two_keys_differ():
+    a, b = (normal(jax.random.key(seed), (1000,)) for seed in (0, 1))
+    assert abs(np.corrcoef(a, b)[0, 1]) < 0.2
 
 
-def test_another_shape_compiles_no_other_draw():
-    draws.normal(KEY, (5,))
+def test_draws_follow_the_normal_law(key):
+    assert kstest(np.asarray(normal(key(), (300, 400))).ravel(), "norm").pvalue > 0.01
+
+
+def test_another_shape_compiles_no_other_draw(key):
+    normal(key(), (5,))
     compiled = draws._block._cache_size()
-    draws.normal(KEY, (7, 3))
+    normal(key(), (7, 3))
     assert draws._block._cache_size() == compiled

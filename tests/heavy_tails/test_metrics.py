@@ -106,6 +106,16 @@ def test_a_larger_ridge_fits_less():
     close(losses[-1], (problem.probe.y**2).mean(), rtol=1e-5)
 
 
+@pytest.mark.parametrize("samples", [5, 12])
+def test_many_ridges_are_one_after_the_other(samples):
+    problem, ridges = problem_of(samples), np.array([[0.01, 0.1], [1.0, 10.0]])
+    many = ridge_losses(problem.W, problem, ridges)
+    for i, ridge in np.ndenumerate(ridges):
+        for mine, its in zip(many, ridge_losses(problem.W, problem, float(ridge)), strict=True):
+            assert mine.shape == (2, 2) and its.shape == ()
+            close(mine[i], its)
+
+
 def test_a_tiny_ridge_interpolates_where_there_are_few_samples():
     problem = problem_of(5)
     assert ridge_losses(problem.W, problem, 1e-9).train < 1e-12
@@ -147,7 +157,7 @@ def test_weights_that_are_not_finite_have_losses_nan(samples):
         ({"ridge": -1.0}, "ridge must be positive, got -1.0"),
         ({"ridge": np.nan}, "ridge must be finite, got nan"),
         ({"ridge": np.array(1)}, "ridge must be an array of floats, got dtype int64"),
-        ({"ridge": np.ones(2)}, r"ridge must be one number, got shape \(2,\)"),
+        ({"ridge": np.array([0.1, -0.1])}, "ridge must be positive, got -0.1"),
         ({"scaling": "coded"}, "scaling must be one of 'as coded', 'as written', got 'coded'"),
         ({"activation": "erf"}, "activation must be one of 'tanh', .*, got 'erf'"),
     ],

@@ -57,30 +57,30 @@ def ridge_losses(
 ) -> Losses:
     """Ridge regression on the hidden features, â = (ZᵀZ + (λ/h) n I)⁻¹ Zᵀy on the probe set.
 
-    Of ZᵀZ and ZZᵀ the smaller is formed, once for the fit and for :func:`kernel_alignment`.
+    Of ZᵀZ and ZZᵀ the smaller is formed, once for all λ and for :func:`kernel_alignment`.
 
     Args:
         W: hidden weights; those that are not finite have the losses nan.
         problem: the probe and test sets.
-        ridge: λ > 0.
+        ridge: λ > 0, one or many, whose shape is that of the losses.
         scaling: one of :data:`SCALINGS`.
         activation: of the student.
     """
-    ridge = validation.scalar("ridge", validation.positive("ridge", ridge))
+    ridge = validation.positive("ridge", ridge)
     y, tests = problem.probe.y, _features(W, problem.test.x, scaling, activation)
     Z = _features(W, problem.probe.x, scaling, activation)
     gram, correlation = _gram(Z), matmul(Z.T, y)
-    strength = ridge.astype(Z.dtype) * (len(y) / len(W))
-    factor = jax.scipy.linalg.cho_factor(gram + strength * jnp.eye(len(gram), dtype=Z.dtype))
-    if len(gram) < len(W):
-        a = matmul(Z.T, jax.scipy.linalg.cho_solve(factor, y))
-    else:
-        a = jax.scipy.linalg.cho_solve(factor, correlation)
-    return Losses(
-        ((matmul(Z, a) - y) ** 2).mean(),
-        ((matmul(tests, a) - problem.test.y) ** 2).mean(),
-        _alignment(gram, correlation, y),
-    )
+    few, one = len(gram) < len(W), jnp.eye(len(gram), dtype=Z.dtype)
+
+    def errors(ridge):
+        factor = jax.scipy.linalg.cho_factor(gram + ridge * (len(y) / len(W)) * one)
+        solved = jax.scipy.linalg.cho_solve(factor, y if few else correlation)
+        a = matmul(Z.T, solved) if few else solved
+        return ((matmul(Z, a) - y) ** 2).mean(), ((matmul(tests, a) - problem.test.y) ** 2).mean()
+
+    flat = ridge.astype(Z.dtype).ravel()
+    train, test = (each.reshape(ridge.shape) for each in jax.lax.map(errors, flat))
+    return Losses(train, test, jnp.broadcast_to(_alignment(gram, correlation, y), ridge.shape))
 
 
 def kernel_alignment(

@@ -167,7 +167,7 @@ def start_losses(
     ridges = validation.positive("ridges", validation.vector("ridges", ridges))
     sizes = shape(inputs, hidden, samples)
     return stacked(
-        tuple(_fits(problem.W, problem, ridges, scaling, activation) for scaling in SCALINGS)
+        _fits(problem.W, problem, ridges, activation)
         for problem in problems(key, sizes, seeds, noise, jnp.float32)
     )
 
@@ -247,23 +247,28 @@ def stacked(results: Iterable):
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *results)
 
 
+@partial(jax.jit, static_argnums=3)
+def _fits(W, problem, ridges, activation):
+    return tuple(ridge_losses(W, problem, ridges, scaling, activation) for scaling in SCALINGS)
+
+
 @jax.jit
 def _gradient(problem):
     G, A, q = directions(problem)
-    h, d = G.shape
-    U, sigma, Vt = jnp.linalg.svd(G, full_matrices=False)
-    size, top = jnp.linalg.norm(G), sigma[0]
-    sign = jnp.linalg.norm(jnp.sign(G), 2)
-    start = jnp.stack([jnp.linalg.norm(problem.W, 2), jnp.linalg.norm(problem.W)])
-    updates = jnp.stack([top, size, sign, jnp.linalg.norm(jnp.sign(G))])
-    a = problem.a
+    W, a, signs = problem.W, problem.a, jnp.sign(G)
+    values, vectors = jnp.linalg.eigh(matmul(G.T, G))
+    sigma, v = jnp.sqrt(values[:-3:-1]), vectors[:, -1]
+    u = matmul(G, v) / sigma[0]
+    spectral = [jnp.sqrt(jnp.linalg.eigvalsh(matmul(M.T, M))[-1]) for M in (W, signs)]
+    start = jnp.stack([spectral[0], jnp.linalg.norm(W)])
+    updates = jnp.stack([sigma[0], jnp.linalg.norm(G), spectral[1], jnp.linalg.norm(signs)])
     return Gradients(
-        sigma[:2],
-        jnp.abs(U[:, 0] @ a) / jnp.linalg.norm(a),
-        jnp.abs(Vt[0] @ q) / jnp.linalg.norm(q),
-        (size / top) ** 2,
+        sigma,
+        jnp.abs(matmul(u, a)) / jnp.linalg.norm(a),
+        jnp.abs(matmul(v, q)) / jnp.linalg.norm(q),
+        (updates[1] / sigma[0]) ** 2,
         jnp.linalg.norm(G - A) / jnp.linalg.norm(A),
-        sign / (h * d) ** 0.5,
+        spectral[1] / G.size**0.5,
         jnp.tile(start, 2) / updates,
     )
 
@@ -310,12 +315,7 @@ def _train(problem, rates, ridges, decay, name, schedule, normalise, activation)
             observe,
             before=normalised if normalise else None,
         )
-        fits = (_fits(trained.params, problem, ridges, each, activation) for each in SCALINGS)
+        fits = _fits(trained.params, problem, ridges, activation)
         return *trained.observed, *fits
 
     return ensemble(run)(rates.astype(problem.W.dtype))
-
-
-@partial(jax.jit, static_argnums=(3, 4))
-def _fits(W, problem, ridges, scaling, activation):
-    return jax.lax.map(lambda ridge: ridge_losses(W, problem, ridge, scaling, activation), ridges)

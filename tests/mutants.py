@@ -55,6 +55,19 @@ MODULES = {
         "spectra/goodness",
         "spectra/shapes",
     ],
+    "heavy_tails": [
+        "draws",
+        "heavy_tails/setting",
+        "heavy_tails/constants",
+        "heavy_tails/first_step",
+        "heavy_tails/spike",
+        "heavy_tails/references",
+        "heavy_tails/metrics",
+        "heavy_tails/optimizers",
+        "heavy_tails/students",
+        "heavy_tails/long_runs",
+        "heavy_tails/interventions",
+    ],
 }
 FOREIGN = ("Shift", "Bit", "_Is", "Invert")
 TIMEOUT, GOAL = 900, 0.95

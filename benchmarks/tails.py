@@ -51,7 +51,8 @@ def arrays(values):
         sizes = len(logs) - np.arange(cuts)
         rates = sizes / np.cumsum(gaps[::-1])[::-1][:cuts]
         steps = np.arange(len(logs)) - np.arange(cuts)[:, None]
-        off = 1 - np.exp(rates[:, None] * (logs[:cuts, None] - logs)) - steps / sizes[:, None]
+        with np.errstate(over="ignore"):  # below the cut
+            off = 1 - np.exp(rates[:, None] * (logs[:cuts, None] - logs)) - steps / sizes[:, None]
         distances = np.where(steps >= 0, np.abs(off), 0).max(axis=1)
         best = np.argmin(distances)
         return np.array([1 + rates[best], distances[best]])

@@ -140,6 +140,34 @@ def test_every_method_of_tails_agrees_and_their_tables_are_whole(tails, capsys):
     are_whole(capsys.readouterr().out)
 
 
+@pytest.fixture
+def students(trajectories, monkeypatch):
+    module = importlib.import_module("students")
+    monkeypatch.setattr(module, "ROUNDS", 1)
+    monkeypatch.setattr(module, "TESTS", 20)
+    monkeypatch.setattr(module.measuring, "apart", lambda *_: FIRST_CALL)
+    monkeypatch.setattr(module, "CASES", {"small": 12})
+    return module
+
+
+def test_every_method_of_students_agrees_and_the_table_is_whole(students, monkeypatch, capsys):
+    seconds = students.measured(12)  # where all that are installed must agree
+    assert {"lazyrich", "lean NumPy", "least"} <= set(seconds)
+    monkeypatch.setattr(students, "measured", lambda d: seconds)
+    students.main()
+    are_whole(capsys.readouterr().out)
+
+
+def test_another_run_than_that_of_students_is_noticed(students):
+    draw, run = students.lean()
+    values, numbers = found = run(draw(12))
+    assert values.shape == (2, 12) and numbers.shape == (2, 6)
+    students.agree("right", found, found)
+    for wrong in ((values * 1.01, numbers), (values, numbers * 1.01), (values * np.nan, numbers)):
+        with pytest.raises(ArithmeticError, match="wrong is"):
+            students.agree("wrong", wrong, found)
+
+
 def dense(kernels, problem):
     """J Jᵀ by the Jacobian of all samples at once."""
     activation = jax.nn.relu if problem.relu else lambda z: z

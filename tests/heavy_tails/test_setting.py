@@ -1,8 +1,11 @@
+import inspect
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from lazyrich import heavy_tails
 from lazyrich.heavy_tails import (
     ACTIVATIONS,
     Samples,
@@ -35,6 +38,19 @@ def test_the_shape_of_the_paper_is_the_default():
     assert shape(1000) == Shape(inputs=1000, hidden=1500, samples=2000)
     assert shape(5) == (5, 7, 10)
     assert shape(5, hidden=3) == (5, 3, 10) and shape(5, samples=3) == (5, 7, 3)
+
+
+def test_every_default_is_the_paper_s(unchecked):
+    paper = {"noise": 0.3, "tests": 2000, "steps": 10, "ridge": 0.01, "ridges": (0.01,)}
+    plain = {"decay": 1.0, "double": False, "naive": False, "normalise": False, "scale": 1.0}
+    seen = set()
+    for name in heavy_tails.__all__:
+        if inspect.isfunction(function := unchecked(getattr(heavy_tails, name))):
+            for argument, given in inspect.signature(function).parameters.items():
+                if argument in paper | plain and given.default is not inspect.Parameter.empty:
+                    assert given.default == (paper | plain)[argument], (name, argument)
+                    seen.add(argument)
+    assert seen == set(paper | plain)
 
 
 @pytest.mark.parametrize(

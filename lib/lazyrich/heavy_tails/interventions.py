@@ -119,7 +119,7 @@ def batch_run(
     if batch > sizes.samples:
         raise ValueError(f"batch must be at most the {sizes.samples} samples, got {batch}")
     schedule = validation.schedule("schedule", schedule)
-    drawn = problems(key, sizes, seeds, dtype=jnp.float32)
+    drawn = problems(key, sizes, seeds)
     observed = stacked(
         _batch_run(
             jax.random.fold_in(jax.random.fold_in(key, i), 1),

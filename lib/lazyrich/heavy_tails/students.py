@@ -64,6 +64,11 @@ class OneStep(NamedTuple):
     """|v₁·β|."""
     p_norm2: Float[Array, "seeds rates"]
     """‖p‖²."""
+
+
+class StepFeatures(NamedTuple):
+    """What the same students compute, at many rates."""
+
     alignment: Float[Array, "seeds rates 2"]
     """The kernel-target alignment, as coded and as written."""
     test: Float[Array, "seeds rates"]
@@ -141,11 +146,28 @@ def one_step(
         samples: n, by default 2d.
         noise: ρ.
     """
+    return _after_one_step(_spikes, key, optimizer, rates, inputs, seeds, samples, noise)
+
+
+def one_step_features(
+    key: jax.Array,
+    optimizer: str,
+    rates: Sequence[float],
+    inputs: int,
+    seeds: int,
+    samples: int | None = None,
+    noise: float = 0.3,
+) -> StepFeatures:
+    """What students compute after one step. Arguments as for :func:`one_step`."""
+    return _after_one_step(_step_features, key, optimizer, rates, inputs, seeds, samples, noise)
+
+
+def _after_one_step(observe, key, optimizer, rates, inputs, seeds, samples, noise):
     adam = validation.one_of("optimizer", optimizer, OPTIMIZERS) == "Adam"
     rates = validation.nonnegative("rates", validation.vector("rates", rates))
     sizes = shape(inputs, samples=samples)
     return stacked(
-        _one_step(problem, rates, adam) for problem in problems(key, sizes, seeds, noise)
+        _one_step(observe, problem, rates, adam) for problem in problems(key, sizes, seeds, noise)
     )
 
 
@@ -273,29 +295,30 @@ def _gradient(problem):
     )
 
 
-@partial(jax.jit, static_argnums=2)
-def _one_step(problem, rates, adam):
+@partial(jax.jit, static_argnums=(0, 3))
+def _one_step(observe, problem, rates, adam):
     G = directions(problem).gradient
     update = jnp.sign(G) if adam else G
     w = jnp.sign(problem.a) if adam else problem.a
     w = w / jnp.linalg.norm(w)
+    return ensemble(lambda rate: observe(problem.W - rate * update, problem, w))(rates)
 
-    def at(rate):
-        W = problem.W - rate * update
-        values, vectors = jnp.linalg.eigh(matmul(W.T, W))
-        sigma, v, p = jnp.sqrt(values[:-3:-1]), vectors[:, -1], matmul(w, W)
-        alignment = jnp.stack([kernel_alignment(W, problem, scaling) for scaling in SCALINGS])
-        return OneStep(
-            sigma,
-            (matmul(matmul(W, v), w) / sigma[0]) ** 2,
-            matmul(v, p) ** 2 / (p**2).sum(),
-            jnp.abs(matmul(v, problem.teacher)),
-            (p**2).sum(),
-            alignment,
-            loss(W, problem.a, problem.test),
-        )
 
-    return ensemble(at)(rates)
+def _spikes(W, problem, w):
+    values, vectors = jnp.linalg.eigh(matmul(W.T, W))
+    sigma, v, p = jnp.sqrt(values[:-3:-1]), vectors[:, -1], matmul(w, W)
+    return OneStep(
+        sigma,
+        (matmul(matmul(W, v), w) / sigma[0]) ** 2,
+        matmul(v, p) ** 2 / (p**2).sum(),
+        jnp.abs(matmul(v, problem.teacher)),
+        (p**2).sum(),
+    )
+
+
+def _step_features(W, problem, w):
+    alignment = jnp.stack([kernel_alignment(W, problem, scaling) for scaling in SCALINGS])
+    return StepFeatures(alignment, loss(W, problem.a, problem.test))
 
 
 @partial(jax.jit, static_argnums=(4, 5, 6, 7))

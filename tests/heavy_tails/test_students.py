@@ -18,6 +18,7 @@ from lazyrich.heavy_tails import (
     first_gradients,
     first_step_law,
     one_step,
+    one_step_features,
     problems,
     shape,
     spike_law,
@@ -168,6 +169,7 @@ def test_first_gradients_follow_the_law():
 def test_one_step_is_measured_as_by_linear_algebra(optimizer):
     rates = [0.0, 0.7, 30.0]
     found = one_step(KEY, optimizer, rates, D, SEEDS, samples=15, noise=0.5)
+    features = one_step_features(KEY, optimizer, rates, D, SEEDS, samples=15, noise=0.5)
     for i in range(SEEDS):
         problem = drawn(i, 0.5, (D, H, 15))
         G, w = gradient(problem.W, problem), problem.a
@@ -185,9 +187,9 @@ def test_one_step_is_measured_as_by_linear_algebra(optimizer):
             close(at["teacher"], abs(Vt[0] @ problem.teacher), rtol=1e-8)
             close(at["p_norm2"], p @ p)
             expected = [ridge(W, problem, 1.0, scaling)[2] for scaling in SCALINGS]
-            close(at["alignment"], expected)
+            close(features.alignment[i, j], expected)
             x, y = problem.test
-            close(at["test"], ((output(W, problem, x) - y) ** 2).mean())
+            close(features.test[i, j], ((output(W, problem, x) - y) ** 2).mean())
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -205,9 +207,15 @@ def test_one_step_follows_the_law_of_the_spike(optimizer):
     spread = np.std(found.teacher, 0) / 6**0.5
     sim = teacher_alignment(optimizer, rates, sizes)
     assert (np.abs(found.teacher.mean(0) - sim)[2:] <= 0.05 + 2 * spread[2:]).all()
-    spread = np.std(found.alignment[..., 0], 0) / 6**0.5
-    gain = np.abs(found.alignment[..., 0].mean(0) - alignment_law(optimizer, rates, sizes))
-    assert (gain <= 0.15 * alignment_law(optimizer, rates, sizes) + 2 * spread).all()
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_one_step_follows_the_law_of_the_alignment(optimizer):
+    sizes = shape(60)
+    rates = threshold(optimizer, sizes) * np.array([0.0, 0.5, 1.5, 4.0])
+    found = one_step_features(KEY, optimizer, rates.tolist(), 60, 12).alignment[..., 0]
+    law, spread = alignment_law(optimizer, rates, sizes), np.std(found, 0) / 12**0.5
+    assert (np.abs(found.mean(0) - law) <= 0.15 * law + 2 * spread).all()
 
 
 # Training
@@ -338,6 +346,7 @@ RUNS = {
     "start_spectra": {"inputs": D, "seeds": 1},
     "first_gradients": {"inputs": D, "seeds": 1},
     "one_step": {"optimizer": "GD", "rates": [0.1], "inputs": D, "seeds": 1},
+    "one_step_features": {"optimizer": "GD", "rates": [0.1], "inputs": D, "seeds": 1},
     "start_losses": {"inputs": D, "seeds": 1},
     "train_students": {"optimizer": "GD", "rates": [0.1], "inputs": D, "seeds": 1},
 }

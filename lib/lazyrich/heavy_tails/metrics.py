@@ -17,6 +17,7 @@ from lazyrich.arithmetic import matmul
 from lazyrich.heavy_tails.setting import Problem, features
 
 SCALINGS = ("as coded", "as written")
+"""How the features are scaled."""
 
 
 class Losses(NamedTuple):

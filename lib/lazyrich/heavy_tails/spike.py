@@ -25,6 +25,7 @@ from lazyrich.heavy_tails.first_step import first_step_law
 from lazyrich.heavy_tails.setting import Shape, shape
 
 OPTIMIZERS = ("GD", "Adam")
+"""The optimisers of the chapter by name."""
 
 
 class Update(NamedTuple):

@@ -93,7 +93,7 @@ class Trajectory(NamedTuple):
 
     @property
     def finite(self) -> Bool[Array, "seeds rates times"]:
-        """Where all weights are: training that diverges has nan from some step on."""
+        """Where all weights are finite; training that diverges has nan from some step on."""
         return jnp.isfinite(self.eigenvalues).all(-1)
 
 

@@ -67,6 +67,16 @@ def maximal_update(widths: Sequence[int], gain: float) -> list[LayerScale]:
     return [LayerScale(rise, first.std / rise), *inner, LayerScale(fall, last.std)]
 
 
+def neural_tangent(widths: Sequence[int], gain: float) -> list[LayerScale]:
+    """NTK parametrisation: multiplier gain/√fan-in (gain 1 in the output layer), std 1.
+
+    It starts as :func:`standard` does, with a tangent kernel that stays finite at large width.
+
+    Source: Jacot, Gabriel & Hongler, *Neural tangent kernel* (arXiv 1806.07572).
+    """
+    return [LayerScale(layer.std, 1.0) for layer in standard(widths, gain)]
+
+
 def fully_connected(
     widths: Sequence[int],
     activation: Callable = jax.nn.relu,
@@ -82,7 +92,7 @@ def fully_connected(
         widths: numbers of inputs, hidden units and outputs, at least three.
         activation: φ.
         parametrisation: a function ``(widths, gain) -> [LayerScale, …]``: :func:`standard`,
-            :func:`maximal_update` or one of your own.
+            :func:`neural_tangent`, :func:`maximal_update` or one of your own.
         gain: of the hidden layers, √2 for ReLU.
         scale: a factor on all weights at the start.
 

@@ -25,6 +25,14 @@ def test_standard_layers_keep_the_size_of_their_inputs():
     )
 
 
+def test_ntk_layers_have_the_size_in_their_multipliers():
+    layers = networks.neural_tangent(WIDTHS, 1.7)
+    assert [layer.std for layer in layers] == [1, 1, 1]
+    np.testing.assert_allclose(
+        [layer.multiplier for layer in layers], [1.7 / 3**0.5, 1.7 / 5**0.5, 1 / 4**0.5]
+    )
+
+
 def test_maximal_updates_move_the_layers_as_they_should():
     standard, maximal = (
         parametrisation(WIDTHS, 1.7)

@@ -45,7 +45,7 @@ def activation(name: str, sharpness: ArrayLike = 1.0) -> Callable:
     >>> float(activation("tanh", 10.0)(5.0))
     0.1
     """
-    phi = ACTIVATIONS[validation.one_of("name", name, ACTIVATIONS)]
+    phi = ACTIVATIONS[validation.one_of("activation", name, ACTIVATIONS)]
     [beta] = validation.positives(sharpness=sharpness)
     return lambda z: phi(beta * z) / beta
 

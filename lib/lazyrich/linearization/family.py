@@ -154,6 +154,6 @@ def over_seeds(key, seeds, draw):
 
 
 def _square(key, n):
-    """A square of normal numbers, filled shell by shell: smaller ones are corners of larger ones."""
+    """A square of normal numbers, filled shell by shell: smaller ones are corners of larger."""
     i, j = np.indices((n, n))
     return normal(key, (n * n,))[np.where(i >= j, i * i + j, j * j + j + i + 1)]

@@ -48,8 +48,8 @@ def taylor_expand(apply: Callable, params, order: int) -> Callable:
 
 
 def descend_linear(
-    outputs: Float[Array, "rows"],
-    kernel: Float[Array, "rows train"],
+    outputs: ArrayLike,
+    kernel: ArrayLike,
     slope: Callable,
     rate: ArrayLike,
     steps: int,
@@ -57,8 +57,8 @@ def descend_linear(
     """The linear model under gradient descent on any cost, after 0, 1, …, `steps` steps.
 
     Args:
-        outputs: F(θ_0), the training rows first.
-        kernel: T.
+        outputs: F(θ_0), shape (rows,), the training rows first.
+        kernel: T, shape (rows, train).
         slope: the derivative of the cost by the outputs on the training rows,
             ``slope(outputs) -> residual``.
         rate: η.
@@ -79,11 +79,11 @@ def descend_linear(
 
 
 def predict_linear(
-    outputs: Float[Array, "rows"],
-    kernel: Float[Array, "rows train"],
-    y: Float[Array, "train"],
+    outputs: ArrayLike,
+    kernel: ArrayLike,
+    y: ArrayLike,
     rate: ArrayLike,
-    times: Sequence[int] | Float[Array, "times"],
+    times: Sequence[int] | ArrayLike,
 ) -> Float[Array, "times rows"]:
     """The linear model under gradient descent on ½ mean (F − y)², in closed form at any times.
 
@@ -91,9 +91,9 @@ def predict_linear(
     cost does not depend on how late the times are, and K may be singular.
 
     Args:
-        outputs: F(θ_0), the training rows first.
-        kernel: T, whose first rows are K.
-        y: the targets.
+        outputs: F(θ_0), shape (rows,), the training rows first.
+        kernel: T, shape (rows, train), whose first rows are K.
+        y: the targets, shape (train,).
         rate: η.
         times: numbers of steps s ≥ 0.
 

@@ -2,21 +2,27 @@
 
 Source: Shem-Ur & Oz, *Weak correlations as the underlying principle for linearization of
 gradient-based learning systems* (arXiv 2401.04013); what stands here is derived anew. In the order
-of the chapter: derivative correlations (:mod:`~lazyrich.linearization.correlations`), the identity
-of one step (:mod:`~lazyrich.linearization.identity`), the linear model and Taylor models
+of the chapter: boundedness in probability (:mod:`~lazyrich.linearization.boundedness`), derivative
+correlations (:mod:`~lazyrich.linearization.correlations`), the identity of one step
+(:mod:`~lazyrich.linearization.identity`), the linear model and Taylor models
 (:mod:`~lazyrich.linearization.linear_model`), quadratic systems in which the conditions can fail
 one by one (:mod:`~lazyrich.linearization.quadratic`), the exponents of width
 (:mod:`~lazyrich.linearization.exponents`) and the condition on activations
 (:mod:`~lazyrich.linearization.activations`). The chapter's experiments stand on these: its networks
 and tasks (:mod:`~lazyrich.linearization.family`), networks at the start
 (:mod:`~lazyrich.linearization.starts`) and in training
-(:mod:`~lazyrich.linearization.deviations`).
+(:mod:`~lazyrich.linearization.deviations`), and networks on the handwritten digits
+(:mod:`~lazyrich.linearization.digits`).
 """
 
 from lazyrich.linearization.activations import (
     ACTIVATIONS,
     activation,
     largest_derivatives,
+)
+from lazyrich.linearization.boundedness import (
+    random_powers,
+    student_norms,
 )
 from lazyrich.linearization.correlations import (
     contracted,
@@ -33,6 +39,10 @@ from lazyrich.linearization.deviations import (
     gradient_change,
     kernel_change,
     taylor_distances,
+)
+from lazyrich.linearization.digits import (
+    DigitsRun,
+    descend_on_digits,
 )
 from lazyrich.linearization.exponents import (
     DeviationExponents,
@@ -79,6 +89,7 @@ __all__ = [
     "Correlations",
     "DeviationExponents",
     "Deviations",
+    "DigitsRun",
     "OneStep",
     "Probe",
     "QuadraticRun",
@@ -92,6 +103,7 @@ __all__ = [
     "correlations_at_start",
     "descend",
     "descend_linear",
+    "descend_on_digits",
     "descend_stochastic",
     "deviation_exponents",
     "external_scale",
@@ -109,9 +121,11 @@ __all__ = [
     "predict_linear",
     "probe",
     "quadratic_run",
+    "random_powers",
     "rate_exponent",
     "spectral_norm",
     "spectral_norms_at_start",
+    "student_norms",
     "task",
     "taylor_distances",
     "taylor_expand",

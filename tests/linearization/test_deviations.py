@@ -7,7 +7,7 @@ from lazyrich import networks
 from lazyrich.derivatives import jacobian
 from lazyrich.linearization import (
     descend,
-    descend_stochastic,
+    descend_by_sample,
     gradient_change,
     kernel_change,
     network,
@@ -113,7 +113,7 @@ def test_a_deep_linear_model_is_that_of_its_jacobian():
 
 
 def test_a_stochastic_run_takes_the_samples_of_its_order():
-    run = descend_stochastic(KEY, WIDTH, SEEDS, (1, 20), rate=0.2)
+    run = descend_by_sample(KEY, WIDTH, SEEDS, (1, 20), rate=0.2)
     order = np.asarray(order_of_samples(KEY, SEEDS, 20))[1]
     for time, steps in enumerate((1, 20)):
         expected = by_hand(order[:steps, None], 0.2, 1.0, rescaled=True)
@@ -164,7 +164,7 @@ def test_what_is_out_of_range_is_refused():
     with pytest.raises(ValueError, match="schedule must hold increasing numbers"):
         descend(KEY, 4, 1, (3, 3))
     with pytest.raises(ValueError, match="rate must be positive"):
-        descend_stochastic(KEY, 4, 1, (1,), rate=0.0)
+        descend_by_sample(KEY, 4, 1, (1,), rate=0.0)
     with pytest.raises(ValueError, match="scale must be positive"):
         descend(KEY, 4, 1, (1,), scale=-1.0)
     with pytest.raises(ValueError, match="orders must be an integer of at least 0, got -1"):

@@ -8,12 +8,11 @@ that f bounds M_n if it beats every power of n, and then √f does too.
 
 import jax
 import numpy as np
-from jaxtyping import Float
 
 from lazyrich import validation
 
 
-def student_norms(key: jax.Array, n: int, nu: float, draws: int) -> Float[np.ndarray, "draws"]:
+def student_norms(key: jax.Array, n: int, nu: float, draws: int) -> np.ndarray:
     """Norms of n independent Student-t numbers with ν degrees of freedom: O(n^max(1/2, 1/ν)).
 
     Args:
@@ -21,6 +20,9 @@ def student_norms(key: jax.Array, n: int, nu: float, draws: int) -> Float[np.nda
         n: how many numbers.
         nu: ν.
         draws: the number of norms.
+
+    Returns:
+        Shape (draws,).
     """
     n, draws = (validation.whole(name, k, least=1) for name, k in (("n", n), ("draws", draws)))
     [nu] = validation.positives(nu=nu)
@@ -28,13 +30,16 @@ def student_norms(key: jax.Array, n: int, nu: float, draws: int) -> Float[np.nda
     return np.array([np.linalg.norm(rng.standard_t(float(nu), n)) for _ in range(draws)])
 
 
-def random_powers(key: jax.Array, n: int, draws: int) -> Float[np.ndarray, "draws"]:
+def random_powers(key: jax.Array, n: int, draws: int) -> np.ndarray:
     """Draws of n^X, X exponential of mean one, the same X for every n.
 
     Args:
         key: the draws.
         n: the size.
         draws: their number.
+
+    Returns:
+        Shape (draws,).
     """
     n, draws = (validation.whole(name, k, least=1) for name, k in (("n", n), ("draws", draws)))
     return float(n) ** _generator(key).exponential(size=draws)

@@ -65,10 +65,9 @@ def gradient_change(
     )
     for layer, h, D, h_0, D_0 in layers:
         h, h_0 = h[:, None], h_0[:, None]
-        both = _inner(D - D_0, D_0) * _inner(h, h - h_0)
-        squares = _inner(D - D_0, D - D_0) * _inner(h, h) + _inner(D_0, D_0) * _inner(
-            h - h_0, h - h_0
-        )
+        dD, dh = D - D_0, h - h_0
+        squares = _inner(dD, dD) * _inner(h, h) + _inner(D_0, D_0) * _inner(dh, dh)
+        both = _inner(dD, D_0) * _inner(h, dh)
         changed += layer.multiplier**2 * (squares + 2 * both).sum()
         size += layer.multiplier**2 * (_inner(D_0, D_0) * _inner(h_0, h_0)).sum()
     return jnp.sqrt(jnp.maximum(changed, 0) / size)
@@ -114,31 +113,31 @@ def descend(
     return _descend(settings, numbers, _steps(schedule), params, task(key, seeds, rescaled), None)
 
 
-def descend_stochastic(
+def descend_by_sample(
     key: jax.Array,
     width: int,
     seeds: int,
     schedule: tuple[int, ...],
     rate: float = 0.25,
-    depth: int = 1,
     activation: str = "tanh",
-    a: float = 0.5,
-    scale: float = 1.0,
-    centred: bool = False,
-    rescaled: bool = True,
 ) -> Deviations:
-    """Stochastic gradient descent, with one random sample a step and its residual F − y.
+    """Stochastic gradient descent in NTK scaling, one random sample a step, its residual F − y.
 
-    The linear model sees the same samples. Arguments as for :func:`descend`.
+    The linear model sees the same samples, and the training inputs have one length.
+
+    Args:
+        key: draws a task, the order of its samples and the weights for each seed.
+        width: n, of one hidden layer.
+        seeds: the number of networks.
+        schedule: after how many steps to observe, increasing.
+        rate: η.
+        activation: φ, by its name.
     """
     steps = _steps(schedule)
-    settings = width, depth, activation
-    scale, rate = validation.positives(scale=scale, rate=rate)
-    scale, centred = scale * external_scale(width, a), float(validation.flag("centred", centred))
-    numbers = 1.0, scale, rate, centred
-    params, tasks = weights(key, width, depth, seeds), task(key, seeds, rescaled)
+    [rate] = validation.positives(rate=rate)
+    params, tasks = weights(key, width, 1, seeds), task(key, seeds, rescaled=True)
     order = order_of_samples(key, seeds, int(steps[-1]))
-    return _descend(settings, numbers, steps, params, tasks, order)
+    return _descend((width, 1, activation), (1.0, 1.0, rate, 0.0), steps, params, tasks, order)
 
 
 def taylor_distances(

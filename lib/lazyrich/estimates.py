@@ -83,7 +83,7 @@ def root_mean_square(samples: np.ndarray) -> Estimate:
     """
     value, error = mean(_samples(samples) ** 2)
     root = np.sqrt(value)
-    return Estimate(root, np.divide(error, 2 * root, out=np.zeros_like(error), where=root > 0))
+    return Estimate(root, np.divide(error, 2 * root, out=np.zeros_like(error), where=root > 0)[()])
 
 
 def power_law(x: np.ndarray, samples: np.ndarray, statistic: Callable = _MEDIAN) -> Estimate:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from nbformat import v4
 
 from lazyrich import claims, notebooks
-from lazyrich.claims import at_least, at_most, exactly, measured, near, negligible
+from lazyrich.claims import at_least, at_most, chaotic, exactly, measured, near, negligible
 
 HOLDS, FAILS, UNDECIDED = "holds", "fails", "undecided"
 NUMBERS = st.floats(-1e6, 1e6)
@@ -363,3 +363,15 @@ def test_a_record_that_is_no_claim_is_refused(record, tmp_path):
     (tmp_path / "broken.ipynb").write_text(json.dumps({"cells": [cell]}))
     with pytest.raises(ValueError, match="broken.ipynb must be a notebook"):
         claims.read(tmp_path)
+
+
+@pytest.mark.parametrize("value", [-1.0, 0.0, 1.0])
+def test_a_chaotic_check_keeps_its_verdict_and_hides_its_number(value):
+    plain = at_most("change", value, 0, error=0.1)
+    hidden = chaotic(plain)
+    assert (hidden.measured, hidden.error) == ("chaotic", "")
+    assert (hidden.verdict, hidden.expected, hidden.what) == (
+        plain.verdict,
+        plain.expected,
+        plain.what,
+    )

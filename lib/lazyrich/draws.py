@@ -23,7 +23,7 @@ def normal(key: jax.Array, shape: Sequence[int], std: ArrayLike = 1.0) -> Float[
         shape: of the result.
         std: standard deviation.
     """
-    blocks = [_block(key, i) for i in range(-(-math.prod(shape) // BLOCK))]
+    blocks = [_block(key, i) for i in range(max(1, -(-math.prod(shape) // BLOCK)))]
     return _shaped(blocks, tuple(shape), std)
 
 

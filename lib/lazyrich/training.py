@@ -6,7 +6,6 @@ time. Training that diverges is a result: its parameters become inf or nan, and 
 """
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import diffrax
@@ -60,9 +59,7 @@ def train(
     >>> train(loss, 1.0, optax.sgd(0.5), [0, 1, 3], lambda x, step: x).observed.tolist()
     [1.0, 0.5, 0.125]
     """
-    steps = [validation.whole("schedule", step) for step in schedule]
-    if not steps or any(later <= earlier for earlier, later in pairwise(steps)):
-        raise ValueError(f"schedule must hold increasing numbers of steps, got {steps}")
+    steps = validation.schedule("schedule", schedule)
     observe = observe or (lambda params, step: None)
     before = before or _itself
     value_and_grad = jax.value_and_grad(loss)

@@ -7,6 +7,7 @@ Each function takes the name of an argument and its value, and gives the value b
 
 import math
 from collections.abc import Collection, Hashable, Sequence
+from itertools import pairwise
 from numbers import Integral, Real
 
 import jax
@@ -107,6 +108,14 @@ def whole(name: str, value: object, least: int = 0) -> int:
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
     return int(value)
+
+
+def schedule(name: str, value: Sequence[int]) -> tuple[int, ...]:
+    """`value` as increasing numbers of steps, at least one."""
+    steps = tuple(whole(name, step) for step in value)
+    if not steps or any(later <= earlier for earlier, later in pairwise(steps)):
+        raise ValueError(f"{name} must hold increasing numbers of steps, got {list(steps)}")
+    return steps
 
 
 def widths(name: str, value: object, least: int = 2) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ from lazyrich.conditioning import (
     rank,
     two_layer_numbers,
 )
+from lazyrich.draws import normal
 
 KEY = jax.random.key(3)
 
@@ -21,7 +22,7 @@ def close(measured, expected, rtol=0.0, atol=1e-12):
 def coloured(widths, samples):
     """The weights, and the samples."""
     on_weights, on_data = jax.random.split(KEY)
-    x = np.asarray(jax.random.normal(on_data, (samples, widths[0])))
+    x = np.asarray(normal(on_data, (samples, widths[0])))
     return list(map(np.asarray, kaiming(on_weights, widths))), x * np.linspace(0.3, 2, widths[0])
 
 
@@ -94,7 +95,7 @@ def test_the_hessian_is_checked_part_by_part(widths):
     d, n = widths[0], 12
     on_weights, on_data = jax.random.split(KEY)
     weights = list(map(np.asarray, kaiming(on_weights, widths)))
-    x, y = np.split(np.asarray(jax.random.normal(on_data, (n, d + 2))), [d], axis=1)
+    x, y = np.split(np.asarray(normal(on_data, (n, d + 2))), [d], axis=1)
     F = x
     for W in weights:
         F = F @ W.T

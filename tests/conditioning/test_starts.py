@@ -23,6 +23,7 @@ from lazyrich.conditioning import (
     whitened,
     with_skips,
 )
+from lazyrich.draws import normal
 
 KEY = jax.random.key(3)
 WIDTHS = 5, 7, 7, 3
@@ -154,7 +155,7 @@ def test_a_certificate_is_in_order(certificates):
 
 def test_a_certificate_is_made_of_the_bounds_on_the_same_weights(certificates):
     on_data, on_weights = jax.random.split(KEY)
-    x = jax.random.normal(on_data, (50, 4)) * np.linspace(0.3, 2, 4)
+    x = normal(on_data, (50, 4)) * np.linspace(0.3, 2, 4)
     for one, inputs in zip(certificates, (moments(4), on_range(second_moment(x))), strict=True):
         for i, weights in enumerate(zip(*kaiming(on_weights, (4, 6, 6, 3), 3), strict=True)):
             factors, upper = linear.factors(weights, inputs), bounds.upper_bounds(weights, inputs)

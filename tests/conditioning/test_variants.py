@@ -7,6 +7,7 @@ import pytest
 
 from lazyrich import conditioning, data, derivatives, networks
 from lazyrich.conditioning import kaiming, linear, on_range, relu, second_moment
+from lazyrich.draws import normal
 
 KEY = jax.random.key(3)
 
@@ -37,7 +38,7 @@ def leaky_parts(draws, widths):
     """The weights of each draw, and the samples if they are normal."""
     on_weights, on_data = jax.random.split(KEY)
     weights = zip(*map(np.asarray, kaiming(on_weights, widths, draws)), strict=True)
-    return list(weights), np.asarray(jax.random.normal(on_data, (draws, 3, widths[0])))
+    return list(weights), np.asarray(normal(on_data, (draws, 3, widths[0])))
 
 
 @pytest.mark.parametrize("slope", [0.1, 0.5])
@@ -67,7 +68,7 @@ def test_leaky_relu_starts_on_images_take_the_first_ones_whitened(few):
 def test_simplified_bounds_are_violated_as_often_as_a_count_says():
     draws, slope = 500, 0.3
     violations = conditioning.leaky_relu_violations(KEY, draws)
-    z = np.asarray(jax.random.normal(KEY, (draws, 6, 4)))
+    z = np.asarray(normal(KEY, (draws, 6, 4)))
     bent = np.where(z >= 0, z, slope * z)
     linear, hidden = (np.linalg.svd(part, compute_uv=False) ** 2 for part in (z, bent))
     np.testing.assert_array_equal(violations.top, hidden[:, 0] > linear[:, 0])

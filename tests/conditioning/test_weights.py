@@ -25,7 +25,7 @@ def test_kaiming_weights_are_normal_with_variance_one_over_the_fan_in(key):
     assert [W.shape for W in weights] == [(80, 50), (60, 80), (40, 60)]
     for W, fan_in in zip(weights, (50, 80, 60), strict=True):
         scaled = np.asarray(W) * fan_in**0.5
-        assert abs(scaled.mean()) < 0.05 and abs(scaled.std() - 1) < 0.05
+        assert abs(scaled.mean()) < 5 / W.size**0.5 and abs(scaled.std() - 1) < 0.05
         assert abs((scaled**4).mean() - 3) < 0.5
     flat = [np.asarray(W).ravel()[:2400] for W in weights]
     assert np.abs(np.corrcoef(flat) - np.eye(3)).max() < 0.1
@@ -56,15 +56,6 @@ def test_each_of_many_draws_has_variance_one_over_the_fan_in(key):
     V, W = map(np.asarray, conditioning.kaiming(key(), (50, 80, 40), 3))
     np.testing.assert_allclose(V.std((1, 2)), 50**-0.5, rtol=0.05)
     np.testing.assert_allclose(W.std((1, 2)), 80**-0.5, rtol=0.05)
-
-
-def test_normal_numbers_come_in_blocks_that_differ(key):
-    key, block = key(), weights.BLOCK
-    one, two = weights.normal(key, 1), weights.normal(key, block + 1)
-    assert weights.normal(key, block).shape == one.shape == (block,) and two.shape == (2 * block,)
-    np.testing.assert_array_equal(two[:block], one)
-    assert abs(np.corrcoef(two[:block], two[block:])[0, 1]) < 0.01
-    np.testing.assert_allclose([two.mean(), two.std()], [0, 1], rtol=0.01, atol=0.01)
 
 
 def test_skips_add_a_rectangular_identity():

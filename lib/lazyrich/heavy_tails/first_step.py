@@ -66,14 +66,14 @@ def residual_power(noise: float) -> float:
     return FEATURE_POWER + TEACHER_POWER + float(validation.nonnegative("noise", noise)) ** 2
 
 
-def first_step(sizes: Shape, noise: float = 0.3) -> FirstStep:
+def first_step_law(sizes: Shape, noise: float = 0.3) -> FirstStep:
     """The law of the first update.
 
     Args:
         sizes: d, h, n.
         noise: ρ.
 
-    >>> round(first_step(Shape(1000, 1500, 2000)).sign_norm, 4)
+    >>> round(first_step_law(Shape(1000, 1500, 2000)).sign_norm, 4)
     0.8244
     """
     d, _, n = sizes
@@ -98,7 +98,7 @@ def equal_norm_rates(sizes: Shape, noise: float = 0.3) -> dict[tuple[str, str], 
     ‖W_0‖₂ = √h + √d and ‖W_0‖_F = √(hd). So η grows like d and d^1.5 for gradient descent, and
     like d^−½ and 1 for Adam, whose sign matrix has exactly the Frobenius norm of W_0.
     """
-    law, (d, h, _) = first_step(sizes, noise), sizes
+    law, (d, h, _) = first_step_law(sizes, noise), sizes
     spectral, frobenius = h**0.5 + d**0.5, (h * d) ** 0.5
     return {
         ("GD", "spectral"): spectral / law.gradient_norm,
@@ -128,7 +128,7 @@ def overshoot(sizes: Shape, rate: float, noise: float = 0.3) -> float:
         rate: η.
         noise: ρ.
     """
-    kappa_s, rate = first_step(sizes, noise).sign_norm, float(validation.positive("rate", rate))
+    kappa_s, rate = first_step_law(sizes, noise).sign_norm, float(validation.positive("rate", rate))
     tau = (1 + rate**2 * (1 - kappa_s**2)) ** 0.5
 
     def squared_mean(z):

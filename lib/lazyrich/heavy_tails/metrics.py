@@ -30,6 +30,15 @@ class Losses(NamedTuple):
     """The kernel-target alignment on the probe set."""
 
 
+class WeightMetrics(NamedTuple):
+    """What is measured of the weights alone."""
+
+    eigenvalues: Float[Array, "d"]
+    """Of WᵀW, ascending."""
+    teacher: Float[Array, ""]
+    """|v₁·β|, v₁ the top right singular vector of W."""
+
+
 class Overlaps(NamedTuple):
     """Squared overlaps of the singular vectors of W (rows) and of an update M (columns)."""
 
@@ -48,29 +57,29 @@ def ridge_losses(
 ) -> Losses:
     """Ridge regression on the hidden features, â = (ZᵀZ + (λ/h) n I)⁻¹ Zᵀy on the probe set.
 
-    Of ZᵀZ and ZZᵀ the smaller is formed, once for the fit and for :func:`kernel_alignment`.
+    Of ZᵀZ and ZZᵀ the smaller is formed, once for all λ and for :func:`kernel_alignment`.
 
     Args:
         W: hidden weights; those that are not finite have the losses nan.
         problem: the probe and test sets.
-        ridge: λ.
+        ridge: λ, one or many, which is the shape of the losses.
         scaling: one of :data:`SCALINGS`.
         activation: of the student.
     """
     y, tests = problem.probe.y, _features(W, problem.test.x, scaling, activation)
     Z = _features(W, problem.probe.x, scaling, activation)
     gram, correlation = _gram(Z), matmul(Z.T, y)
-    strength = jnp.asarray(ridge, Z.dtype) * (len(y) / len(W))
-    factor = jax.scipy.linalg.cho_factor(gram + strength * jnp.eye(len(gram), dtype=Z.dtype))
-    if len(gram) < len(W):
-        a = matmul(Z.T, jax.scipy.linalg.cho_solve(factor, y))
-    else:
-        a = jax.scipy.linalg.cho_solve(factor, correlation)
-    return Losses(
-        ((matmul(Z, a) - y) ** 2).mean(),
-        ((matmul(tests, a) - problem.test.y) ** 2).mean(),
-        _alignment(gram, correlation, y),
-    )
+    few, one = len(gram) < len(W), jnp.eye(len(gram), dtype=Z.dtype)
+
+    def errors(ridge):
+        factor = jax.scipy.linalg.cho_factor(gram + ridge * (len(y) / len(W)) * one)
+        solved = jax.scipy.linalg.cho_solve(factor, y if few else correlation)
+        a = matmul(Z.T, solved) if few else solved
+        return ((matmul(Z, a) - y) ** 2).mean(), ((matmul(tests, a) - problem.test.y) ** 2).mean()
+
+    ridge = jnp.asarray(ridge, Z.dtype)
+    train, test = (each.reshape(ridge.shape) for each in jax.lax.map(errors, ridge.ravel()))
+    return Losses(train, test, jnp.broadcast_to(_alignment(gram, correlation, y), ridge.shape))
 
 
 def kernel_alignment(
@@ -88,16 +97,16 @@ def kernel_alignment(
     return _alignment(_gram(Z), matmul(Z.T, y), y)
 
 
-def weight_spectrum(
-    W: Float[Array, "h d"], teacher: Float[Array, "d"]
-) -> tuple[Float[Array, "d"], Float[Array, ""]]:
-    """The eigenvalues of WᵀW, ascending, and the overlap |v₁·β| of the top vector.
+def weight_metrics(W: Float[Array, "h d"], teacher: Float[Array, "d"]) -> WeightMetrics:
+    """The spectrum of the weights and how its top vector stands to the teacher.
 
     One eigendecomposition, in float64 where that is on, since float32 would lose the lower end.
+    What rounding leaves below zero is zero. Weights that are not finite have nan.
     """
     W = W.astype(jnp.result_type(float))
     values, vectors = jnp.linalg.eigh(matmul(W.T, W))
-    return values, jnp.abs(matmul(vectors[:, -1], teacher.astype(W.dtype)))
+    aligned = jnp.abs(matmul(vectors[:, -1], teacher.astype(W.dtype)))
+    return WeightMetrics(jnp.maximum(values, 0), aligned)
 
 
 def overlaps(W: Float[Array, "h d"], M: Float[Array, "h d"]) -> Overlaps:

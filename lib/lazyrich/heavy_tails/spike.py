@@ -21,7 +21,7 @@ from jax.typing import ArrayLike
 
 from lazyrich import validation
 from lazyrich.heavy_tails.constants import SLOPE, TEACHER_POWER, TEACHER_SLOPE
-from lazyrich.heavy_tails.first_step import first_step
+from lazyrich.heavy_tails.first_step import first_step_law
 from lazyrich.heavy_tails.setting import Shape
 
 OPTIMIZERS = ("GD", "Adam")
@@ -72,22 +72,22 @@ def update(
     """
     validation.one_of("optimizer", optimizer, OPTIMIZERS)
     rate = np.asarray(validation.nonnegative("rate", rate), dtype=float)
-    law, (d, h, _) = first_step(sizes, noise), sizes
+    law, (d, h, _) = first_step_law(sizes, noise), sizes
     own = 0.0 if naive else SLOPE / law.q_norm
     if optimizer == "GD":
-        size = rate * law.gradient_norm
+        size, variance = rate * law.gradient_norm, np.ones_like(rate)
         p_norm2 = d - 2 * size * d**0.5 * own + size**2
-        variance, teacher = np.ones_like(rate), size * law.teacher_overlap
-        return Update(*map(np.asarray, (variance, p_norm2, teacher)))
-    seen = (law.signal / (1 + law.signal)) ** 0.5
-    variance = 1 + rate**2 * (1 - law.sign_norm**2)
-    cross = 2 * rate * h**0.5 * d * (2 / np.pi * own * seen)
-    p_norm2 = d * variance - cross + rate**2 * h * d * law.sign_norm**2
-    teacher = rate * (h * d * 2 / np.pi) ** 0.5 * law.teacher_overlap * seen
+        teacher = size * law.teacher_overlap
+    else:
+        seen = (law.signal / (1 + law.signal)) ** 0.5
+        variance = 1 + rate**2 * (1 - law.sign_norm**2)
+        cross = 2 * rate * h**0.5 * d * (2 / np.pi * own * seen)
+        p_norm2 = d * variance - cross + rate**2 * h * d * law.sign_norm**2
+        teacher = rate * (h * d * 2 / np.pi) ** 0.5 * law.teacher_overlap * seen
     return Update(*map(np.asarray, (variance, p_norm2, teacher)))
 
 
-def spike(p_norm2: ArrayLike, variance: ArrayLike, sizes: Shape) -> Spike:
+def outlier(p_norm2: ArrayLike, variance: ArrayLike, sizes: Shape) -> Spike:
     """The outlier that belongs to ‖p‖² and τ², predicted or measured.
 
     Args:
@@ -114,9 +114,9 @@ def spike(p_norm2: ArrayLike, variance: ArrayLike, sizes: Shape) -> Spike:
 def spike_law(
     optimizer: str, rate: ArrayLike, sizes: Shape, noise: float = 0.3, naive: bool = False
 ) -> Spike:
-    """:func:`spike` at the ‖p‖² and τ² that :func:`update` predicts. Arguments as there."""
+    """:func:`outlier` at the ‖p‖² and τ² that :func:`update` predicts. Arguments as there."""
     after = update(optimizer, rate, sizes, noise, naive)
-    return spike(after.p_norm2, after.variance, sizes)
+    return outlier(after.p_norm2, after.variance, sizes)
 
 
 def teacher_alignment(
@@ -127,7 +127,7 @@ def teacher_alignment(
     Arguments as for :func:`update`.
     """
     after = update(optimizer, rate, sizes, noise)
-    right = spike(after.p_norm2, after.variance, sizes).right
+    right = outlier(after.p_norm2, after.variance, sizes).right
     return np.asarray(np.sqrt(right / after.p_norm2) * after.teacher)
 
 
@@ -141,7 +141,7 @@ def threshold(optimizer: str, sizes: Shape, noise: float = 0.3) -> float:
     0.0486
     """
     validation.one_of("optimizer", optimizer, OPTIMIZERS)
-    law, d, c = first_step(sizes, noise), sizes.inputs, sizes.inputs / sizes.hidden
+    law, d, c = first_step_law(sizes, noise), sizes.inputs, sizes.inputs / sizes.hidden
     if optimizer == "GD":
         room = 1 + law.q_norm**2 / (SLOPE**2 * c**0.5)
         return d * (1 + room**0.5) / (2 * law.q_norm**2)

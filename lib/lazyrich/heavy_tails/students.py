@@ -22,7 +22,7 @@ from lazyrich.heavy_tails.metrics import (
     Losses,
     kernel_alignment,
     ridge_losses,
-    weight_spectrum,
+    weight_metrics,
 )
 from lazyrich.heavy_tails.optimizers import optimizer
 from lazyrich.heavy_tails.setting import ACTIVATIONS, Shape, draw, loss, shape
@@ -63,6 +63,11 @@ class OneStep(NamedTuple):
     """|v₁·β|."""
     p_norm2: Float[Array, "seeds rates"]
     """‖p‖²."""
+
+
+class StepFeatures(NamedTuple):
+    """What the same students compute, at many rates."""
+
     alignment: Float[Array, "seeds rates 2"]
     """The kernel-target alignment, as coded and as written."""
     test: Float[Array, "seeds rates"]
@@ -140,11 +145,28 @@ def one_step(
         samples: n, by default 2d.
         noise: ρ.
     """
+    return _after_one_step(_spikes, key, optimizer, rates, inputs, seeds, samples, noise)
+
+
+def one_step_features(
+    key: jax.Array,
+    optimizer: str,
+    rates: Sequence[float],
+    inputs: int,
+    seeds: int,
+    samples: int | None = None,
+    noise: float = 0.3,
+) -> StepFeatures:
+    """What students compute after one step. Arguments as for :func:`one_step`."""
+    return _after_one_step(_step_features, key, optimizer, rates, inputs, seeds, samples, noise)
+
+
+def _after_one_step(observe, key, optimizer, rates, inputs, seeds, samples, noise):
     adam = validation.one_of("optimizer", optimizer, OPTIMIZERS) == "Adam"
     rates = validation.nonnegative("rates", rates, ndim=1)
     sizes = shape(inputs, samples=samples)
     return stacked(
-        _one_step(problem, rates, adam) for problem in problems(key, sizes, seeds, noise)
+        _one_step(observe, problem, rates, adam) for problem in problems(key, sizes, seeds, noise)
     )
 
 
@@ -166,7 +188,7 @@ def start_losses(
     ridges = validation.positive("ridges", ridges)
     sizes = shape(inputs, hidden, samples)
     return stacked(
-        tuple(_fits(problem.W, problem, ridges, scaling, activation) for scaling in SCALINGS)
+        _fits(problem.W, problem, ridges, activation)
         for problem in problems(key, sizes, seeds, noise, jnp.float32)
     )
 
@@ -210,7 +232,7 @@ def train_students(
     rates = validation.positive("rates", rates)
     ridges = validation.positive("ridges", ridges)
     decay = validation.positive("decay", decay)
-    schedule = tuple(validation.whole("schedule", step) for step in schedule)
+    schedule = validation.schedule("schedule", schedule)
     dtype = jnp.float64 if double else jnp.float32
     sizes = shape(inputs, hidden, samples)
     observed = stacked(
@@ -237,50 +259,56 @@ def stacked(results):
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *results)
 
 
+@partial(jax.jit, static_argnums=3)
+def _fits(W, problem, ridges, activation):
+    return tuple(ridge_losses(W, problem, ridges, scaling, activation) for scaling in SCALINGS)
+
+
 @jax.jit
 def _gradient(problem):
     G, A, q = directions(problem)
-    h, d = G.shape
-    U, sigma, Vt = jnp.linalg.svd(G, full_matrices=False)
-    size, top = jnp.linalg.norm(G), sigma[0]
-    sign = jnp.linalg.norm(jnp.sign(G), 2)
-    start = jnp.stack([jnp.linalg.norm(problem.W, 2), jnp.linalg.norm(problem.W)])
-    updates = jnp.stack([top, size, sign, jnp.linalg.norm(jnp.sign(G))])
-    a = problem.a
+    W, a, signs = problem.W, problem.a, jnp.sign(G)
+    values, vectors = jnp.linalg.eigh(matmul(G.T, G))
+    sigma, v = jnp.sqrt(values[:-3:-1]), vectors[:, -1]
+    u = matmul(G, v) / sigma[0]
+    spectral = [jnp.sqrt(jnp.linalg.eigvalsh(matmul(M.T, M))[-1]) for M in (W, signs)]
+    start = jnp.stack([spectral[0], jnp.linalg.norm(W)])
+    updates = jnp.stack([sigma[0], jnp.linalg.norm(G), spectral[1], jnp.linalg.norm(signs)])
     return Gradients(
-        sigma[:2],
-        jnp.abs(U[:, 0] @ a) / jnp.linalg.norm(a),
-        jnp.abs(Vt[0] @ q) / jnp.linalg.norm(q),
-        (size / top) ** 2,
+        sigma,
+        jnp.abs(matmul(u, a)) / jnp.linalg.norm(a),
+        jnp.abs(matmul(v, q)) / jnp.linalg.norm(q),
+        (updates[1] / sigma[0]) ** 2,
         jnp.linalg.norm(G - A) / jnp.linalg.norm(A),
-        sign / (h * d) ** 0.5,
+        spectral[1] / G.size**0.5,
         jnp.tile(start, 2) / updates,
     )
 
 
-@partial(jax.jit, static_argnums=2)
-def _one_step(problem, rates, adam):
+@partial(jax.jit, static_argnums=(0, 3))
+def _one_step(observe, problem, rates, adam):
     G = directions(problem).gradient
     update = jnp.sign(G) if adam else G
     w = jnp.sign(problem.a) if adam else problem.a
     w = w / jnp.linalg.norm(w)
+    return ensemble(lambda rate: observe(problem.W - rate * update, problem, w))(rates)
 
-    def at(rate):
-        W = problem.W - rate * update
-        values, vectors = jnp.linalg.eigh(matmul(W.T, W))
-        sigma, v, p = jnp.sqrt(values[:-3:-1]), vectors[:, -1], matmul(w, W)
-        alignment = jnp.stack([kernel_alignment(W, problem, scaling) for scaling in SCALINGS])
-        return OneStep(
-            sigma,
-            (matmul(matmul(W, v), w) / sigma[0]) ** 2,
-            matmul(v, p) ** 2 / (p**2).sum(),
-            jnp.abs(matmul(v, problem.teacher)),
-            (p**2).sum(),
-            alignment,
-            loss(W, problem.a, problem.test),
-        )
 
-    return ensemble(at)(rates)
+def _spikes(W, problem, w):
+    values, vectors = jnp.linalg.eigh(matmul(W.T, W))
+    sigma, v, p = jnp.sqrt(values[:-3:-1]), vectors[:, -1], matmul(w, W)
+    return OneStep(
+        sigma,
+        (matmul(matmul(W, v), w) / sigma[0]) ** 2,
+        matmul(v, p) ** 2 / (p**2).sum(),
+        jnp.abs(matmul(v, problem.teacher)),
+        (p**2).sum(),
+    )
+
+
+def _step_features(W, problem, w):
+    alignment = jnp.stack([kernel_alignment(W, problem, scaling) for scaling in SCALINGS])
+    return StepFeatures(alignment, loss(W, problem.a, problem.test))
 
 
 @partial(jax.jit, static_argnums=(4, 5, 6, 7))
@@ -289,8 +317,7 @@ def _train(problem, rates, ridges, decay, name, schedule, normalise, activation)
         return W * (W.size**0.5 / jnp.linalg.norm(W))
 
     def observe(W, step):
-        values, teacher = weight_spectrum(W, problem.teacher)
-        return loss(W, problem.a, problem.train, activation), values, teacher
+        return loss(W, problem.a, problem.train, activation), *weight_metrics(W, problem.teacher)
 
     def run(rate):
         trained = train(
@@ -301,12 +328,7 @@ def _train(problem, rates, ridges, decay, name, schedule, normalise, activation)
             observe,
             before=normalised if normalise else None,
         )
-        fits = (_fits(trained.params, problem, ridges, each, activation) for each in SCALINGS)
+        fits = _fits(trained.params, problem, ridges, activation)
         return *trained.observed, *fits
 
     return ensemble(run)(rates.astype(problem.W.dtype))
-
-
-@partial(jax.jit, static_argnums=(3, 4))
-def _fits(W, problem, ridges, scaling, activation):
-    return jax.lax.map(lambda ridge: ridge_losses(W, problem, ridge, scaling, activation), ridges)

@@ -1,0 +1,186 @@
+"""How a tail grows out of a spike: overlaps along the way, and what changes it.
+
+Students as in :mod:`lazyrich.heavy_tails.students`, a problem of shape d, h = 3d/2, n = 2d a seed.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int
+
+from lazyrich import spectra, validation
+from lazyrich.arithmetic import matmul
+from lazyrich.heavy_tails.metrics import overlaps
+from lazyrich.heavy_tails.optimizers import optimizer
+from lazyrich.heavy_tails.setting import Samples, loss, shape
+from lazyrich.heavy_tails.spike import OPTIMIZERS, update
+from lazyrich.heavy_tails.students import problems, stacked
+from lazyrich.training import train
+
+
+class OverlapRun(NamedTuple):
+    """How the updates M_t = W_(t+1) − W_t lie in the weights W_(t+1), step by step."""
+
+    left: Float[Array, "seeds steps"]
+    """Participation number of u₁(M_t) in the left singular vectors of W_(t+1)."""
+    right: Float[Array, "seeds steps"]
+    """That of v₁(M_t) in the right ones."""
+    left_matrices: Float[Array, "steps d d"]
+    """All squared overlaps of the left singular vectors, of the first seed."""
+    right_matrices: Float[Array, "steps d d"]
+    """Those of the right ones."""
+
+
+class Ablation(NamedTuple):
+    """Spectra with and without the spike of the first step."""
+
+    untouched: Float[Array, "seeds d"]
+    """The eigenvalues of WᵀW at the end."""
+    removed: Float[Array, "seeds d"]
+    """Those at the end if σ₁ is set to the edge after the first step."""
+    first: Float[Array, "seeds d"]
+    """Those after the first step, untouched."""
+
+
+class BatchRun(NamedTuple):
+    """Students trained with one batch size."""
+
+    step: Int[Array, "times"]
+    """The steps at which they were observed."""
+    hill: Float[Array, "seeds times"]
+    """Hill's exponent of WᵀW."""
+    loss: Float[Array, "seeds times"]
+    """The training loss over all samples."""
+
+
+def overlap_run(
+    key: jax.Array, rate: float, inputs: int, seeds: int, steps: int = 10
+) -> OverlapRun:
+    """Overlaps of updates and weights in the first steps of Adam.
+
+    Args:
+        key: the problems.
+        rate: η.
+        inputs: d.
+        seeds: how many.
+        steps: of training.
+    """
+    rate = validation.scalar("rate", validation.positive("rate", rate))
+    steps = validation.whole("steps", steps, least=1)
+    each = [_overlap_run(problem, rate, steps) for problem in problems(key, shape(inputs), seeds)]
+    left, right, *_ = stacked(each)
+    return OverlapRun(left, right, *each[0][2:])
+
+
+def spike_ablation(
+    key: jax.Array, rate: float, inputs: int, seeds: int, steps: int = 10
+) -> Ablation:
+    """Adam with the spike of its first step taken away: σ₁ is set to the edge, its vectors stay.
+
+    The edge is τ (√h + √d), with the variance τ² that the step gives the bulk. Arguments as for
+    :func:`overlap_run`.
+    """
+    rate = validation.scalar("rate", validation.positive("rate", rate))
+    steps = validation.whole("steps", steps, least=2)
+    sizes = shape(inputs)
+    tau = float(update("Adam", rate, sizes).variance) ** 0.5
+    edge = tau * (sizes.hidden**0.5 + sizes.inputs**0.5)
+    drawn = problems(key, sizes, seeds)
+    return stacked(_spike_ablation(problem, rate, edge, steps) for problem in drawn)
+
+
+def batch_run(
+    key: jax.Array,
+    optimizer: str,
+    rate: float,
+    batch: int,
+    inputs: int,
+    seeds: int,
+    schedule: Sequence[int],
+) -> BatchRun:
+    """Training with batches drawn anew at each step, without replacement.
+
+    Args:
+        key: the problems.
+        optimizer: ``"GD"`` or ``"Adam"``.
+        rate: η.
+        batch: how many samples a step sees, at most n = 2d; n is the full batch.
+        inputs: d.
+        seeds: how many problems.
+        schedule: the steps at which to observe, increasing.
+    """
+    validation.one_of("optimizer", optimizer, OPTIMIZERS)
+    rate = validation.scalar("rate", validation.positive("rate", rate))
+    sizes, batch = shape(inputs), validation.whole("batch", batch, least=1)
+    if batch > sizes.samples:
+        raise ValueError(f"batch must be at most the {sizes.samples} samples, got {batch}")
+    schedule = validation.schedule("schedule", schedule)
+    drawn = problems(key, sizes, seeds)
+    observed = stacked(
+        _batch_run(
+            jax.random.fold_in(jax.random.fold_in(key, i), 1),
+            problem,
+            rate,
+            optimizer,
+            batch,
+            schedule,
+        )
+        for i, problem in enumerate(drawn)
+    )
+    return BatchRun(jnp.asarray(schedule), *observed)
+
+
+@partial(jax.jit, static_argnums=2)
+def _overlap_run(problem, rate, steps):
+    adam = optimizer("Adam", rate)
+
+    def step(carry, _):
+        W, memory = carry
+        change, memory = adam.update(jax.grad(loss)(W, problem.a, problem.train), memory)
+        W = optax.apply_updates(W, change)
+        left, right = overlaps(W, change)
+        top = spectra.participation(left[:, 0]), spectra.participation(right[:, 0])
+        return (W, memory), (*top, left.astype(jnp.float32), right.astype(jnp.float32))
+
+    return jax.lax.scan(step, (problem.W, adam.init(problem.W)), length=steps)[1]
+
+
+@partial(jax.jit, static_argnums=3)
+def _spike_ablation(problem, rate, edge, steps):
+    adam = optimizer("Adam", rate)
+
+    def step(carry, _=None):
+        W, memory = carry
+        change, memory = adam.update(jax.grad(loss)(W, problem.a, problem.train), memory)
+        return (optax.apply_updates(W, change), memory), None
+
+    (W, memory), _ = step((problem.W, adam.init(problem.W)))
+    U, sigma, Vt = jnp.linalg.svd(W, full_matrices=False)
+    less = W - (sigma[0] - edge) * jnp.outer(U[:, 0], Vt[0])
+    ends = (jax.lax.scan(step, (start, memory), length=steps - 1)[0][0] for start in (W, less))
+    return Ablation(*map(_eigenvalues, ends), _eigenvalues(W))
+
+
+@partial(jax.jit, static_argnums=(3, 4, 5))
+def _batch_run(key, problem, rate, name, batch, schedule):
+    x, y = problem.train
+
+    def batch_loss(W, step):
+        if batch == len(y):
+            return loss(W, problem.a, problem.train)
+        chosen = jax.random.permutation(jax.random.fold_in(key, step), len(y))[:batch]
+        return loss(W, problem.a, Samples(x[chosen], y[chosen]))
+
+    def observe(W, step):
+        return spectra.hill(_eigenvalues(W)), loss(W, problem.a, problem.train)
+
+    return train(batch_loss, problem.W, optimizer(name, rate), schedule, observe).observed
+
+
+def _eigenvalues(W):
+    W = W.astype(jnp.result_type(float))
+    return jnp.maximum(jnp.linalg.eigvalsh(matmul(W.T, W)), 0)

@@ -1,7 +1,10 @@
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental.jet import jet
 from jax.flatten_util import ravel_pytree
 
 from lazyrich import derivatives, networks
@@ -118,3 +121,77 @@ def test_the_gauss_newton_matrix_has_the_spectrum_of_the_kernel(network):
     values = np.linalg.eigvalsh(G)
     np.testing.assert_allclose(values[-len(K) :], np.linalg.eigvalsh(K), atol=1e-12)
     np.testing.assert_allclose(values[: -len(K)], 0, atol=1e-13)
+
+
+# Taylor coefficients
+
+
+def test_taylor_coefficients_are_those_of_a_known_series():
+    params, direction = (
+        {"a": jnp.array(0.3), "b": jnp.array([1.0, 2.0])},
+        {"a": 2.0, "b": jnp.ones(2)},
+    )
+    coefficients = derivatives.along(lambda p: jnp.exp(p["a"]) * p["b"] ** 2, params, direction, 5)
+    exponential = np.polynomial.Polynomial([2.0**k / math.factorial(k) for k in range(6)])
+    for i, b in enumerate((1.0, 2.0)):
+        series = np.exp(0.3) * exponential * np.polynomial.Polynomial([b, 1]) ** 2
+        np.testing.assert_allclose(coefficients[:, i], series.coef[:6], rtol=1e-13)
+
+
+@pytest.mark.parametrize("activation", [jnp.tanh, jnp.sin, jax.nn.sigmoid, jax.scipy.special.erf])
+def test_taylor_coefficients_are_those_of_jet(activation, key):
+    network = networks.fully_connected((3, 6, 5, 2), activation, networks.neural_tangent)
+    params, direction = network.init(key()), network.init(key())
+    x = jax.random.normal(key(), (4, 3))
+    flat, unravel = ravel_pytree(params)
+    series = [ravel_pytree(direction)[0]] + [jnp.zeros_like(flat)] * 4
+    value, rest = jet(lambda flat: network.apply(unravel(flat), x), (flat,), (series,))
+    coefficients = derivatives.along(lambda params: network.apply(params, x), params, direction, 5)
+    assert coefficients.shape == (6, 4, 2)
+    for k, derivative in enumerate([value, *rest]):
+        expected = np.asarray(derivative) / math.factorial(k)
+        np.testing.assert_allclose(coefficients[k], expected, rtol=1e-10, atol=1e-12)
+
+
+def test_taylor_coefficients_can_be_differentiated_and_vectorised(network):
+    apply, params, x = network
+    second = lambda p: derivatives.along(lambda p: apply(p, x[:1])[0, 0], p, params, 2)[2]  # noqa: E731
+    slope = jax.grad(second)(params)
+    shift = 1e-5
+    moved = [jax.tree.map(lambda w, s=s: w + s * shift * w, params) for s in (1, -1)]
+    expected = (second(moved[0]) - second(moved[1])) / (2 * shift)
+    inner = sum((a["weight"] * b["weight"]).sum() for a, b in zip(slope, params, strict=True))
+    np.testing.assert_allclose(inner, expected, rtol=1e-7)
+    many = jax.tree.map(lambda w: jnp.stack([w, 2 * w]), params)
+    rows = jax.vmap(second)(many)
+    np.testing.assert_allclose(rows[1], second(jax.tree.map(lambda w: 2 * w, params)), rtol=1e-12)
+
+
+def test_orders_that_are_not_whole_or_below_zero_are_refused():
+    with pytest.raises(ValueError, match="order must be an integer of at least 0, got -1"):
+        derivatives.along(jnp.sin, 0.0, 1.0, -1)
+    assert derivatives.along(jnp.cos, 0.0, 1.0, 0).tolist() == [1.0]
+
+
+@pytest.mark.parametrize("activation", [jax.nn.relu, lambda z: z * jnp.abs(z), jnp.tanh])
+def test_a_kink_within_the_step_leaves_a_jump_that_does_not_shrink(activation):
+    params, direction = jnp.array([1.0, -1.0]), jnp.array([1.0, 2.0])
+    f = lambda w: activation(w @ jnp.array([1.0, 1.0]))  # noqa: E731
+    kinked, smooth = (
+        [
+            float(derivatives.jumps(f, start, direction, 2, h)[k])
+            for k in (1, 2)
+            for h in (1e-3, 1e-5)
+        ]
+        for start in (params, params + 1)
+    )
+    assert max(smooth) < 0.1 and smooth[1] <= smooth[0] and smooth[3] <= smooth[2]
+    if activation is jnp.tanh:
+        assert kinked[1] < 1e-4 and kinked[3] < 1e-3
+    else:
+        assert max(kinked[1], kinked[3]) > 1
+
+
+def test_the_step_of_a_jump_is_positive():
+    with pytest.raises(ValueError, match="step must be positive, got 0.0"):
+        derivatives.jumps(jnp.abs, 0.0, 1.0, 1, 0.0)

@@ -84,6 +84,24 @@ def test_a_power_law_is_fitted_to_the_medians_by_least_squares():
     assert 0.03 < estimate.error < 1
 
 
+def test_a_power_law_is_fitted_to_another_statistic_if_asked():
+    x = np.array([1.0, 2.0, 4.0])
+    samples = np.abs(np.random.default_rng(0).normal(size=(40, 3))) / x
+    rms = lambda chosen: estimates.root_mean_square(chosen).value  # noqa: E731
+    estimate = estimates.power_law(x, samples, rms)
+    expected = np.polyfit(np.log(x), np.log((samples**2).mean(0)) / 2, 1)[0]
+    np.testing.assert_allclose(estimate.value, expected, rtol=1e-12)
+    assert 0 < estimate.error < 0.3 and estimate.value != estimates.power_law(x, samples).value
+
+
+def test_the_error_of_a_root_mean_square_is_that_of_many_repetitions():
+    samples = np.random.default_rng(0).normal(size=(50, 4000))
+    value, error = estimates.root_mean_square(samples)
+    np.testing.assert_allclose(value, np.sqrt((samples**2).mean(0)))
+    np.testing.assert_allclose(np.median(error), value.std(), rtol=0.05)
+    assert estimates.root_mean_square(np.zeros(3)) == (0.0, 0.0)
+
+
 def test_local_slopes_are_those_between_neighbours():
     x = np.array([1.0, 2.0, 8.0])
     y = np.array([[3.0, 12.0, 12.0], [1.0, 0.5, 8.0]])

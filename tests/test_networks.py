@@ -25,6 +25,14 @@ def test_standard_layers_keep_the_size_of_their_inputs():
     )
 
 
+def test_ntk_layers_have_the_size_in_their_multipliers():
+    layers = networks.neural_tangent(WIDTHS, 1.7)
+    assert [layer.std for layer in layers] == [1, 1, 1]
+    np.testing.assert_allclose(
+        [layer.multiplier for layer in layers], [1.7 / 3**0.5, 1.7 / 5**0.5, 1 / 4**0.5]
+    )
+
+
 def test_maximal_updates_move_the_layers_as_they_should():
     standard, maximal = (
         parametrisation(WIDTHS, 1.7)
@@ -113,6 +121,23 @@ def test_features_and_sensitivities_make_the_derivative_by_each_weight(params, p
     assert (sensitivities[2] == jnp.eye(2)).all()
 
 
+def test_biases_are_added_and_count_as_weights_of_a_constant(key):
+    network = networks.fully_connected(WIDTHS, jnp.tanh, networks.neural_tangent, bias=0.3)
+    params, x = network.init(key()), drawn(7, 3)
+    assert [layer["bias"].shape for layer in params] == [(5,), (4,), (2,)]
+    hidden = x
+    for layer, one in zip(network.layers, params, strict=True):
+        before = layer.multiplier * hidden @ one["weight"].T + 0.3 * one["bias"]
+        hidden = np.tanh(before)
+    np.testing.assert_allclose(network.apply(params, x), before, rtol=1e-12)
+    jacobian = jax.jacrev(network.apply)(params, x)
+    both = zip(*network.sensitivities(params, x), network.layers, jacobian, strict=True)
+    for h, D, layer, slopes in both:
+        derivative = layer.multiplier * jnp.einsum("sco,si->scoi", D, h)
+        np.testing.assert_allclose(derivative[..., :-1], slopes["weight"], rtol=1e-12, atol=1e-14)
+        np.testing.assert_allclose(derivative[..., -1], slopes["bias"], rtol=1e-12, atol=1e-14)
+
+
 def test_what_does_not_fit_is_named():
     with pytest.raises(
         ValueError, match=r"widths must be a sequence of at least 3 integers, got \(3, 1\)"
@@ -123,5 +148,7 @@ def test_what_does_not_fit_is_named():
     for name, bad in (("gain", 0.0), ("gain", -1.0), ("scale", 0.0), ("scale", -1.0)):
         with pytest.raises(ValueError, match=f"{name} must be positive, got {bad}"):
             networks.fully_connected((3, 4, 1), **{name: bad})
+    with pytest.raises(ValueError, match="bias must be not negative, got -0.1"):
+        networks.fully_connected((3, 4, 1), bias=-0.1)
     with pytest.raises(ValueError, match="scale must be finite, got nan"):
         networks.fully_connected((3, 4, 1), scale=np.nan)

@@ -174,6 +174,14 @@ def test_samples_are_rows_at_least_one():
         validation.samples("x", np.ones((2, 3)), entries=4)
 
 
+def test_many_positive_numbers_come_back_in_their_order():
+    assert [float(x) for x in validation.positives(rate=2.0, scale=1)] == [2.0, 1.0]
+    with pytest.raises(ValueError, match="scale must be positive, got 0.0"):
+        validation.positives(rate=2.0, scale=0.0)
+    with pytest.raises(ValueError, match=r"rate must be one number, got shape \(2,\)"):
+        validation.positives(rate=np.ones(2))
+
+
 def test_widths_are_positive_integers():
     assert validation.widths("w", [3, 1]) == (3, 1)
     for bad in (5, (3,), (), None):

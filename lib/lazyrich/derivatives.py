@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from lazyrich import validation
 from lazyrich.arithmetic import matmul
 from lazyrich.networks import Network
 
@@ -54,6 +55,75 @@ def gauss_newton(apply: Callable, params, x: Float[Array, "samples inputs"]) -> 
     """
     rows = jacobian(apply, params, x)
     return matmul(rows.T, rows) / len(x)
+
+
+def along(function: Callable, params, direction, order: int) -> Array:
+    """The Taylor coefficients of a function along a direction, a_k = (d/dt)^k f(θ + t v)/k! at 0.
+
+    By derivatives of derivatives of t ↦ f(θ + t v), forwards and in one program, whose shared
+    parts are computed once: no Hessian is formed, and the cost grows about linearly in the order
+    where the matrix products of a network dominate. The time to compile doubles with each order:
+    about a second at order six for a network of a few layers.
+
+    Args:
+        function: ``function(params) -> array``; if it has kinks, its derivatives are those almost
+            everywhere, see :func:`jumps`.
+        params: θ, any pytree.
+        direction: v, a pytree like it.
+        order: the largest k.
+
+    Returns:
+        a_0, …, a_order on a leading axis.
+
+    >>> along(lambda x: 1 / (1 - x), 0.0, 1.0, 3).tolist()
+    [1.0, 1.0, 1.0, 1.0]
+    """
+    g = lambda t: (function(_moved(params, t, direction)),)  # noqa: E731
+    for _ in range(validation.whole("order", order)):
+        g = _with_one_more(g)
+
+    @jax.jit
+    def coefficients():
+        return jnp.stack([value / math.factorial(k) for k, value in enumerate(g(0.0))])
+
+    return coefficients()
+
+
+def jumps(function: Callable, params, direction, order: int, step: float = 1e-6) -> Array:
+    """|a_k(h) − a_k(−h)|: how far the coefficients :func:`along` a line differ on its two sides.
+
+    Where f is smooth they are O(h); a kink within the step, of f or of one of its derivatives,
+    leaves a jump that does not shrink with h.
+
+    Args:
+        function: as for :func:`along`.
+        params: θ.
+        direction: v.
+        order: the largest k.
+        step: h > 0.
+
+    >>> jumps(jnp.abs, 0.0, 1.0, 2).tolist()
+    [0.0, 2.0, 0.0]
+    """
+    [h] = validation.positives(step=step)
+    before, after = (
+        along(function, _moved(params, t, direction), direction, order) for t in (-h, h)
+    )
+    return jnp.abs(after - before)
+
+
+def _moved(params, t, direction):
+    return jax.tree.map(lambda a, v: a + t * v, params, direction)
+
+
+def _with_one_more(g):
+    """From t ↦ (f, f', …, f^(k)) one derivative more."""
+
+    def longer(t):
+        values, slopes = jax.jvp(g, (t,), (1.0,))
+        return values[0], *slopes
+
+    return longer
 
 
 def _layer_wise(network, params, x):

@@ -1,10 +1,13 @@
 """Estimates over seeds, each with its standard error."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import bootstrap
+
+_MEDIAN = partial(np.median, axis=0)
 
 
 class Estimate(NamedTuple):
@@ -72,12 +75,24 @@ def median(samples: np.ndarray) -> Estimate:
     return over_seeds(lambda chosen: np.median(chosen, axis=0), samples)
 
 
-def power_law(x: np.ndarray, samples: np.ndarray) -> Estimate:
+def root_mean_square(samples: np.ndarray) -> Estimate:
+    """The root mean square over the first axis (seeds), its error that of the mean square over it.
+
+    >>> root_mean_square(np.array([3.0, -3.0])).value
+    np.float64(3.0)
+    """
+    value, error = mean(_samples(samples) ** 2)
+    root = np.sqrt(value)
+    return Estimate(root, np.divide(error, 2 * root, out=np.zeros_like(error), where=root > 0)[()])
+
+
+def power_law(x: np.ndarray, samples: np.ndarray, statistic: Callable = _MEDIAN) -> Estimate:
     """The exponent of a power law: the least-squares slope of log median against log x.
 
     Args:
         x: the sizes, shape (sizes,), positive.
-        samples: positive measurements, shape (seeds, sizes); the median is over seeds.
+        samples: positive measurements, shape (seeds, sizes).
+        statistic: what to take over the seeds, the first axis, instead of the median.
     """
     x = np.asarray(x, dtype=float)
     samples = _samples(samples)
@@ -89,7 +104,7 @@ def power_law(x: np.ndarray, samples: np.ndarray) -> Estimate:
         raise ValueError(f"x must hold sizes that differ, got {x.tolist()}")
 
     def slope(chosen):
-        return np.polyfit(np.log(x), np.log(np.median(chosen, axis=0)), 1)[0]
+        return np.polyfit(np.log(x), np.log(statistic(chosen)), 1)[0]
 
     return over_seeds(slope, samples)
 

@@ -5,7 +5,6 @@ A network is ``init(key) -> params`` and ``apply(params, x) -> outputs``, with i
 ones here also show the input of each layer, and how the outputs depend on what it computes.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import NamedTuple
@@ -34,7 +33,8 @@ class Network(NamedTuple):
     """``sensitivities(params, x) ->`` the features and, for each layer, the derivatives of the
     outputs with respect to what it computes, one array of shape (samples, outputs, width) each;
     the last is the identity. Together they are the derivative by the layer's weights,
-    ∂F_c/∂W_ij = multiplier · sensitivity_ci · feature_j. None if they are not known."""
+    ∂F_c/∂W_ij = multiplier · sensitivity_ci · feature_j; a bias counts as the weight of one more
+    feature, a constant. None if they are not known."""
 
 
 class LayerScale(NamedTuple):
@@ -67,28 +67,41 @@ def maximal_update(widths: Sequence[int], gain: float) -> list[LayerScale]:
     return [LayerScale(rise, first.std / rise), *inner, LayerScale(fall, last.std)]
 
 
+def neural_tangent(widths: Sequence[int], gain: float) -> list[LayerScale]:
+    """NTK parametrisation: multiplier gain/√fan-in (gain 1 in the output layer), std 1.
+
+    It starts as :func:`standard` does, with a tangent kernel that stays finite at large width.
+
+    Source: Jacot, Gabriel & Hongler, *Neural tangent kernel* (arXiv 1806.07572).
+    """
+    return [LayerScale(layer.std, 1.0) for layer in standard(widths, gain)]
+
+
 def fully_connected(
     widths: Sequence[int],
     activation: Callable = jax.nn.relu,
     parametrisation: Callable = standard,
     gain: float = 2**0.5,
     scale: float = 1.0,
+    bias: float = 0.0,
 ) -> Network:
-    """A fully connected network without biases, F(x) = W^L φ(… φ(W^1 x)).
+    """A fully connected network F(x) = W^L φ(… φ(W^1 x)), with biases or without.
 
-    Its parameters are a list with a dict ``{"weight": W}`` a layer, W of shape (fan-out, fan-in).
+    Its parameters are a list with a dict ``{"weight": W}`` a layer, W of shape (fan-out, fan-in);
+    with biases ``{"weight": W, "bias": b}``, and the layer computes multiplier · W x + bias · b.
 
     Args:
         widths: numbers of inputs, hidden units and outputs, at least three.
         activation: φ.
         parametrisation: a function ``(widths, gain) -> [LayerScale, …]``: :func:`standard`,
-            :func:`maximal_update` or one of your own.
+            :func:`neural_tangent`, :func:`maximal_update` or one of your own.
         gain: of the hidden layers, √2 for ReLU.
         scale: a factor on all weights at the start.
+        bias: the factor of the biases, which start standard normal; 0 for none.
 
     Raises:
-        ValueError: if a width is not a positive integer, there is no hidden layer, or gain or
-            scale is not positive.
+        ValueError: if a width is not a positive integer, there is no hidden layer, gain or scale
+            is not positive, or bias is negative.
 
     >>> network = fully_connected((3, 8, 1))
     >>> params = network.init(jax.random.key(0))
@@ -98,21 +111,27 @@ def fully_connected(
     widths = validation.widths("widths", widths, least=3)
     validation.positive("gain", gain)
     validation.positive("scale", scale)
+    validation.nonnegative("bias", bias)
+    biased = bias != 0
     layers = parametrisation(widths, gain)
 
     shapes = list(zip(widths[1:], widths[:-1], strict=True))
-    cuts = list(accumulate(math.prod(shape) for shape in shapes))
+    cuts = list(accumulate(rows * (columns + biased) for rows, columns in shapes))
 
     def init(key: jax.Array) -> list[dict[str, Array]]:
         # One draw for all layers, since compiling a draw takes longer than drawing.
         pieces = jnp.split(jax.random.normal(key, (cuts[-1],)), cuts[:-1])
         return [
-            {"weight": scale * layer.std * piece.reshape(shape)}
-            for layer, piece, shape in zip(layers, pieces, shapes, strict=True)
+            _layer(piece.reshape(rows, columns + biased), columns, scale * layer.std)
+            for layer, piece, (rows, columns) in zip(layers, pieces, shapes, strict=True)
         ]
 
     def affine(layer, params, x):
-        return layer.multiplier * matmul(x, params["weight"].T)
+        product = layer.multiplier * matmul(x, params["weight"].T)
+        return product + bias * params["bias"] if biased else product
+
+    def with_constant(layer, x):
+        return jnp.pad(x, ((0, 0), (0, 1)), constant_values=bias / layer.multiplier)
 
     def features(params, x: Float[Array, "samples inputs"]) -> list[Float[Array, "samples _"]]:
         inputs = [x]
@@ -134,6 +153,14 @@ def fully_connected(
         back = [jnp.broadcast_to(outputs, (len(x), *outputs.shape))]
         for layer, one, slope in zip(layers[:0:-1], params[:0:-1], slopes[::-1], strict=True):
             back.append(layer.multiplier * matmul(back[-1], one["weight"]) * slope[:, None])
+        if biased:
+            inputs = [with_constant(layer, x) for layer, x in zip(layers, inputs, strict=True)]
         return inputs, back[::-1]
 
     return Network(init, apply, features, layers, sensitivities)
+
+
+def _layer(normal, columns, std):
+    """The parameters of a layer from its draws, of which the last column is that of a bias."""
+    weight = {"weight": std * normal[:, :columns]}
+    return weight | {"bias": normal[:, columns]} if normal.shape[1] > columns else weight

@@ -44,6 +44,11 @@ def between(name: str, value: ArrayLike, low: float, high: float) -> Float[Array
     return jnp.asarray(array)
 
 
+def positives(**numbers: ArrayLike) -> list[Float[Array, ""]]:
+    """The numbers as floats in their order, each one number above zero."""
+    return [scalar(name, positive(name, value)) for name, value in numbers.items()]
+
+
 def increasing(name: str, value: Float[Array, "*shape times"]) -> Float[Array, "*shape times"]:
     """`value`, at least one along its last axis and none below the one before."""
     if value.shape[-1] == 0:

@@ -1,0 +1,280 @@
+"""Derivative correlations: high derivatives of a network, contracted with its first ones.
+
+With the learning rate η inside,
+
+    C^{D,d}(x; x_1, …, x_d) = η^{D/2+d}/(D! d!) · ∇^{D+d} F(x) · ∇F(x_1) ⊗ … ⊗ ∇F(x_d):
+
+d of the D + d indices of the high derivative meet a first derivative, and D stay free. C^{0,1} is
+the tangent kernel, and G^D := C^{D,0} are the scaled derivatives themselves. Training contracts the
+inputs x_1, …, x_d with the residuals c of a step, so what matters of C^{0,d} is the Taylor
+coefficient of order d along the **update direction** v = Σ_i c_i ∇F(x_i):
+
+    C^{0,d}·c^d = η^d/d! · (d/dt)^d F(θ + t v) at t = 0.
+
+An external scale α F, learned at the rate η/α², multiplies C^{D,d} by α^{1−D−d}: it leaves the
+kernel alone. Everywhere `rate` is the η of scale one, so that the kernel is the same at all scales.
+
+Sizes of tensors are injective norms, the largest value on unit vectors.
+
+Source: Shem-Ur & Oz, *Weak correlations as the underlying principle for linearization of
+gradient-based learning systems* (arXiv 2401.04013).
+"""
+
+import itertools
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from lazyrich import validation
+from lazyrich.arithmetic import dot, einsum
+from lazyrich.derivatives import along
+
+MOST_ROWS = 16
+
+
+def update_direction(
+    apply: Callable, params, x: Float[Array, "samples inputs"], residual: ArrayLike
+):
+    """The update direction v = Σ_i c_i ∇F(x_i): a step is θ − η v, and v a pytree like θ.
+
+    Args:
+        apply: the network, ``apply(params, x) -> outputs``.
+        params: θ.
+        x: the inputs of the step.
+        residual: c, the derivative of the cost by the outputs, of their shape.
+
+    Raises:
+        ValueError: if the residual does not have the shape of the outputs.
+    """
+    outputs, pull = jax.vjp(lambda params: apply(params, x), params)
+    residual = validation.floating("residual", residual)
+    if residual.shape != outputs.shape:
+        raise ValueError(
+            f"residual must have the shape of the outputs, {outputs.shape}, got {residual.shape}"
+        )
+    return pull(residual.astype(outputs.dtype))[0]
+
+
+def contracted(
+    apply: Callable,
+    params,
+    x: Float[Array, "samples inputs"],
+    direction,
+    order: int,
+    rate: ArrayLike = 1.0,
+    scale: ArrayLike = 1.0,
+) -> Float[Array, "order *outputs"]:
+    """C^{0,d}·c^d for d = 1, …, order, at each input and output, in one program.
+
+    Args:
+        apply: the network; with kinks, the derivatives are those almost everywhere.
+        params: θ.
+        x: the inputs at which the change is asked for.
+        direction: v of :func:`update_direction`.
+        order: the largest d, at least 1.
+        rate: η at scale one.
+        scale: α.
+
+    Raises:
+        ValueError: if order or the numbers are out of range, or in float32 if a term lies below
+            the rounding of the largest, F itself among them: such a term takes float64.
+
+    >>> apply = lambda params, x: params**2 * x[:, 0]
+    >>> contracted(apply, 3.0, jnp.ones((1, 1)), 2.0, 2, rate=0.5).ravel().tolist()
+    [6.0, 1.0]
+    """
+    d = np.arange(1, validation.whole("order", order, least=1) + 1)
+    rate, scale = validation.positives(rate=rate, scale=scale)
+    terms = along(lambda params: apply(params, x), params, direction, order)
+    factors = (rate**d * scale ** (1.0 - d)).astype(terms.dtype)
+    scaled = terms[1:] * factors.reshape(-1, *[1] * (terms.ndim - 1))
+    _above_rounding(scale * terms[0], scaled)
+    return scaled
+
+
+def gradient_norms(
+    apply: Callable,
+    params,
+    x: Float[Array, "samples inputs"],
+    direction,
+    order: int,
+    rate: ArrayLike = 1.0,
+    scale: ArrayLike = 1.0,
+) -> Float[Array, "order *outputs"]:
+    """|C^{1,d}·c^d| for d = 1, …, order, at each input and output.
+
+    It is η^{d+1/2}/d! times the length of the gradient of (d/dt)^d F(θ + t v) with v held fixed.
+    One gradient an input and an order is held at a time. Arguments as for :func:`contracted`.
+    """
+    d = np.arange(1, validation.whole("order", order, least=1) + 1)
+    rate, scale = validation.positives(rate=rate, scale=scale)
+
+    def of_one(one):
+        def outputs(params):
+            of_x = lambda params: apply(params, one[None])[0]  # noqa: E731
+            return along(of_x, params, direction, order)[1:]
+
+        values, pull = jax.vjp(outputs, params)
+        unit = jnp.eye(values.size, dtype=values.dtype).reshape(values.size, *values.shape)
+        squares = jax.lax.map(lambda one: _square(pull(one)[0]), unit)
+        return jnp.sqrt(squares).reshape(values.shape)
+
+    norms = jnp.moveaxis(jax.lax.map(of_one, x), 0, 1)
+    factors = (rate ** (d + 0.5) * scale ** (0.0 - d)).astype(norms.dtype)
+    return norms * factors.reshape(-1, *[1] * (norms.ndim - 1))
+
+
+def correlation_tensor(
+    apply: Callable,
+    params,
+    x: Float[Array, "samples inputs"],
+    inputs: Float[Array, "few inputs"],
+    order: int,
+    rate: ArrayLike = 1.0,
+    scale: ArrayLike = 1.0,
+) -> Float[Array, "rows *indices"]:
+    """C^{0,d}(x; x_1, …, x_d), all of it, on at most 16 inputs.
+
+    Rows run over samples and, within a sample, over outputs; so do the d further axes, over
+    `inputs`. The tensor is symmetric in them, and each entry is computed once.
+
+    Args:
+        apply: the network.
+        params: θ.
+        x: the samples of the high derivative.
+        inputs: those of the first derivatives.
+        order: d, at least 1.
+        rate: η at scale one.
+        scale: α.
+
+    Raises:
+        ValueError: if order is below 1, or inputs times outputs is above 16.
+    """
+    order = validation.whole("order", order, least=1)
+    rate, scale = validation.positives(rate=rate, scale=scale)
+    outputs, pull = jax.vjp(lambda params: apply(params, inputs).reshape(-1), params)
+    rows = len(outputs)
+    if rows > MOST_ROWS:
+        raise ValueError(f"inputs must have at most {MOST_ROWS} outputs in all, got {rows}")
+    gradients = jax.vmap(lambda unit: pull(unit)[0])(jnp.eye(rows, dtype=outputs.dtype))
+
+    def entry(index):
+        function = lambda params: apply(params, x).reshape(-1)  # noqa: E731
+        for i in range(order):
+            function = _derivative(function, jax.tree.map(lambda g, i=i: g[index[i]], gradients))
+        return function(params)
+
+    once = np.array(list(itertools.combinations_with_replacement(range(rows), order)))
+    values = jax.lax.map(entry, jnp.asarray(once))
+    number = {tuple(index): i for i, index in enumerate(once.tolist())}
+    every = itertools.product(range(rows), repeat=order)
+    places = np.array([number[tuple(sorted(index))] for index in every])
+    full = jnp.moveaxis(values[places], 0, 1).reshape(-1, *[rows] * order)
+    return rate**order * scale ** (1.0 - order) / math.factorial(order) * full
+
+
+def injective_norm(
+    tensor: ArrayLike, key: jax.Array, starts: int = 16, iterations: int = 200
+) -> Float[Array, ""]:
+    """The injective norm of a tensor, max T·(v_1 ⊗ … ⊗ v_r) over unit vectors.
+
+    Of a vector it is the length, of a matrix the largest singular value. Beyond that, alternating
+    power iteration from several random starts finds a local maximum, the best of which is a lower
+    bound that is almost always sharp for small tensors.
+
+    Args:
+        tensor: T with at least one axis.
+        key: the starts.
+        starts: their number.
+        iterations: over all axes.
+
+    >>> one = jnp.zeros((2, 2, 2)).at[0, 1, 0].set(3.0)
+    >>> float(injective_norm(one, jax.random.key(0)))
+    3.0
+    """
+    tensor = validation.floating("tensor", tensor, ndim=1)
+    if tensor.ndim <= 2:
+        return jnp.linalg.norm(tensor, ord=2)
+    starts, iterations = (
+        validation.whole(name, number, least=1)
+        for name, number in (("starts", starts), ("iterations", iterations))
+    )
+    normal = jax.random.normal(key, (starts, sum(tensor.shape)), tensor.dtype)
+    vectors = jnp.split(normal, np.cumsum(tensor.shape)[:-1], axis=1)
+
+    def sweep(_, vectors):
+        for axis in range(tensor.ndim):
+            vectors[axis] = _unit(_without(tensor, vectors, axis))
+        return vectors
+
+    def from_start(vectors):
+        vectors = jax.lax.fori_loop(0, iterations, sweep, [_unit(v) for v in vectors])
+        return jnp.linalg.norm(_without(tensor, vectors, 0))
+
+    return jax.vmap(from_start)(vectors).max()
+
+
+def spectral_norm(
+    function: Callable, params, key: jax.Array, iterations: int = 60
+) -> Float[Array, ""]:
+    """The largest absolute eigenvalue of the Hessian of a function, by power iteration.
+
+    The Hessian enters by its products with vectors. What comes out is a lower bound; where the
+    largest eigenvalues lie close together, as for many neurons, a few parts in a thousand low
+    after 60 iterations. With η/2 and the network as function it is |G²|, and with η²/2 and the
+    derivative of the network along v it is |C^{2,1}·c|.
+
+    Args:
+        function: ``function(params) -> number``.
+        params: where.
+        key: the start.
+        iterations: their number.
+    """
+    gradient = jax.grad(function)
+    flat, unravel = ravel_pytree(params)
+
+    def product(_, w):
+        return ravel_pytree(jax.jvp(gradient, (params,), (unravel(_unit(w)),))[1])[0]
+
+    start = jax.random.normal(key, flat.shape, flat.dtype)
+    iterations = validation.whole("iterations", iterations, least=1)
+    return jnp.linalg.norm(jax.lax.fori_loop(0, iterations, product, start))
+
+
+def _above_rounding(outputs, terms):
+    if terms.dtype != jnp.float32 or isinstance(terms, jax.core.Tracer):
+        return
+    sizes = np.abs(terms).reshape(len(terms), -1).max(1)
+    floor = np.finfo(np.float32).eps * max(sizes.max(), np.abs(outputs).max())
+    if (sizes < floor).any():
+        d = int(np.argmax(sizes < floor))
+        raise ValueError(
+            f"params must be float64 for order {d + 1}, got float32, whose rounding {floor:.1e} "
+            f"is above C^{{0,{d + 1}}} of {sizes[d]:.1e}"
+        )
+
+
+def _derivative(function, direction):
+    return lambda params: jax.jvp(function, (params,), (direction,))[1]
+
+
+def _square(tree):
+    return sum(dot(leaf.ravel(), leaf.ravel()) for leaf in jax.tree.leaves(tree))
+
+
+def _unit(vector):
+    length = jnp.linalg.norm(vector)
+    return vector / jnp.where(length > 0, length, 1)
+
+
+def _without(tensor, vectors, axis):
+    """The tensor contracted with all vectors but that of one axis."""
+    others = [i for i in range(tensor.ndim) if i != axis]
+    operands = itertools.chain.from_iterable((vectors[i], [i]) for i in others)
+    return einsum(tensor, list(range(tensor.ndim)), *operands, [axis])

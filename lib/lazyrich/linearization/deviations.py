@@ -1,0 +1,252 @@
+"""Networks of the family in training, beside their linear models.
+
+The cost is ½ mean (F − y)² over the samples of a step, all of them or one. Measured are, on a
+schedule of steps, how far the outputs on test inputs are from those of the linear model, and how
+far the tangent kernel and the gradient have moved. The linear model is trained in kernel space, by
+the same steps. Each function is one experiment, given by a key and named scalars; a program is
+compiled once for a width, depth, activation and number of seeds, for all rates, scales and steps.
+"""
+
+from functools import partial
+from itertools import pairwise
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int
+
+from lazyrich import validation
+from lazyrich.arithmetic import matmul
+from lazyrich.derivatives import empirical_ntk
+from lazyrich.linearization.family import external_scale, network, order_of_samples, task, weights
+from lazyrich.linearization.linear_model import taylor_expand
+from lazyrich.networks import Network
+from lazyrich.training import ensemble, mean_squared_error, train
+
+
+class Deviations(NamedTuple):
+    """Networks in training beside their linear models, a row a seed."""
+
+    step: Int[Array, "times"]
+    """The steps at which they were observed."""
+    output: Float[Array, "seeds times"]
+    """|F − F_lin|, root mean square over the test inputs."""
+    kernel: Float[Array, "seeds times"]
+    """|K − K_0|/|K_0| on the training inputs, Frobenius norms."""
+    gradient: Float[Array, "seeds times"]
+    """|J − J_0|/|J_0| on the training inputs, Frobenius norms."""
+    residual: Float[Array, "seeds times"]
+    """|F_lin − y|, root mean square over the training inputs."""
+
+
+def kernel_change(
+    network: Network, params, start, x: Float[Array, "samples inputs"]
+) -> Float[Array, ""]:
+    """|K − K_0|/|K_0| of the tangent kernel since the start, Frobenius norms."""
+    now, then = empirical_ntk(network, params, x), empirical_ntk(network, start, x)
+    return jnp.linalg.norm(now - then) / jnp.linalg.norm(then)
+
+
+def gradient_change(
+    network: Network, params, start, x: Float[Array, "samples inputs"]
+) -> Float[Array, ""]:
+    """|J − J_0|/|J_0| of a layered network's gradients since the start, without a Jacobian.
+
+    A layer's gradient is D ⊗ h, and D ⊗ h − D_0 ⊗ h_0 = (D − D_0) ⊗ h + D_0 ⊗ (h − h_0), so that
+    lengths and inner products of D, h and their changes suffice and nothing cancels.
+    """
+    changed, size = 0.0, 0.0
+    layers = zip(
+        network.layers,
+        *network.sensitivities(params, x),
+        *network.sensitivities(start, x),
+        strict=True,
+    )
+    for layer, h, D, h_0, D_0 in layers:
+        h, h_0 = h[:, None], h_0[:, None]
+        dD, dh = D - D_0, h - h_0
+        squares = _inner(dD, dD) * _inner(h, h) + _inner(D_0, D_0) * _inner(dh, dh)
+        both = _inner(dD, D_0) * _inner(h, dh)
+        changed += layer.multiplier**2 * (squares + 2 * both).sum()
+        size += layer.multiplier**2 * (_inner(D_0, D_0) * _inner(h_0, h_0)).sum()
+    return jnp.sqrt(jnp.maximum(changed, 0) / size)
+
+
+def descend(
+    key: jax.Array,
+    width: int,
+    seeds: int,
+    schedule: tuple[int, ...],
+    rate: float = 0.5,
+    depth: int = 1,
+    activation: str = "tanh",
+    sharpness: float = 1.0,
+    a: float = 0.5,
+    scale: float = 1.0,
+    centred: bool = False,
+    offset: float = 0.0,
+    rescaled: bool = False,
+) -> Deviations:
+    """Gradient descent with all samples in each step.
+
+    Args:
+        key: draws a task and the weights for each seed.
+        width: n.
+        seeds: the number of networks.
+        schedule: after how many steps to observe, increasing.
+        rate: η_0, the rate of the kernel: the network's own is η_0 n^(2a−1)/scale².
+        depth: number of hidden layers.
+        activation: φ, by its name.
+        sharpness: β, for φ(β z)/β.
+        a: the exponent of the scaling.
+        scale: a further external scale of the outputs.
+        centred: whether the outputs at the start are taken off.
+        offset: the mean of the output weights.
+        rescaled: whether the training inputs have one length.
+    """
+    settings = width, depth, activation
+    sharpness, scale, rate = validation.positives(sharpness=sharpness, scale=scale, rate=rate)
+    scale, centred = scale * external_scale(width, a), float(validation.flag("centred", centred))
+    numbers = sharpness, scale, rate, centred
+    params = weights(key, width, depth, seeds, offset)
+    return _descend(settings, numbers, _steps(schedule), params, task(key, seeds, rescaled), None)
+
+
+def descend_by_sample(
+    key: jax.Array,
+    width: int,
+    seeds: int,
+    schedule: tuple[int, ...],
+    rate: float = 0.25,
+    activation: str = "tanh",
+) -> Deviations:
+    """Stochastic gradient descent in NTK scaling, one random sample a step, its residual F − y.
+
+    The linear model sees the same samples, and the training inputs have one length.
+
+    Args:
+        key: draws a task, the order of its samples and the weights for each seed.
+        width: n, of one hidden layer.
+        seeds: the number of networks.
+        schedule: after how many steps to observe, increasing.
+        rate: η.
+        activation: φ, by its name.
+    """
+    steps = _steps(schedule)
+    [rate] = validation.positives(rate=rate)
+    params, tasks = weights(key, width, 1, seeds), task(key, seeds, rescaled=True)
+    order = order_of_samples(key, seeds, int(steps[-1]))
+    return _descend((width, 1, activation), (1.0, 1.0, rate, 0.0), steps, params, tasks, order)
+
+
+def taylor_distances(
+    key: jax.Array,
+    width: int,
+    seeds: int,
+    orders: tuple[int, ...] = (1, 2, 3),
+    rate: float = 1.0,
+    steps: int = 40,
+    activation: str = "tanh",
+    depth: int = 1,
+) -> Float[Array, "seeds orders"]:
+    """How far Taylor models of some orders are from the network, each trained by itself.
+
+    Args:
+        key: draws a task, its training inputs of one length, and the weights for each seed.
+        width: n.
+        seeds: the number of networks.
+        orders: of the Taylor models about the start.
+        rate: η.
+        steps: of gradient descent with all samples in each step.
+        activation: φ, by its name.
+        depth: number of hidden layers.
+
+    Returns:
+        The distances of the outputs at the end, root mean squares over the test inputs.
+    """
+    orders = tuple(validation.whole("orders", order) for order in orders)
+    settings = width, depth, activation, orders, validation.whole("steps", steps)
+    params = weights(key, width, depth, seeds)
+    [rate] = validation.positives(rate=rate)
+    return _taylor_distances(settings, rate, params, task(key, seeds, rescaled=True))
+
+
+def _steps(schedule):
+    """The schedule as an array, so that one program serves all."""
+    steps = [validation.whole("schedule", step) for step in schedule]
+    if not steps or any(later <= earlier for earlier, later in pairwise(steps)):
+        raise ValueError(f"schedule must hold increasing numbers of steps, got {steps}")
+    return jnp.asarray(steps)
+
+
+@partial(jax.jit, static_argnums=0)
+def _descend(settings, numbers, schedule, params, tasks, order):
+    width, depth, activation = settings
+    sharpness, scale, rate, centred = numbers
+    net = network(width, depth, activation, sharpness)
+
+    def one(params, task, order):
+        start = params
+        both = jnp.concatenate([task.x, task.x_test])
+        N = len(task.y)
+        T = empirical_ntk(net, params, both)[:, :N]
+        at_start = scale * net.apply(params, both)[:, 0]
+        shift = centred * at_start
+
+        def update(step, state):
+            params, linear = state
+            chosen = jnp.arange(N) if order is None else order[step][None]
+            x, target = task.x[chosen], (task.y + shift[:N])[chosen]
+            outputs, pull = jax.vjp(lambda params: scale * net.apply(params, x)[:, 0], params)
+            [v] = pull((outputs - target) / len(chosen))
+            residual = (linear[chosen] - task.y[chosen]) / len(chosen)
+            moved = jax.tree.map(lambda w, v: w - rate / scale**2 * v, params, v)
+            return moved, linear - rate * matmul(T[:, chosen], residual)
+
+        def observe(params, linear):
+            output = scale * net.apply(params, task.x_test)[:, 0] - shift[N:]
+            return (
+                _root_mean_square(output - linear[N:]),
+                kernel_change(net, params, start, task.x),
+                gradient_change(net, params, start, task.x),
+                _root_mean_square(linear[:N] - task.y),
+            )
+
+        def interval(carry, end):
+            step, state = carry
+            state = jax.lax.fori_loop(step, end, update, state)
+            return (end, state), observe(*state)
+
+        begin = jnp.zeros_like(schedule[0]), (params, at_start - shift)
+        return jax.lax.scan(interval, begin, schedule)[1]
+
+    return Deviations(schedule, *ensemble(one)(params, tasks, order))
+
+
+@partial(jax.jit, static_argnums=0)
+def _taylor_distances(settings, rate, params, tasks):
+    width, depth, activation, orders, steps = settings
+    net = network(width, depth, activation).apply
+
+    def one(params, task):
+        def trained(apply):
+            def loss(params, _):
+                return mean_squared_error(apply(params, task.x)[:, 0], task.y)
+
+            end = train(loss, params, optax.sgd(rate), [steps]).params
+            return apply(end, task.x_test)[:, 0]
+
+        outputs = trained(net)
+        models = (taylor_expand(net, params, order) for order in orders)
+        return jnp.stack([_root_mean_square(trained(model) - outputs) for model in models])
+
+    return ensemble(one)(params, tasks)
+
+
+def _inner(x, y):
+    return (x * y).sum(-1)
+
+
+def _root_mean_square(x):
+    return jnp.sqrt((x**2).mean())

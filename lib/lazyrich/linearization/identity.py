@@ -1,0 +1,65 @@
+"""One step: its deviation from linearity is the sum of the correlations of order two and higher.
+
+For a network that is analytic along the step θ_1 = θ_0 − η v,
+
+    F(θ_1) − F_lin(1) = Σ_{d≥2} (−1)^d C^{0,d}·c^d,   F_lin(1) = F(θ_0) − C^{0,1}·c,
+
+and the scaled derivatives G^D change in the same way, by Σ_{d≥1} (−1)^d C^{D,d}·c^d. So the
+dynamics closes on the correlations.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from lazyrich import validation
+from lazyrich.linearization.correlations import contracted
+
+
+class OneStep(NamedTuple):
+    """The deviation of one step from the linear model, and what the correlations say of it."""
+
+    deviation: Float[Array, "*outputs"]
+    """F(θ_1) − F_lin(1)."""
+    terms: Float[Array, "orders *outputs"]
+    """(−1)^d C^{0,d}·c^d for d = 2, …, order."""
+    remainders: Float[Array, "orders *outputs"]
+    """The deviation less the terms up to d, for d = 2, …, order."""
+
+
+def one_step(
+    apply: Callable,
+    params,
+    x: Float[Array, "samples inputs"],
+    direction,
+    order: int,
+    rate: ArrayLike = 1.0,
+    scale: ArrayLike = 1.0,
+) -> OneStep:
+    """One step from the parameters, beside its expansion in the correlations.
+
+    Args:
+        apply: the network.
+        params: θ_0.
+        x: the inputs at which the outputs are compared.
+        direction: v of :func:`~lazyrich.linearization.correlations.update_direction`.
+        order: the largest d, at least 2.
+        rate: η at scale one; the step is θ_0 − (η/α) v.
+        scale: α, of the outputs α F.
+
+    >>> step = one_step(lambda params, x: params**2 * x[:, 0], 3.0, jnp.ones((1, 1)), 2.0, 2, 0.5)
+    >>> step.deviation.tolist(), step.remainders.tolist()
+    ([1.0], [[0.0]])
+    """
+    validation.whole("order", order, least=2)
+    rate, scale = validation.positives(rate=rate, scale=scale)
+    changes = contracted(apply, params, x, direction, order, rate, scale)
+    moved = jax.tree.map(lambda a, v: a - rate / scale * v, params, direction)
+    deviation = scale * (apply(moved, x) - apply(params, x)) + changes[0]
+    signs = (-1.0) ** jnp.arange(2, order + 1).reshape(-1, *[1] * deviation.ndim)
+    terms = signs.astype(changes.dtype) * changes[1:]
+    return OneStep(deviation, terms, deviation - jnp.cumsum(terms, axis=0))

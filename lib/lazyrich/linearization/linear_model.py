@@ -1,0 +1,136 @@
+"""The linear model of a network, in kernel space and in parameter space, and its Taylor models.
+
+In kernel space the linear model is its outputs alone: with T = J J_trainᵀ, rows for all inputs and
+columns for those trained on, a step changes them by −η T c. For the squared error ½ mean (F − y)²
+the residuals on the N training inputs shrink along the eigenvectors of K = J_train J_trainᵀ, each
+by the factor 1 − η λ/N a step, so that one eigendecomposition gives every time.
+
+In parameter space it is the network whose Taylor polynomial about θ_0 is cut at order one; cut
+later it is a nonlinear model that has to be trained. The names are those of neural-tangents.
+"""
+
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from lazyrich import validation
+from lazyrich.arithmetic import matmul
+from lazyrich.derivatives import along
+
+
+def linearize(apply: Callable, params) -> Callable:
+    """F(θ_0) + ∇F(θ_0)·(θ − θ_0), as a network: the :func:`taylor_expand` of order one."""
+    return taylor_expand(apply, params, 1)
+
+
+def taylor_expand(apply: Callable, params, order: int) -> Callable:
+    """The Taylor polynomial of a network about its parameters, as a network.
+
+    Args:
+        apply: ``apply(params, x) -> outputs``.
+        params: θ_0.
+        order: at least 0.
+
+    >>> cubic = taylor_expand(lambda params, x: params**3 * x, 1.0, 2)
+    >>> float(cubic(1.1, 1.0))
+    1.33
+    """
+    validation.whole("order", order)
+
+    def polynomial(moved, x):
+        way = jax.tree.map(jnp.subtract, moved, params)
+        return along(lambda params: apply(params, x), params, way, order).sum(0)
+
+    return polynomial
+
+
+def descend_linear(
+    outputs: ArrayLike,
+    kernel: ArrayLike,
+    slope: Callable,
+    rate: ArrayLike,
+    steps: int,
+) -> Float[Array, "times rows"]:
+    """The linear model under gradient descent on any cost, after 0, 1, …, `steps` steps.
+
+    Args:
+        outputs: F(θ_0), shape (rows,), the training rows first.
+        kernel: T, shape (rows, train).
+        slope: the derivative of the cost by the outputs on the training rows,
+            ``slope(outputs) -> residual``.
+        rate: η.
+        steps: their number.
+
+    >>> K = jnp.array([[1.0]])
+    >>> descend_linear(jnp.array([1.0]), K, lambda f: f, 0.5, 2).tolist()
+    [[1.0], [0.5], [0.25]]
+    """
+    outputs, kernel = _fitting(outputs, kernel)
+    [rate] = validation.positives(rate=rate)
+
+    def step(outputs, _):
+        return outputs - rate * matmul(kernel, slope(outputs[: kernel.shape[1]])), outputs
+
+    last, before = jax.lax.scan(step, outputs, length=validation.whole("steps", steps))
+    return jnp.concatenate([before, last[None]])
+
+
+def predict_linear(
+    outputs: ArrayLike,
+    kernel: ArrayLike,
+    y: ArrayLike,
+    rate: ArrayLike,
+    times: Sequence[int] | ArrayLike,
+) -> Float[Array, "times rows"]:
+    """The linear model under gradient descent on ½ mean (F − y)², in closed form at any times.
+
+    F(s) = F(0) − (η/N) T Σ_{j<s} (1 − η K/N)^j (F(0) − y), by one eigendecomposition of K. The
+    cost does not depend on how late the times are, and K may be singular.
+
+    Args:
+        outputs: F(θ_0), shape (rows,), the training rows first.
+        kernel: T, shape (rows, train), whose first rows are K.
+        y: the targets, shape (train,).
+        rate: η.
+        times: numbers of steps s ≥ 0.
+
+    Raises:
+        ValueError: if shapes do not fit or K is not symmetric.
+    """
+    outputs, kernel = _fitting(outputs, kernel)
+    [rate] = validation.positives(rate=rate)
+    times = validation.nonnegative("times", jnp.asarray(times, outputs.dtype), ndim=1)
+    train = kernel.shape[1]
+    y = validation.floating("y", y, ndim=1)
+    if y.shape != (train,):
+        raise ValueError(f"y must have a number for each of {train} columns, got {y.shape}")
+    K = validation.symmetric("kernel", kernel[:train])
+    values, Q = jnp.linalg.eigh(K)
+    shares = rate / train * jnp.maximum(values, 0)
+    parts = matmul(Q.T, outputs[:train] - y)
+    moved = _geometric_sum(shares, times[:, None]) * parts
+    return outputs - rate / train * matmul(matmul(moved, Q.T), kernel.T)
+
+
+def _fitting(outputs, kernel):
+    outputs = validation.floating("outputs", outputs, ndim=1)
+    kernel = validation.matrix("kernel", kernel)
+    if outputs.shape != kernel.shape[:1] or kernel.shape[1] > len(kernel):
+        raise ValueError(
+            f"kernel must have a row for each of {len(outputs)} outputs and no more columns, "
+            f"got {kernel.shape}"
+        )
+    return outputs, kernel
+
+
+def _geometric_sum(x, s):
+    """Σ_{j<s} (1 − x)^j = (1 − (1 − x)^s)/x, to its last digits for small x too."""
+    small = x < 0.5
+    tiny = x < jnp.finfo(x.dtype).tiny
+    inside = jnp.where(small & ~tiny, x, 0.25)
+    slow = jnp.where(tiny, s, -jnp.expm1(s * jnp.log1p(-inside)) / inside)
+    outside = jnp.where(small, 1, x)
+    return jnp.where(small, slow, (1 - (1 - outside) ** s) / outside)

@@ -1,0 +1,85 @@
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.special
+
+from lazyrich.linearization import ACTIVATIONS, activation, largest_derivatives
+from linearization.small import close
+
+Z = np.linspace(-3, 3, 41)
+KNOWN = {
+    "linear": Z,
+    "tanh": np.tanh(Z),
+    "sigmoid": scipy.special.expit(Z),
+    "erf": scipy.special.erf(Z),
+    "sin": np.sin(Z),
+    "softplus": np.log1p(np.exp(Z)),
+    "GELU": Z * scipy.special.ndtr(Z),
+    "ReLU": np.maximum(Z, 0),
+    "leaky ReLU": np.where(Z > 0, Z, Z / 10),
+}
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_an_activation_is_what_its_name_says(name):
+    close(activation(name)(jnp.asarray(Z)), KNOWN[name], rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_a_sharper_one_keeps_its_slope_at_zero(name):
+    sharp = activation(name, 7.0)
+    close(sharp(jnp.asarray(Z)), np.asarray(ACTIVATIONS[name](7 * Z)) / 7, rtol=1e-12)
+    if "ReLU" in name or name == "linear":
+        close(sharp(jnp.asarray(Z)), KNOWN[name], rtol=1e-12, atol=1e-15)
+    else:
+        close(jax.grad(sharp)(0.0), jax.grad(ACTIVATIONS[name])(0.0), rtol=1e-12)
+
+
+def test_other_names_are_refused():
+    with pytest.raises(ValueError, match="activation must be one of 'linear'"):
+        activation("relu")
+    with pytest.raises(ValueError, match="sharpness must be positive, got 0.0"):
+        activation("tanh", 0.0)
+
+
+def polynomial_of_tanh(order):
+    """φ^(k) as a polynomial of φ = tanh, by p ↦ p' (1 − φ²)."""
+    p = np.polynomial.Polynomial([0, 1])
+    for _ in range(order):
+        p = p.deriv() * np.polynomial.Polynomial([1, 0, -1])
+    return p
+
+
+def test_derivatives_of_tanh_are_polynomials_of_it():
+    z = np.linspace(-4, 4, 801)
+    sizes = largest_derivatives(jnp.tanh, 10)
+    for k in range(1, 11):
+        expected = np.abs(polynomial_of_tanh(k)(np.tanh(z))).max() / math.factorial(k + 1)
+        close(sizes[k - 1], expected, rtol=1e-9)
+    sharper = largest_derivatives(lambda z: jnp.tanh(3 * z), 10, ends=4 / 3)
+    close(sharper, 3.0 ** np.arange(1, 11) * sizes, rtol=1e-9)
+
+
+def test_derivatives_of_sin_and_erf_are_known():
+    factorials = [math.factorial(k + 1) for k in range(1, 11)]
+    close(largest_derivatives(jnp.sin, 10, ends=np.pi, points=5), 1 / np.array(factorials))
+    z = np.linspace(-4, 4, 801)
+    for k, size in enumerate(largest_derivatives(ACTIVATIONS["erf"], 8), start=1):
+        hermite = scipy.special.eval_hermite(k - 1, z) * np.exp(-(z**2)) * 2 / np.pi**0.5
+        close(size, np.abs(hermite).max() / math.factorial(k + 1), rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["tanh", "sigmoid", "erf", "sin"])
+def test_common_activations_meet_the_condition_and_a_sharp_one_does_not(name):
+    sizes = largest_derivatives(ACTIVATIONS[name], 10)
+    assert (np.diff(sizes) < 0).all() and sizes[0] <= 0.6
+    sharp = largest_derivatives(lambda z: jnp.tanh(3 * z), 10)
+    assert sharp[-1] > 10 * sharp[0]
+
+
+def test_float32_is_refused():
+    with jax.enable_x64(False), pytest.raises(ValueError, match="floats must have 64 bits"):
+        largest_derivatives(jnp.tanh, 2)

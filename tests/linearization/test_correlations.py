@@ -1,0 +1,226 @@
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lazyrich import networks
+from lazyrich.derivatives import empirical_ntk
+from lazyrich.linearization import (
+    contracted,
+    correlation_tensor,
+    gradient_norms,
+    injective_norm,
+    spectral_norm,
+    update_direction,
+)
+from linearization.small import (
+    FLAT,
+    PARAMS,
+    UNRAVEL,
+    X_TEST,
+    C,
+    X,
+    apply,
+    close,
+    derivative,
+    drawn,
+    flat,
+)
+
+ETA, ALPHA = 0.3, 1.7
+V = update_direction(apply, PARAMS, X, C)
+J = derivative(1, X)
+
+
+def scaled(params, x):
+    return ALPHA * apply(params, x)
+
+
+# The update direction
+
+
+def test_the_update_direction_is_the_gradient_of_the_outputs_against_the_residual():
+    assert jax.tree.structure(V) == jax.tree.structure(PARAMS)
+    close(flat(V), np.asarray(C) @ J, rtol=1e-12, atol=1e-14)
+
+
+def test_the_residual_has_an_entry_for_each_output():
+    with pytest.raises(
+        ValueError, match=r"residual must have the shape of the outputs, \(5,\), go"
+    ):
+        update_direction(apply, PARAMS, X, C[:, None])
+    with pytest.raises(ValueError, match="residual must be finite"):
+        update_direction(apply, PARAMS, X, C * jnp.nan)
+    two = networks.fully_connected((3, 4, 2), jnp.tanh)
+    params = two.init(jax.random.key(0))
+    v = update_direction(two.apply, params, X, drawn(5, 2))
+    jacobian = jax.jacrev(lambda params: (two.apply(params, X) * drawn(5, 2)).sum())(params)
+    close(flat(v), flat(jacobian), rtol=1e-12)
+
+
+# Contractions along it
+
+
+def test_contractions_are_those_of_the_dense_derivatives_and_of_their_definition():
+    terms = contracted(apply, PARAMS, X_TEST, V, 4, ETA)
+    dense = np.asarray(C) @ J
+    for d in range(1, 5):
+        tensor = derivative(d, X_TEST)
+        for _ in range(d):
+            tensor = tensor @ dense
+        close(terms[d - 1], ETA**d / math.factorial(d) * tensor, atol=1e-14)
+
+
+def test_contractions_of_sines_are_in_closed_form():
+    v, w, dv, dw = (np.asarray(p) for p in (PARAMS["v"], PARAMS["w"], V["v"], V["w"]))
+    z, dz = np.asarray(X_TEST) @ w.T, np.asarray(X_TEST) @ dw.T
+    terms = contracted(apply, PARAMS, X_TEST, V, 6, ETA)
+    for d in range(1, 7):
+        slopes = [dz**k / math.factorial(k) * np.sin(z + k * np.pi / 2) for k in (d - 1, d)]
+        close(terms[d - 1], ETA**d * (slopes[1] @ v + slopes[0] @ dv), rtol=1e-11, atol=1e-14)
+
+
+def test_the_first_contraction_is_the_kernel_against_the_residual():
+    K = empirical_ntk(apply, PARAMS, jnp.concatenate([X_TEST, X]))
+    close(contracted(apply, PARAMS, X_TEST, V, 1, ETA)[0], ETA * K[:2, 2:] @ C, rtol=1e-12)
+
+
+def test_the_gradient_norms_are_those_of_the_dense_derivatives():
+    norms = gradient_norms(apply, PARAMS, X_TEST, V, 3, ETA)
+    assert norms.shape == (3, 2)
+    for d in range(1, 4):
+        tensor = derivative(d + 1, X_TEST)
+        for _ in range(d):
+            tensor = tensor @ flat(V)
+        expected = ETA ** (d + 0.5) / math.factorial(d) * np.linalg.norm(tensor, axis=-1)
+        close(norms[d - 1], expected, rtol=1e-12)
+
+
+def test_an_external_scale_multiplies_by_alpha_to_the_1_less_D_less_d():
+    # The network α F with the rate η/α², whose update direction has the factor α.
+    v = update_direction(scaled, PARAMS, X, C)
+    for function, few in ((contracted, 4), (gradient_norms, 2)):
+        close(
+            function(apply, PARAMS, X_TEST, V, few, ETA, ALPHA),
+            function(scaled, PARAMS, X_TEST, v, few, ETA / ALPHA**2),
+            rtol=1e-12,
+        )
+    for d in (1, 2, 3):
+        close(
+            correlation_tensor(apply, PARAMS, X_TEST, X[:2], d, ETA, ALPHA),
+            correlation_tensor(scaled, PARAMS, X_TEST, X[:2], d, ETA / ALPHA**2),
+            rtol=1e-12,
+        )
+
+
+def test_several_outputs_keep_their_axis():
+    two = networks.fully_connected((3, 4, 2), jnp.tanh, networks.neural_tangent, gain=1.0)
+    params = two.init(jax.random.key(0))
+    v = update_direction(two.apply, params, X, drawn(5, 2))
+    terms = contracted(two.apply, params, X_TEST, v, 2)
+    norms = gradient_norms(two.apply, params, X_TEST, v, 2)
+    assert terms.shape == norms.shape == (2, 2, 2)
+    for output in range(2):
+        one = lambda params, x, output=output: two.apply(params, x)[:, output]  # noqa: E731
+        close(terms[..., output], contracted(one, params, X_TEST, v, 2), rtol=1e-12)
+        close(norms[..., output], gradient_norms(one, params, X_TEST, v, 2), rtol=1e-12)
+
+
+def test_multilinear_networks_have_none_beyond_their_layers():
+    for name, last in ((lambda z: z, 2), (jax.nn.relu, 2)):
+        network = networks.fully_connected((3, 8, 1), name, networks.neural_tangent, gain=1.0)
+        params = network.init(jax.random.key(1))
+        v = update_direction(network.apply, params, X, C[:, None])
+        C0 = contracted(network.apply, params, X_TEST, v, 4)
+        C1 = gradient_norms(network.apply, params, X_TEST, v, 3)
+        assert (np.abs(C0[last - 1]) > 0).all() and (np.abs(C0[last:]) < 1e-14).all()
+        assert (C1[last - 2] > 0).all() and (C1[last - 1 :] < 1e-14).all()
+
+
+@pytest.mark.parametrize("function", [contracted, gradient_norms])
+@pytest.mark.parametrize("order", [0, -1])
+def test_orders_begin_at_one(function, order):
+    with pytest.raises(ValueError, match="order must be an integer of at least 1"):
+        function(apply, PARAMS, X, V, order)
+
+
+@pytest.mark.parametrize("numbers", [{"rate": 0.0}, {"scale": -1.0}, {"rate": jnp.ones(2)}])
+def test_rate_and_scale_are_positive_numbers(numbers):
+    with pytest.raises(ValueError, match="(rate|scale) must be (positive|one number)"):
+        contracted(apply, PARAMS, X, V, 2, **numbers)
+
+
+def test_float32_is_refused_where_it_would_round_a_term_away():
+    params, v = (jax.tree.map(lambda leaf: leaf.astype(jnp.float32), tree) for tree in (PARAMS, V))
+    x = X_TEST.astype(jnp.float32)
+    terms = contracted(apply, params, x, v, 2, ETA)
+    assert terms.dtype == jnp.float32
+    close(terms, contracted(apply, PARAMS, X_TEST, V, 2, ETA), rtol=1e-4)
+    with pytest.raises(ValueError, match=r"params must be float64 for order 5, got float32"):
+        contracted(apply, params, x, v, 6, 1e-2)
+    assert contracted(apply, PARAMS, X_TEST, V, 6, 1e-2).shape == (6, 2)
+
+
+# The whole tensors
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_tensors_are_those_of_the_dense_derivatives(order):
+    tensor = np.asarray(correlation_tensor(apply, PARAMS, X_TEST, X, order, ETA))
+    expected = derivative(order, X_TEST)
+    for _ in range(order):
+        expected = np.moveaxis(expected @ J.T, -1, 1)
+    assert tensor.shape == (2, *[5] * order)
+    close(tensor, ETA**order / math.factorial(order) * expected, atol=1e-13)
+    for _ in range(order):
+        tensor = tensor @ np.asarray(C)
+    close(tensor, contracted(apply, PARAMS, X_TEST, V, order, ETA)[-1], atol=1e-13)
+
+
+def test_rows_of_a_tensor_run_over_samples_and_outputs():
+    two = networks.fully_connected((3, 4, 2), jnp.tanh)
+    params = two.init(jax.random.key(0))
+    tensor = correlation_tensor(two.apply, params, X, X, 1, 0.5)
+    close(tensor, 0.5 * empirical_ntk(two, params, X), rtol=1e-12, atol=1e-14)
+    with pytest.raises(ValueError, match="inputs must have at most 16 outputs in all, got 20"):
+        correlation_tensor(two.apply, params, X, drawn(10, 3), 2)
+
+
+# Norms
+
+
+def test_the_injective_norm_of_a_vector_is_its_length_and_of_a_matrix_its_largest_singular_value():
+    key = jax.random.key(0)
+    close(injective_norm(drawn(7), key), np.linalg.norm(drawn(7)), rtol=1e-13)
+    close(injective_norm(drawn(7, 4), key), np.linalg.svd(drawn(7, 4))[1][0], rtol=1e-13)
+
+
+def test_the_injective_norm_of_orthogonal_products_is_the_largest_factor():
+    A, B, D = (np.linalg.qr(drawn(n, n))[0][:3] for n in (4, 5, 6))
+    tensor = np.einsum("r,ra,rb,rc->abc", [1.0, -3.0, 2.0], A, B, D)
+    close(injective_norm(tensor, jax.random.key(0)), 3.0, rtol=1e-12)
+
+
+def test_the_injective_norm_is_a_maximum_over_unit_vectors():
+    tensor = np.asarray(drawn(3, 2, 2))
+    angle = np.linspace(0, np.pi, 400)
+    unit = np.stack([np.cos(angle), np.sin(angle)])
+    most = np.linalg.norm(np.einsum("abc,bi,cj->aij", tensor, unit, unit), axis=0).max()
+    norm = float(injective_norm(tensor, jax.random.key(0)))
+    assert most <= norm < most * (1 + 1e-4)
+    close(injective_norm(tensor[None], jax.random.key(1)), norm, rtol=1e-12)
+    assert injective_norm(np.zeros((2, 2, 2)), jax.random.key(0)) == 0
+
+
+def test_spectral_norms_are_those_of_dense_hessians():
+    key = jax.random.key(3)
+    output = lambda params: apply(params, X_TEST)[0]  # noqa: E731
+    slope = lambda params: jax.jvp(output, (params,), (V,))[1]  # noqa: E731
+    third = derivative(3, X_TEST)[0] @ flat(V)
+    for function, dense in ((output, derivative(2, X_TEST)[0]), (slope, third)):
+        expected = np.abs(np.linalg.eigvalsh(dense)).max()
+        close(spectral_norm(function, PARAMS, key, 3000), expected, rtol=1e-10)
+        assert 0.9 * expected < spectral_norm(function, PARAMS, key) <= expected * (1 + 1e-12)
+    assert len(FLAT) == 16 and UNRAVEL(FLAT)["w"].shape == (4, 3)

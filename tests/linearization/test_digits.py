@@ -1,0 +1,69 @@
+from functools import partial
+
+import jax
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from lazyrich.derivatives import jacobian
+from lazyrich.linearization import descend_on_digits, digits
+from linearization.small import close
+
+KEY, SEEDS, WIDTH, TRAIN, TEST, STEPS = jax.random.key(0), 2, 5, 6, 4, 7
+
+
+def apply(params, x):
+    (w, b), (v, c) = ((layer["weight"], layer["bias"]) for layer in params)
+    hidden = jax.scipy.special.erf(x @ w.T / 8 + 0.05 * b)
+    return hidden @ v.T / WIDTH**0.5 + 0.05 * c
+
+
+def test_a_run_is_gradient_descent_beside_its_linear_model():
+    options = {"activation": "erf", "train": TRAIN, "test": TEST, "rate": 0.8}
+    run = descend_on_digits(KEY, WIDTH, SEEDS, STEPS, **options)
+    on_images, on_weights = jax.random.split(KEY)
+    x, y, x_test = digits._standardised(on_images, TRAIN, TEST)
+    start = params = digits._weights(jax.random.fold_in(on_weights, 1), WIDTH, 64)
+    rms = lambda values: np.sqrt(np.mean(np.asarray(values) ** 2))  # noqa: E731
+
+    def loss(params):
+        return ((apply(params, x) - y) ** 2).mean() / 2
+
+    slopes = jax.jit(jax.grad(loss))
+    v = slopes(start)
+    F = lambda t: apply(jax.tree.map(lambda w, v: w + t * v, start, v), x_test)  # noqa: E731
+    close(run.C01[1], 0.8 * rms(jax.jvp(F, (0.0,), (1.0,))[1]))
+    close(run.C02[1], 0.32 * rms(jax.jit(jax.jacfwd(jax.jacfwd(F)))(0.0)))
+    rows = jax.jit(partial(jacobian, apply))
+    J, J_test = rows(start, x), rows(start, x_test)
+    linear, linear_test = apply(start, x).ravel(), apply(start, x_test).ravel()
+    for _ in range(STEPS):
+        params = jax.tree.map(lambda w, s: w - 0.8 * s, params, slopes(params))
+        c = (linear - y.ravel()) / y.size
+        linear, linear_test = linear - 0.8 * J @ (J.T @ c), linear_test - 0.8 * J_test @ (J.T @ c)
+    far = rms(apply(params, x_test).ravel() - linear_test) / rms(linear_test)
+    close(run.discrepancy[1], far, rtol=1e-9)
+
+
+def test_the_images_have_one_mean_and_deviation_and_targets_one_of_ten():
+    images, labels = load_digits(return_X_y=True)
+    x, y, x_test = digits._standardised(KEY, 1000, 797)
+    both = np.concatenate([x, x_test])
+    close([both.mean(), both.std()], [0, 1], atol=1e-12)
+    assert (y.sum(0) <= np.bincount(labels)).all() and (y.sum(1) == 1).all()
+    close(both.sum(1).sum(), 0, atol=1e-8)
+    first = np.abs((images - images.mean()) / images.std() - x[0]).max(1).argmin()
+    assert labels[first] == y[0].argmax()
+
+
+def test_a_narrower_network_has_the_first_neurons_of_a_wider_one():
+    narrow, wide = (digits._weights(KEY, width, 64) for width in (4, 7))
+    np.testing.assert_array_equal(narrow[0]["weight"], wide[0]["weight"][:4])
+    np.testing.assert_array_equal(narrow[0]["bias"], wide[0]["bias"][:4])
+    np.testing.assert_array_equal(narrow[1]["weight"], wide[1]["weight"][:, :4])
+    np.testing.assert_array_equal(narrow[1]["bias"], wide[1]["bias"])
+
+
+def test_more_images_than_there_are_are_refused():
+    with pytest.raises(ValueError, match="samples must be at most 1797, the number of images"):
+        descend_on_digits(KEY, 4, 1, 1, train=1500, test=500)

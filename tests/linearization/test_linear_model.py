@@ -1,0 +1,120 @@
+from fractions import Fraction
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lazyrich.derivatives import empirical_ntk
+from lazyrich.linearization import (
+    descend_linear,
+    linear_model,
+    linearize,
+    predict_linear,
+    taylor_expand,
+)
+from lazyrich.training import mean_squared_error, train
+from linearization.small import PARAMS, UNRAVEL, X_TEST, X, apply, close, derivative, drawn, flat
+
+BOTH = jnp.concatenate([X, X_TEST])
+T = empirical_ntk(apply, PARAMS, BOTH)[:, :5]
+F = apply(PARAMS, BOTH)
+Y = drawn(5)
+
+
+def residual(outputs):
+    return (outputs - Y) / 5
+
+
+# In parameter space
+
+
+def test_taylor_models_are_the_dense_polynomials():
+    way = np.asarray(drawn(16)) / 10
+    moved = UNRAVEL(flat(PARAMS) + way)
+    G, H, third = (derivative(order, X) for order in (1, 2, 3))
+    expected = apply(PARAMS, X) + G @ way
+    close(linearize(apply, PARAMS)(moved, X), expected, rtol=1e-12)
+    close(taylor_expand(apply, PARAMS, 0)(moved, X), apply(PARAMS, X), rtol=1e-12)
+    expected = expected + H @ way @ way / 2
+    close(taylor_expand(apply, PARAMS, 2)(moved, X), expected, rtol=1e-12)
+    expected = expected + third @ way @ way @ way / 6
+    close(taylor_expand(apply, PARAMS, 3)(moved, X), expected, rtol=1e-12)
+
+
+def test_the_gradient_of_a_taylor_model_is_that_of_its_polynomial():
+    way = np.asarray(drawn(16)) / 10
+    moved = UNRAVEL(flat(PARAMS) + way)
+    model = taylor_expand(apply, PARAMS, 2)
+    slopes = jax.grad(lambda params: model(params, X).sum())(moved)
+    close(flat(slopes), (derivative(1, X) + derivative(2, X) @ way).sum(0), rtol=1e-11, atol=1e-13)
+
+
+def test_negative_orders_are_refused():
+    with pytest.raises(ValueError, match="order must be an integer of at least 0, got -1"):
+        taylor_expand(apply, PARAMS, -1)
+
+
+# In kernel space
+
+
+def test_the_linear_model_is_the_same_in_kernel_and_parameter_space():
+    model, eta = linearize(apply, PARAMS), 0.7
+
+    def loss(params, _):
+        return mean_squared_error(model(params, X), Y)
+
+    run = train(loss, PARAMS, optax.sgd(eta), range(8), lambda params, _: model(params, BOTH))
+    close(descend_linear(F, T, residual, eta, 7), run.observed, rtol=1e-11)
+
+
+def test_any_cost_will_do():
+    model, eta = linearize(apply, PARAMS), 0.7
+
+    def loss(params, _):
+        return jnp.log(jnp.cosh(model(params, X) - Y)).sum()
+
+    run = train(loss, PARAMS, optax.sgd(eta), range(8), lambda params, _: model(params, BOTH))
+    close(descend_linear(F, T, lambda f: jnp.tanh(f - Y), eta, 7), run.observed, rtol=1e-11)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.9, 1.7])
+def test_the_closed_form_is_gradient_descent(share):
+    eta = share * 5 / np.linalg.eigvalsh(T[:5])[-1]
+    stepped = descend_linear(F, T, residual, eta, 40)
+    close(predict_linear(F, T, Y, eta, [0, 1, 7, 40]), stepped[jnp.array([0, 1, 7, 40])])
+
+
+def test_a_singular_kernel_will_do():
+    few = derivative(1, BOTH)[:, :3]  # three parameters, five samples
+    T = jnp.asarray(few @ few[:5].T)
+    stepped = descend_linear(F, T, residual, 0.3, 200)
+    close(predict_linear(F, T, Y, 0.3, range(201)), stepped, atol=1e-11)
+
+
+def test_after_long_training_is_the_solution_of_least_squares():
+    limit = predict_linear(F, T, Y, 1.0, [10**9])[0]
+    close(limit, F + T @ np.linalg.solve(T[:5], Y - F[:5]), rtol=1e-7)
+
+
+@given(st.floats(0, 1.99), st.integers(0, 60))
+def test_geometric_sums_keep_their_digits(x, s):
+    exact = sum(((1 - Fraction(x)) ** j for j in range(s)), Fraction(0))
+    measured = linear_model._geometric_sum(jnp.array([x]), jnp.array([float(s)]))[0]
+    close(measured, float(exact), rtol=1e-12, atol=1e-13)
+
+
+def test_what_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match=r"kernel must have a row for each of 4 outputs"):
+        predict_linear(F[:4], T, Y, 1.0, [1])
+    with pytest.raises(ValueError, match=r"y must have a number for each of 5 columns, got \(4,\)"):
+        predict_linear(F, T, Y[:4], 1.0, [1])
+    with pytest.raises(ValueError, match="kernel must be symmetric"):
+        predict_linear(F, T.at[0, 1].add(1.0), Y, 1.0, [1])
+    with pytest.raises(ValueError, match="times must be not negative"):
+        predict_linear(F, T, Y, 1.0, [-1])
+    with pytest.raises(ValueError, match="rate must be positive"):
+        descend_linear(F, T, residual, 0.0, 1)

@@ -1,0 +1,74 @@
+import jax
+import numpy as np
+import pytest
+
+from lazyrich.linearization import alternating_signs, quadratic, quadratic_run
+from linearization.small import close
+
+KEY, ETA = jax.random.key(0), 0.3
+
+
+def stepped(A, H, steps):
+    """max_s |F − F_lin|, with H a matrix and the gradient by finite differences."""
+    A, H = np.asarray(A), np.diag(H)
+    F = lambda theta: A @ theta + theta @ H @ theta / 2  # noqa: E731
+    theta, linear, far = np.zeros(len(A)), 0.0, 0.0
+    for _ in range(steps + 1):
+        far = max(far, abs(F(theta) - linear))
+        slope = [F(theta + e) - F(theta - e) for e in np.eye(len(A)) / 2]  # exact: F is quadratic
+        theta, linear = theta - ETA * (F(theta) - 1) * np.array(slope), linear - ETA * (linear - 1)
+    return far
+
+
+@pytest.mark.parametrize(("kind", "m"), [("share", 4), ("signs", 1), ("orthogonal", 1)])
+def test_a_run_is_that_of_its_matrix(kind, m):
+    run = quadratic_run(KEY, 32, kind, 2, m, steps=20)
+    for seed in range(2):
+        A, H = quadratic._system(jax.random.fold_in(KEY, seed), 32, kind, m)
+        close(np.linalg.norm(A), 1.0, rtol=1e-13)
+        close(run.deviation[seed], stepped(A, H, 20), rtol=1e-11, atol=1e-14)
+        close(run.C02[seed], ETA**2 / 2 * A @ np.diag(H) @ A, rtol=1e-12, atol=1e-17)
+        close(run.C11[seed], ETA**1.5 * np.linalg.norm(np.diag(H) @ A), rtol=1e-12, atol=1e-17)
+        assert run.hessian_norm[seed] == 1
+
+
+def test_a_share_of_axes_has_curvature_or_all_have_a_sign():
+    _, H = quadratic._system(KEY, 64, "share", 4)
+    assert sorted(np.unique(H)) == [0, 1] and H.sum() == 16
+    assert (np.abs(quadratic._system(KEY, 64, "signs", 1)[1]) == 1).all()
+    A, H = quadratic._system(KEY, 64, "orthogonal", 1)
+    assert (A * H == 0).all() and np.abs(H).sum() == (A != 0).sum() == 32
+
+
+def test_without_correlations_a_curved_system_is_linear():
+    run = quadratic_run(KEY, 512, "orthogonal", 3)
+    assert (run.C02 == 0).all() and (run.C11 == 0).all() and (run.deviation < 1e-14).all()
+
+
+def test_random_signs_tend_to_their_limit():
+    limit, linear = alternating_signs()
+    far = np.abs(limit - linear).max()
+    close(far, 0.1198, rtol=1e-3)
+    close(linear, 1 - 0.7 ** np.arange(61), rtol=1e-12)
+    run = quadratic_run(KEY, 2**17, "signs", 2)
+    close(run.deviation, far, rtol=0.02)
+    close(run.C11, ETA**1.5, rtol=1e-12)
+
+
+def test_the_limit_is_exact_where_A_and_HA_are_orthogonal():
+    A, H = np.full(8, 8**-0.5), np.tile([1.0, -1.0], 4)
+    theta, outputs = np.zeros(8), []
+    for _ in range(11):
+        F = A @ theta + theta @ (H * theta) / 2
+        outputs.append(F)
+        theta = theta - ETA * (F - 1) * (A + H * theta)
+    close(alternating_signs(steps=10)[0], outputs, rtol=1e-12)
+
+
+def test_what_is_out_of_range_is_refused():
+    with pytest.raises(ValueError, match="kind must be one of"):
+        quadratic_run(KEY, 8, "none", 1)
+    with pytest.raises(ValueError, match="m must be at most 8 axes, got 9"):
+        quadratic_run(KEY, 8, "share", 1, m=9)
+    with pytest.raises(ValueError, match="rate must be positive"):
+        quadratic_run(KEY, 8, "signs", 1, rate=-1.0)

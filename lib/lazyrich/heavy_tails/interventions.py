@@ -42,6 +42,8 @@ class Ablation(NamedTuple):
     """The eigenvalues of WᵀW at the end."""
     removed: Float[Array, "seeds d"]
     """Those at the end if σ₁ is set to the edge after the first step."""
+    returned: Float[Array, "seeds d"]
+    """Those of the latter one step after the removal."""
     first: Float[Array, "seeds d"]
     """Those after the first step, untouched."""
 
@@ -161,8 +163,12 @@ def _spike_ablation(problem, rate, edge, steps):
     (W, memory), _ = step((problem.W, adam.init(problem.W)))
     U, sigma, Vt = jnp.linalg.svd(W, full_matrices=False)
     less = W - (sigma[0] - edge) * jnp.outer(U[:, 0], Vt[0])
-    ends = (jax.lax.scan(step, (start, memory), length=steps - 1)[0][0] for start in (W, less))
-    return Ablation(*map(_eigenvalues, ends), _eigenvalues(W))
+    after, _ = step((less, memory))
+    untouched, removed = (
+        jax.lax.scan(step, start, length=length)[0][0]
+        for start, length in (((W, memory), steps - 1), (after, steps - 2))
+    )
+    return Ablation(*map(_eigenvalues, (untouched, removed, after[0], W)))
 
 
 @partial(jax.jit, static_argnums=(3, 4, 5))

@@ -155,14 +155,26 @@ def threshold(optimizer: str, sizes: Shape, noise: float = 0.3) -> float:
 def alignment_law(optimizer: str, rate: ArrayLike, sizes: Shape, noise: float = 0.3) -> np.ndarray:
     """The kernel-target alignment of linear features after at most one step.
 
+    :func:`linear_alignment` of what :func:`update` predicts. Arguments as there.
+    """
+    return linear_alignment(update(optimizer, rate, sizes, noise), sizes, noise)
+
+
+def linear_alignment(after: Update, sizes: Shape, noise: float = 0.3) -> np.ndarray:
+    """The kernel-target alignment of features that are linear in W x.
+
         [c₁² (p·β)² + ‖p‖² E y²/n + h τ² (c₁² + δ E y²)]
             / (E y² √(‖p‖⁴ + 2 ‖p‖² h τ² (1 + δ) + (h τ²)² d (1 + c + δ))),
 
-    the features' Gram matrix being that of X(p pᵀ + S)Xᵀ with S a Wishart matrix. It holds for
-    features that are nearly linear in W x. Arguments as for :func:`update`.
+    the features' Gram matrix being that of X(p pᵀ + S)Xᵀ with S a Wishart matrix.
+
+    Args:
+        after: τ², ‖p‖² and |p·β|, predicted or measured.
+        sizes: d, h, n.
+        noise: ρ.
     """
-    (d, h, n), after = sizes, update(optimizer, rate, sizes, noise)
-    power, delta, c = TEACHER_POWER + float(noise) ** 2, d / n, d / h
+    (d, h, n), noise = sizes, float(validation.nonnegative("noise", noise))
+    power, delta, c = TEACHER_POWER + noise**2, d / n, d / h
     bulk, p2 = h * after.variance, after.p_norm2
     top = TEACHER_SLOPE**2 * after.teacher**2 + p2 * power / n
     top = top + bulk * (TEACHER_SLOPE**2 + delta * power)

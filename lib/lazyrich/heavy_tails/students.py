@@ -46,6 +46,8 @@ class Gradients(NamedTuple):
     """‖G − A‖_F/‖A‖_F."""
     sign_norm: Float[Array, "seeds"]
     """‖sign G‖₂/√(hd)."""
+    sign_second: Float[Array, "seeds"]
+    """The second singular value of sign G over the first."""
     equal_norms: Float[Array, "seeds 4"]
     """The rates at which an update is as large as W_0: for G in the spectral and the Frobenius
     norm, then for sign G likewise."""
@@ -73,6 +75,10 @@ class StepFeatures(NamedTuple):
     """The kernel-target alignment, as coded and as written."""
     test: Float[Array, "seeds rates"]
     """The student's own mean squared error on the test set."""
+    p_norm2: Float[Array, "seeds rates"]
+    """‖p‖²."""
+    p_teacher: Float[Array, "seeds rates"]
+    """|p·β|."""
 
 
 class Trajectory(NamedTuple):
@@ -281,16 +287,17 @@ def _gradient(problem):
     values, vectors = jnp.linalg.eigh(matmul(G.T, G))
     sigma, v = jnp.sqrt(values[:-3:-1]), vectors[:, -1]
     u = matmul(G, v) / sigma[0]
-    spectral = [jnp.sqrt(jnp.linalg.eigvalsh(matmul(M.T, M))[-1]) for M in (W, signs)]
-    start = jnp.stack([spectral[0], jnp.linalg.norm(W)])
-    updates = jnp.stack([sigma[0], jnp.linalg.norm(G), spectral[1], jnp.linalg.norm(signs)])
+    of_start, of_signs = (jnp.sqrt(jnp.linalg.eigvalsh(matmul(M.T, M))[:-3:-1]) for M in (W, signs))
+    start = jnp.stack([of_start[0], jnp.linalg.norm(W)])
+    updates = jnp.stack([sigma[0], jnp.linalg.norm(G), of_signs[0], jnp.linalg.norm(signs)])
     return Gradients(
         sigma,
         jnp.abs(matmul(u, a)) / jnp.linalg.norm(a),
         jnp.abs(matmul(v, q)) / jnp.linalg.norm(q),
         (updates[1] / sigma[0]) ** 2,
         jnp.linalg.norm(G - A) / jnp.linalg.norm(A),
-        spectral[1] / G.size**0.5,
+        of_signs[0] / G.size**0.5,
+        of_signs[1] / of_signs[0],
         jnp.tile(start, 2) / updates,
     )
 
@@ -318,7 +325,9 @@ def _spikes(W, problem, w):
 
 def _step_features(W, problem, w):
     alignment = jnp.stack([kernel_alignment(W, problem, scaling) for scaling in SCALINGS])
-    return StepFeatures(alignment, loss(W, problem.a, problem.test))
+    p = matmul(w, W)
+    aligned = jnp.abs(matmul(p, problem.teacher))
+    return StepFeatures(alignment, loss(W, problem.a, problem.test), (p**2).sum(), aligned)
 
 
 @partial(jax.jit, static_argnums=(4, 5, 6, 7))

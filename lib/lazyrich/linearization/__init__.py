@@ -56,6 +56,7 @@ from lazyrich.linearization.family import (
     Task,
     external_scale,
     network,
+    noise_of_samples,
     order_of_samples,
     probe,
     task,
@@ -131,4 +132,5 @@ __all__ = [
     "taylor_expand",
     "update_direction",
     "weights",
+    "noise_of_samples",
 ]

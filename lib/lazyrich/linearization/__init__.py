@@ -72,6 +72,12 @@ from lazyrich.linearization.linear_model import (
     predict_linear,
     taylor_expand,
 )
+from lazyrich.linearization.meter import (
+    Laziness,
+    MeterRun,
+    laziness,
+    meter_run,
+)
 from lazyrich.linearization.quadratic import (
     QuadraticRun,
     alternating_signs,
@@ -132,5 +138,9 @@ __all__ = [
     "taylor_expand",
     "update_direction",
     "weights",
+    "Laziness",
+    "MeterRun",
+    "laziness",
+    "meter_run",
     "noise_of_samples",
 ]

@@ -90,6 +90,12 @@ from lazyrich.linearization.starts import (
     one_step_at_start,
     spectral_norms_at_start,
 )
+from lazyrich.linearization.systems import (
+    DIRECTIONS,
+    SYSTEMS,
+    System,
+    system_correlations,
+)
 
 __all__ = [
     "ACTIVATIONS",
@@ -142,5 +148,9 @@ __all__ = [
     "MeterRun",
     "laziness",
     "meter_run",
+    "DIRECTIONS",
+    "SYSTEMS",
+    "System",
+    "system_correlations",
     "noise_of_samples",
 ]

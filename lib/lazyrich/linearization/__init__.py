@@ -12,13 +12,20 @@ one by one (:mod:`~lazyrich.linearization.quadratic`), the exponents of width
 and tasks (:mod:`~lazyrich.linearization.family`), networks at the start
 (:mod:`~lazyrich.linearization.starts`) and in training
 (:mod:`~lazyrich.linearization.deviations`), and networks on the handwritten digits
-(:mod:`~lazyrich.linearization.digits`).
+(:mod:`~lazyrich.linearization.digits`). Beyond the paper go a meter that predicts at the start how
+far training will leave the linear model (:mod:`~lazyrich.linearization.meter`), systems other than
+fully connected networks (:mod:`~lazyrich.linearization.systems`), and the correlations along
+training (:mod:`~lazyrich.linearization.along_training`).
 """
 
 from lazyrich.linearization.activations import (
     ACTIVATIONS,
     activation,
     largest_derivatives,
+)
+from lazyrich.linearization.along_training import (
+    CorrelationsAlong,
+    correlations_along,
 )
 from lazyrich.linearization.boundedness import (
     random_powers,
@@ -144,6 +151,8 @@ __all__ = [
     "taylor_expand",
     "update_direction",
     "weights",
+    "CorrelationsAlong",
+    "correlations_along",
     "Laziness",
     "MeterRun",
     "laziness",

@@ -2,7 +2,8 @@
 
 All read a short sequence, x of shape (samples, 4 · 5) as four tokens of five numbers, give one
 output, and are in NTK parametrisation: standard normal weights, and a factor fan-in^(−½) in front
-of each sum over neurons. The activation is tanh. With h the hidden state, n wide, at the last:
+of each sum over neurons. The activation φ is tanh, the hidden state h is n wide, and the output is
+v·h where no other is given:
 
 - *convolution*: two layers of three taps, around the ring of the tokens, and the mean over them;
 - *residual*: the tokens side by side, h ← W x, two blocks h ← h + W φ(h), and the output v·φ(h);

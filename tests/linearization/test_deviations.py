@@ -11,6 +11,7 @@ from lazyrich.linearization import (
     gradient_change,
     kernel_change,
     network,
+    noise_of_samples,
     order_of_samples,
     predict_linear,
     task,
@@ -36,7 +37,9 @@ def rows(w, v, x, scale, activation):
     return scale * len(v) ** -0.5 * phi(z) @ v, J
 
 
-def by_hand(batches, rate, scale, centred=False, offset=0.0, rescaled=False, activation="tanh"):
+def by_hand(
+    batches, rate, scale, centred=False, offset=0.0, rescaled=False, activation="tanh", noise=None
+):
     """dev, dK, dG and the linear residual of seed 1 after steps on batches of samples."""
     x, y, x_test = (np.asarray(part[1]) for part in task(KEY, SEEDS, rescaled))
     w, v = (np.asarray(layer["weight"][1]) for layer in weights(KEY, WIDTH, 1, SEEDS, offset))
@@ -45,11 +48,12 @@ def by_hand(batches, rate, scale, centred=False, offset=0.0, rescaled=False, act
     shift, shift_test = (F, F_test) if centred else (0 * F, 0 * F_test)
     T, J_0 = np.concatenate([J, J_test]) @ J.T, J
     linear, eta = np.concatenate([F - shift, F_test - shift_test]), rate / scale**2
-    for batch in batches:
+    noise = np.zeros(len(batches)) if noise is None else noise
+    for batch, added in zip(batches, noise, strict=True):
         w, v = theta[:-WIDTH].reshape(WIDTH, 10), theta[-WIDTH:]
         F, J = rows(w, v, x, scale, activation)
-        theta = theta - eta * ((F - shift - y)[batch] @ J[batch]) / len(batch)
-        residual = (linear[:8] - y)[batch]
+        theta = theta - eta * ((F - shift - y)[batch] - added) @ J[batch] / len(batch)
+        residual = (linear[:8] - y)[batch] - added
         linear = linear - eta * T[:, batch] @ residual / len(batch)
     w, v = theta[:-WIDTH].reshape(WIDTH, 10), theta[-WIDTH:]
     F, _ = rows(w, v, x_test, scale, activation)
@@ -118,6 +122,16 @@ def test_a_stochastic_run_takes_the_samples_of_its_order():
     for time, steps in enumerate((1, 20)):
         expected = by_hand(order[:steps, None], 0.2, 1.0, rescaled=True)
         close(at(run, time), expected, rtol=1e-9, atol=1e-15)
+
+
+def test_noise_on_the_targets_is_the_same_for_the_linear_model():
+    run = descend_by_sample(KEY, WIDTH, SEEDS, (15,), rate=0.2, noise=0.7)
+    order = np.asarray(order_of_samples(KEY, SEEDS, 15))[1]
+    noise = 0.7 * np.asarray(noise_of_samples(KEY, SEEDS, 15))[1]
+    expected = by_hand(order[:, None], 0.2, 1.0, rescaled=True, noise=noise)
+    close(at(run, 0), expected, rtol=1e-9, atol=1e-15)
+    with pytest.raises(ValueError, match="noise must be not negative"):
+        descend_by_sample(KEY, WIDTH, SEEDS, (1,), noise=-1.0)
 
 
 # Changes of kernel and gradient

@@ -5,6 +5,7 @@ import pytest
 from lazyrich.linearization import (
     external_scale,
     network,
+    noise_of_samples,
     order_of_samples,
     probe,
     task,
@@ -87,6 +88,13 @@ def test_the_order_of_samples_is_uniform_and_not_that_of_another_seed():
     order = np.asarray(order_of_samples(KEY, 2, 4000))
     assert (np.abs(np.bincount(order[0]) - 500) < 100).all()
     assert 0.05 < (order[0] == order[1]).mean() < 0.2
+
+
+def test_the_noise_of_the_samples_is_standard_normal_and_a_seeds_own():
+    noise = np.asarray(noise_of_samples(KEY, 2, 4000))
+    np.testing.assert_array_equal(noise[0], noise_of_samples(KEY, 1, 4000)[0])
+    assert np.abs(noise.mean(1)).max() < 0.06 and np.abs(noise.std(1) - 1).max() < 0.05
+    assert abs(np.corrcoef(noise)[0, 1]) < 0.06
 
 
 def test_what_is_out_of_range_is_refused():

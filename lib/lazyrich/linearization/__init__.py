@@ -12,13 +12,20 @@ one by one (:mod:`~lazyrich.linearization.quadratic`), the exponents of width
 and tasks (:mod:`~lazyrich.linearization.family`), networks at the start
 (:mod:`~lazyrich.linearization.starts`) and in training
 (:mod:`~lazyrich.linearization.deviations`), and networks on the handwritten digits
-(:mod:`~lazyrich.linearization.digits`).
+(:mod:`~lazyrich.linearization.digits`). Beyond the paper go a meter that predicts at the start how
+far training will leave the linear model (:mod:`~lazyrich.linearization.meter`), systems other than
+fully connected networks (:mod:`~lazyrich.linearization.systems`), and the correlations along
+training (:mod:`~lazyrich.linearization.along_training`).
 """
 
 from lazyrich.linearization.activations import (
     ACTIVATIONS,
     activation,
     largest_derivatives,
+)
+from lazyrich.linearization.along_training import (
+    CorrelationsAlong,
+    correlations_along,
 )
 from lazyrich.linearization.boundedness import (
     random_powers,
@@ -56,6 +63,7 @@ from lazyrich.linearization.family import (
     Task,
     external_scale,
     network,
+    noise_of_samples,
     order_of_samples,
     probe,
     task,
@@ -71,6 +79,12 @@ from lazyrich.linearization.linear_model import (
     predict_linear,
     taylor_expand,
 )
+from lazyrich.linearization.meter import (
+    Laziness,
+    MeterRun,
+    laziness,
+    meter_run,
+)
 from lazyrich.linearization.quadratic import (
     QuadraticRun,
     alternating_signs,
@@ -82,6 +96,12 @@ from lazyrich.linearization.starts import (
     correlations_at_start,
     one_step_at_start,
     spectral_norms_at_start,
+)
+from lazyrich.linearization.systems import (
+    DIRECTIONS,
+    SYSTEMS,
+    System,
+    system_correlations,
 )
 
 __all__ = [
@@ -131,4 +151,15 @@ __all__ = [
     "taylor_expand",
     "update_direction",
     "weights",
+    "CorrelationsAlong",
+    "correlations_along",
+    "Laziness",
+    "MeterRun",
+    "laziness",
+    "meter_run",
+    "DIRECTIONS",
+    "SYSTEMS",
+    "System",
+    "system_correlations",
+    "noise_of_samples",
 ]

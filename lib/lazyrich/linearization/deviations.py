@@ -19,7 +19,14 @@ from jaxtyping import Array, Float, Int
 from lazyrich import validation
 from lazyrich.arithmetic import matmul
 from lazyrich.derivatives import empirical_ntk
-from lazyrich.linearization.family import external_scale, network, order_of_samples, task, weights
+from lazyrich.linearization.family import (
+    external_scale,
+    network,
+    noise_of_samples,
+    order_of_samples,
+    task,
+    weights,
+)
 from lazyrich.linearization.linear_model import taylor_expand
 from lazyrich.networks import Network
 from lazyrich.training import ensemble, mean_squared_error, train
@@ -120,24 +127,31 @@ def descend_by_sample(
     schedule: tuple[int, ...],
     rate: float = 0.25,
     activation: str = "tanh",
+    noise: float = 0.0,
 ) -> Deviations:
     """Stochastic gradient descent in NTK scaling, one random sample a step, its residual F − y.
 
-    The linear model sees the same samples, and the training inputs have one length.
+    The linear model sees the same samples and the same noise, and the training inputs have one
+    length.
 
     Args:
-        key: draws a task, the order of its samples and the weights for each seed.
+        key: draws a task, the order of its samples, their noise and the weights for each seed.
         width: n, of one hidden layer.
         seeds: the number of networks.
         schedule: after how many steps to observe, increasing.
         rate: η.
         activation: φ, by its name.
+        noise: standard deviation of what each step adds to the target of its sample; with it the
+            residuals do not decay.
     """
     steps = _steps(schedule)
     [rate] = validation.positives(rate=rate)
+    sigma = validation.scalar("noise", validation.nonnegative("noise", noise))
     params, tasks = weights(key, width, 1, seeds), task(key, seeds, rescaled=True)
     order = order_of_samples(key, seeds, int(steps[-1]))
-    return _descend((width, 1, activation), (1.0, 1.0, rate, 0.0), steps, params, tasks, order)
+    added = sigma * noise_of_samples(key, seeds, int(steps[-1]))
+    numbers = 1.0, 1.0, rate, 0.0
+    return _descend((width, 1, activation), numbers, steps, params, tasks, (order, added))
 
 
 def taylor_distances(
@@ -181,12 +195,12 @@ def _steps(schedule):
 
 
 @partial(jax.jit, static_argnums=0)
-def _descend(settings, numbers, schedule, params, tasks, order):
+def _descend(settings, numbers, schedule, params, tasks, samples):
     width, depth, activation = settings
     sharpness, scale, rate, centred = numbers
     net = network(width, depth, activation, sharpness)
 
-    def one(params, task, order):
+    def one(params, task, samples):
         start = params
         both = jnp.concatenate([task.x, task.x_test])
         N = len(task.y)
@@ -196,11 +210,13 @@ def _descend(settings, numbers, schedule, params, tasks, order):
 
         def update(step, state):
             params, linear = state
-            chosen = jnp.arange(N) if order is None else order[step][None]
-            x, target = task.x[chosen], (task.y + shift[:N])[chosen]
+            chosen, added = jnp.arange(N), 0.0
+            if samples is not None:
+                chosen, added = (each[step][None] for each in samples)
+            x, y = task.x[chosen], task.y[chosen] + added
             outputs, pull = jax.vjp(lambda params: scale * net.apply(params, x)[:, 0], params)
-            [v] = pull((outputs - target) / len(chosen))
-            residual = (linear[chosen] - task.y[chosen]) / len(chosen)
+            [v] = pull((outputs - shift[chosen] - y) / len(chosen))
+            residual = (linear[chosen] - y) / len(chosen)
             moved = jax.tree.map(lambda w, v: w - rate / scale**2 * v, params, v)
             return moved, linear - rate * matmul(T[:, chosen], residual)
 
@@ -221,7 +237,7 @@ def _descend(settings, numbers, schedule, params, tasks, order):
         begin = jnp.zeros_like(schedule[0]), (params, at_start - shift)
         return jax.lax.scan(interval, begin, schedule)[1]
 
-    return Deviations(schedule, *ensemble(one)(params, tasks, order))
+    return Deviations(schedule, *ensemble(one)(params, tasks, samples))
 
 
 @partial(jax.jit, static_argnums=0)

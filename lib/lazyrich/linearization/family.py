@@ -84,6 +84,13 @@ def order_of_samples(
     return over_seeds(key, seeds, order)
 
 
+def noise_of_samples(key: jax.Array, seeds: int, steps: int) -> Float[Array, "seeds steps"]:
+    """A standard normal number for each step of each seed."""
+    return over_seeds(
+        key, seeds, lambda one: normal(jax.random.fold_in(jax.random.fold_in(one, 1), 1), (steps,))
+    )
+
+
 def probe(key: jax.Array) -> Probe:
     """The probe of a key: one for all seeds and widths."""
     x = normal(key, (5, INPUTS))

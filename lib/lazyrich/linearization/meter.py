@@ -1,0 +1,220 @@
+"""A meter of laziness: how far training will leave the linear model, read off at the start.
+
+Give the outputs an external scale, so that training has a parameter ε = 1/α:
+
+    f_ε(φ) = F(θ_0) + (F(θ_0 + ε φ) − F(θ_0))/ε,   φ ← φ − η ∇f_ε(φ)ᵀ c,   φ = 0 at the start.
+
+At ε = 0 this is the linear model, at ε = 1 the network. The meter is the Taylor polynomial of the
+whole training in ε, cut after ε². With φ = φ_0 + ε φ_1 + ε² φ_2 + …, −φ_0 the accumulated
+displacement of the linear model, and F^(k) the k-th derivative at the start,
+
+    f_1 = F' φ_1 + ½ F''[φ_0, φ_0],
+    f_2 = F' φ_2 + F''[φ_0, φ_1] + ⅙ F'''[φ_0, φ_0, φ_0],
+
+which are the coefficients of t² and t³ in F(θ_0 + t φ_0 + t² φ_1 + t³ φ_2). The φ_k move by the
+coefficients of the gradient in the same way, so that a change of the outputs feeds back on the
+residuals, and a change of the gradient on the path.
+
+In NTK scaling **both orders are of size 1/n**: f_1 is a sum over neurons of random signs, made of
+C^{0,2}; f_2 is smaller neuron by neuron but coherent, made of C^{0,3} and of |C^{1,1}|², the latter
+through φ_1, which is the turn of the gradient along the path, of length n^(−½). What is left out,
+f_3 and f_4, is of size 1/n² for the same reason. So the ratio of prediction to truth is 1 + O(1/n).
+The kernel has the coefficients K_1 and K_2 of J Jᵀ along the same curve, both of size 1/n too.
+
+Stored are three copies of the parameters and, at the end, three kernels; never a Jacobian or a
+Hessian. Derivatives at a point do not see kinks: for ReLU the meter reads too little, by a factor
+that falls as n^(−¼).
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from lazyrich import validation
+from lazyrich.derivatives import along
+from lazyrich.linearization.deviations import descend
+from lazyrich.linearization.family import network, task, weights
+from lazyrich.training import ensemble
+
+
+class Laziness(NamedTuple):
+    """What the meter reads; the outputs' own units unless a quotient is meant."""
+
+    distance: Float[Array, ""]
+    """|F − F_lin| after training, root mean square over test inputs and outputs."""
+    kernel: Float[Array, ""]
+    """|K − K_0|/|K_0| after training, Frobenius norms on the training inputs; no unit."""
+    movement: Float[Array, ""]
+    """|F_lin − F_0|, to compare the distance with: a distance beyond it is no prediction."""
+    terms: Float[Array, "2 test *outputs"]
+    """f_1 and f_2, whose sum is the prediction of F − F_lin with its sign."""
+
+
+class MeterRun(NamedTuple):
+    """Readings at the start beside what training did, a row a seed."""
+
+    predicted_distance: Float[Array, "seeds"]
+    """The meter's |F − F_lin|, root mean square over the test inputs."""
+    distance: Float[Array, "seeds"]
+    """|F − F_lin| after training."""
+    second_order: Float[Array, "seeds"]
+    """What f_1 alone would predict of it."""
+    predicted_kernel: Float[Array, "seeds"]
+    """The meter's |K − K_0|/|K_0|."""
+    kernel: Float[Array, "seeds"]
+    """|K − K_0|/|K_0| after training."""
+
+
+def laziness(
+    apply: Callable,
+    params,
+    x: Float[Array, "samples *inputs"],
+    y: ArrayLike,
+    rate: ArrayLike,
+    steps: int,
+    x_test: Float[Array, "test ..."] | None = None,
+) -> Laziness:
+    """Predict how far gradient descent on ½ mean (F − y)² will leave the linear model.
+
+    The mean is over samples and outputs, and each step takes all samples. A step of the meter costs
+    about ten of training; the kernel at the end as much as a step for each training output.
+
+    Args:
+        apply: any smooth network, ``apply(params, x) -> outputs``, inputs along the first axis.
+        params: θ_0, any pytree.
+        x: training inputs.
+        y: targets, of the shape of the outputs.
+        rate: η.
+        steps: their number.
+        x_test: where the distance is asked for; by default the training inputs.
+
+    Raises:
+        ValueError: if the targets do not have the shape of the outputs, or the inputs of the test
+            are not like those of training.
+
+    A network that is linear in its parameters has no distance to go:
+
+    >>> x, y = jnp.eye(2), jnp.ones((2, 1))
+    >>> reading = laziness(lambda w, x: x @ w, jnp.zeros((2, 1)), x, y, rate=1.0, steps=10)
+    >>> float(reading.distance), float(reading.kernel)
+    (0.0, 0.0)
+    """
+    [rate] = validation.positives(rate=rate)
+    steps = validation.whole("steps", steps)
+    outputs = jax.eval_shape(apply, params, x)
+    y = validation.floating("y", y)
+    if y.shape != outputs.shape:
+        raise ValueError(f"y must have the shape of the outputs, {outputs.shape}, got {y.shape}")
+    x_test = x if x_test is None else x_test
+    if x_test.shape[1:] != x.shape[1:] or len(x_test) == 0:
+        shape = ", ".join(map(str, ("test", *x.shape[1:])))
+        raise ValueError(f"x_test must have shape ({shape}), one input or more, got {x_test.shape}")
+    return _laziness(
+        apply, steps, params, x, y.astype(outputs.dtype), rate.astype(outputs.dtype), x_test
+    )
+
+
+def meter_run(
+    key: jax.Array,
+    width: int,
+    seeds: int,
+    rate: float = 0.5,
+    steps: int = 60,
+    activation: str = "tanh",
+    depth: int = 1,
+) -> MeterRun:
+    """Read the meter on the tasks of the key, then train, seed by seed.
+
+    Args:
+        key: draws a task and the weights for each seed.
+        width: n.
+        seeds: the number of networks.
+        rate: η.
+        steps: of gradient descent with all samples in each step.
+        activation: φ, by its name.
+        depth: number of hidden layers.
+    """
+    params, tasks = weights(key, width, depth, seeds), task(key, seeds)
+    [eta] = validation.positives(rate=rate)
+    settings = width, depth, activation, validation.whole("steps", steps)
+    readings = _readings(settings, eta, params, tasks)
+    run = descend(key, width, seeds, (steps,), rate, depth, activation)
+    return MeterRun(
+        readings.distance,
+        run.output[:, 0],
+        jax.vmap(_root_mean_square)(readings.terms[:, 0]),
+        readings.kernel,
+        run.kernel[:, 0],
+    )
+
+
+@partial(jax.jit, static_argnums=0)
+def _readings(settings, rate, params, tasks):
+    width, depth, activation, steps = settings
+    apply = network(width, depth, activation).apply
+
+    def one(params, task):
+        return laziness(apply, params, task.x, task.y[:, None], rate, steps, task.x_test)
+
+    return ensemble(one)(params, tasks)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _laziness(apply, steps, params, x, y, rate, x_test):
+    start, unravel = ravel_pytree(params)
+
+    def curve(path, t):
+        return start + t * _polynomial(path, t)
+
+    def coefficients(path, x):
+        """F(θ_0), F' φ_0, f_1 and f_2."""
+        return along(lambda t: apply(unravel(curve(path, t)), x), 0.0, 1.0, 3)
+
+    def on_training(theta):
+        return apply(unravel(theta), x)
+
+    def update(_, path):
+        at_start, moved, *terms = coefficients(path, x)
+        residuals = [part / y.size for part in (at_start + moved - y, *terms)]
+
+        def gradient(t):
+            _, pull = jax.vjp(on_training, curve(path, t))
+            return pull(_polynomial(residuals, t))[0]
+
+        return path - rate * along(gradient, 0.0, 1.0, 2)
+
+    def column(unit):
+        """K_0, K_1 and K_2 against a unit vector."""
+
+        def product(t):
+            theta = curve(path, t)
+            _, pull = jax.vjp(on_training, theta)
+            return jax.jvp(on_training, (theta,), pull(unit))[1].ravel()
+
+        return along(product, 0.0, 1.0, 2)
+
+    path = jax.lax.fori_loop(0, steps, update, jnp.zeros((3, *start.shape), start.dtype))
+    _, moved, *terms = coefficients(path, x_test)
+    units = jnp.eye(y.size, dtype=y.dtype).reshape(y.size, *y.shape)
+    K_0, K_1, K_2 = jnp.moveaxis(jax.lax.map(column, units), 1, 0)
+    return Laziness(
+        _root_mean_square(sum(terms)),
+        jnp.linalg.norm(K_1 + K_2) / jnp.linalg.norm(K_0),
+        _root_mean_square(moved),
+        jnp.stack(terms),
+    )
+
+
+def _polynomial(parts, t):
+    """a_0 + t a_1 + t² a_2."""
+    return parts[0] + t * (parts[1] + t * parts[2])
+
+
+def _root_mean_square(x):
+    return jnp.sqrt((x**2).mean())

@@ -1,0 +1,130 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.flatten_util import ravel_pytree
+
+from lazyrich import networks
+from lazyrich.linearization import (
+    contracted,
+    descend,
+    laziness,
+    meter_run,
+    update_direction,
+)
+from linearization.small import PARAMS, X_TEST, X, apply, close, derivative, drawn
+
+Y, ETA, STEPS = drawn(5) / 2, 0.7, 6
+TWO = networks.fully_connected((3, 4, 2), jnp.tanh, networks.neural_tangent, gain=1.0)
+
+
+def dense(steps):
+    """f_1, f_2 on the test inputs and K_0, K_1, K_2, from all derivatives of the small network."""
+    both = jnp.concatenate([X, X_TEST])
+    F, J, H, T = (derivative(order, both) for order in range(4))
+    first = second = third = np.zeros(J.shape[1])
+    for step in range(steps + 1):
+        f = [
+            F + J @ first,
+            J @ second + H @ first @ first / 2,
+            J @ third + H @ first @ second + T @ first @ first @ first / 6,
+        ]
+        G = [J, H @ first, H @ second + T @ first @ first / 2]
+        G = [part[:5] for part in G]
+        if step < steps:
+            r = [(f[0][:5] - np.asarray(Y)) / 5, f[1][:5] / 5, f[2][:5] / 5]
+            first, second, third = (
+                first - ETA * r[0] @ G[0],
+                second - ETA * (r[1] @ G[0] + r[0] @ G[1]),
+                third - ETA * (r[2] @ G[0] + r[1] @ G[1] + r[0] @ G[2]),
+            )
+    K = (sum(G[i] @ G[k - i].T for i in range(k + 1)) for k in range(3))
+    return (J @ first)[5:], f[1][5:], f[2][5:], *K
+
+
+def test_the_reading_is_that_of_the_dense_derivatives():
+    reading = laziness(apply, PARAMS, X, Y, ETA, STEPS, X_TEST)
+    moved, f_1, f_2, K_0, K_1, K_2 = dense(STEPS)
+    close(reading.terms, [f_1, f_2])
+    close(reading.distance, np.mean((f_1 + f_2) ** 2) ** 0.5)
+    close(reading.movement, np.mean(moved**2) ** 0.5)
+    close(reading.kernel, np.linalg.norm(K_1 + K_2) / np.linalg.norm(K_0))
+
+
+def test_the_terms_are_the_expansion_of_training_in_the_inverse_of_an_external_scale():
+    params, y = TWO.init(jax.random.key(0)), drawn(5, 2)
+    start, unravel = ravel_pytree(params)
+
+    def network(way, x, epsilon):
+        outputs = TWO.apply(params, x)
+        if epsilon == 0:
+            return outputs + jax.jvp(lambda w: TWO.apply(unravel(w), x), (start,), (way,))[1]
+        return outputs + (TWO.apply(unravel(start + epsilon * way), x) - outputs) / epsilon
+
+    def trained(epsilon):
+        loss = lambda way: ((network(way, X, epsilon) - y) ** 2).mean() / 2  # noqa: E731
+        way = 0 * start
+        for _ in range(STEPS):
+            way = way - ETA * jax.grad(loss)(way)
+        return np.asarray(network(way, X_TEST, epsilon))
+
+    h = 1e-3
+    before, linear, after = (trained(epsilon) for epsilon in (-h, 0, h))
+    reading = laziness(TWO.apply, params, X, y, ETA, STEPS, X_TEST)
+    close(reading.terms[0], (after - before) / (2 * h), rtol=1e-4, atol=1e-7)
+    close(reading.terms[1], (after + before - 2 * linear) / (2 * h**2), rtol=1e-4, atol=1e-6)
+
+
+def test_after_one_step_the_terms_are_the_correlations():
+    v = update_direction(apply, PARAMS, X, (apply(PARAMS, X) - Y) / 5)
+    C = contracted(apply, PARAMS, X_TEST, v, 3, ETA)
+    close(laziness(apply, PARAMS, X, Y, ETA, 1, X_TEST).terms, [C[1], -C[2]])
+
+
+def test_before_training_and_on_the_training_inputs_by_default():
+    assert laziness(apply, PARAMS, X, Y, ETA, 0)[:3] == (0, 0, 0)
+    here = laziness(apply, PARAMS, X, Y, ETA, 2)
+    close(here.terms, laziness(apply, PARAMS, X, Y, ETA, 2, X).terms, rtol=1e-13)
+
+
+def test_inputs_may_have_any_shape_and_32_bits():
+    def images(params, x):
+        return apply(params, x.reshape(len(x), 3))
+
+    params, x, y = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), (PARAMS, X, Y))
+    reading = laziness(images, params, x.reshape(5, 1, 3), y, ETA, STEPS)
+    assert reading.distance.dtype == reading.terms.dtype == jnp.float32
+    close(reading.terms, laziness(apply, PARAMS, X, Y, ETA, STEPS).terms, rtol=1e-3, atol=1e-5)
+
+
+def test_a_run_has_what_training_did_beside_the_reading_and_they_meet_as_the_width_grows():
+    off = []
+    for width in (32, 512):
+        run = meter_run(jax.random.key(0), width, 3, steps=20)
+        trained = descend(jax.random.key(0), width, 3, (20,))
+        close(run.distance, trained.output[:, 0], rtol=1e-12)
+        close(run.kernel, trained.kernel[:, 0], rtol=1e-12)
+        assert (np.abs(run.second_order / run.distance - 1) > 0.01).all()
+        off.append(np.abs(np.log(run.predicted_distance / run.distance)).mean())
+    assert off[1] < off[0] / 4 and off[1] < 0.02
+    close(run.predicted_kernel, run.kernel, rtol=0.1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"y": Y[:, None]}, r"y must have the shape of the outputs, \(5,\), got \(5, 1\)"),
+        ({"y": Y * jnp.nan}, "y must be finite"),
+        ({"rate": -1.0}, "rate must be positive"),
+        ({"steps": -1}, "steps must be an integer of at least 0, got -1"),
+        (
+            {"x_test": drawn(2, 4)},
+            r"x_test must have shape \(test, 3\), one input or more",
+        ),
+        ({"x_test": X[:0]}, "x_test must have shape .* one input or more"),
+    ],
+)
+def test_what_does_not_fit_is_refused(arguments, sentence):
+    arguments = {"x": X, "y": Y, "rate": ETA, "steps": 2} | arguments
+    with pytest.raises(ValueError, match=sentence):
+        laziness(apply, PARAMS, **arguments)

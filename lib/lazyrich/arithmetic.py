@@ -1,4 +1,4 @@
-"""Arithmetic that does not depend on the device, and quotients that may have nothing below."""
+"""Arithmetic that does not depend on the device, sizes, and quotients with nothing below."""
 
 from functools import partial
 
@@ -12,6 +12,11 @@ dot, matmul, einsum = (
     partial(product, precision=jax.lax.Precision.HIGHEST)
     for product in (jnp.dot, jnp.matmul, jnp.einsum)
 )
+
+
+def root_mean_square(x: Float[Array, "..."]) -> Float[Array, ""]:
+    """√(mean x²) over all entries."""
+    return jnp.sqrt((x**2).mean())
 
 
 def ratio(x: ArrayLike, y: ArrayLike) -> Float[Array, "*shape"]:

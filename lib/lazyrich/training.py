@@ -5,12 +5,13 @@ observed along the way is any function of the parameters; its results come back 
 time. Training that diverges is a result: its parameters become inf or nan, and no error is raised.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import diffrax
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
@@ -149,6 +150,17 @@ def ensemble(function: Callable) -> Callable:
         return jax.vmap(function)(*arguments)
 
     return mapped
+
+
+def stacked(results: Iterable) -> Any:
+    """Results of members that were run one by one, pytrees alike, with these on a leading axis.
+
+    One member at a time needs the memory of one, and programs that know nothing of how many follow.
+
+    >>> stacked([{"x": 1.0}, {"x": 2.0}])["x"].tolist()
+    [1.0, 2.0]
+    """
+    return jax.tree.map(lambda *each: jnp.asarray(np.stack(each)), *results)
 
 
 def mean_squared_error(

@@ -29,7 +29,7 @@ from lazyrich.heavy_tails import (
     train_students,
     update,
 )
-from lazyrich.heavy_tails.students import stacked
+from lazyrich.training import stacked
 
 KEY = jax.random.key(11)
 D, H, N, SEEDS = 6, 9, 12, 2

@@ -25,10 +25,9 @@ from lazyrich.conditioning.starts import (
     mapped,
     moment,
     samples,
-    stacked,
 )
 from lazyrich.conditioning.weights import kaiming
-from lazyrich.training import train
+from lazyrich.training import stacked, train
 
 CLASSES = 10
 

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from lazyrich import data as images
@@ -34,6 +33,7 @@ from lazyrich.conditioning.linear import (
 )
 from lazyrich.conditioning.weights import kaiming, wide_enough, with_skips
 from lazyrich.draws import normal
+from lazyrich.training import stacked
 
 DATA: dict[str, Callable[[], images.Images]] = {
     "digits": lambda: images.digits(1000),
@@ -222,14 +222,6 @@ def layer_widths(inputs, width, depth, outputs):
         *[validation.whole("width", width, least=1)] * hidden,
         validation.whole("outputs", outputs, least=1),
     )
-
-
-def stacked(draws):
-    """What each draw gave, with the draws on a leading axis.
-
-    One draw at a time needs the memory of one, and programs that know nothing of how many follow.
-    """
-    return jax.tree.map(lambda *each: jnp.asarray(np.stack(each)), *draws)
 
 
 def draws_of(weights):

@@ -38,10 +38,10 @@ from lazyrich.conditioning.starts import (
     mapped,
     moment,
     samples,
-    stacked,
 )
 from lazyrich.conditioning.weights import apply, kaiming
 from lazyrich.draws import normal
+from lazyrich.training import stacked
 
 ACTIVATIONS = {
     "leaky ReLU": lambda z: jax.nn.leaky_relu(z, 0.1),

@@ -13,13 +13,12 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from lazyrich import spectra, validation
-from lazyrich.arithmetic import matmul
-from lazyrich.heavy_tails.metrics import overlaps
+from lazyrich.heavy_tails.metrics import overlaps, weight_eigenvalues
 from lazyrich.heavy_tails.optimizers import optimizer
 from lazyrich.heavy_tails.setting import Samples, loss, shape
 from lazyrich.heavy_tails.spike import OPTIMIZERS, update
-from lazyrich.heavy_tails.students import problems, stacked
-from lazyrich.training import train
+from lazyrich.heavy_tails.students import problems
+from lazyrich.training import stacked, train
 
 
 class OverlapRun(NamedTuple):
@@ -138,37 +137,29 @@ def batch_run(
 
 @partial(jax.jit, static_argnums=2)
 def _overlap_run(problem, rate, steps):
-    adam = optimizer("Adam", rate)
+    start, step = _adam(problem, rate)
 
-    def step(carry, _):
-        W, memory = carry
-        change, memory = adam.update(jax.grad(loss)(W, problem.a, problem.train), memory)
-        W = optax.apply_updates(W, change)
+    def observed(carry, _):
+        (W, memory), change = step(carry)
         left, right = overlaps(W, change)
         top = spectra.participation(left[:, 0]), spectra.participation(right[:, 0])
         return (W, memory), (top, (left.astype(jnp.float32), right.astype(jnp.float32)))
 
-    return jax.lax.scan(step, (problem.W, adam.init(problem.W)), length=steps)[1]
+    return jax.lax.scan(observed, start, length=steps)[1]
 
 
 @partial(jax.jit, static_argnums=3)
 def _spike_ablation(problem, rate, edge, steps):
-    adam = optimizer("Adam", rate)
-
-    def step(carry, _=None):
-        W, memory = carry
-        change, memory = adam.update(jax.grad(loss)(W, problem.a, problem.train), memory)
-        return (optax.apply_updates(W, change), memory), None
-
-    (W, memory), _ = step((problem.W, adam.init(problem.W)))
+    start, step = _adam(problem, rate)
+    (W, memory), _ = step(start)
     U, sigma, Vt = jnp.linalg.svd(W, full_matrices=False)
     less = W - (sigma[0] - edge) * jnp.outer(U[:, 0], Vt[0])
     after, _ = step((less, memory))
     untouched, removed = (
-        jax.lax.scan(step, start, length=length)[0][0]
-        for start, length in (((W, memory), steps - 1), (after, steps - 2))
+        jax.lax.scan(lambda carry, _: (step(carry)[0], None), begin, length=number)[0][0]
+        for begin, number in (((W, memory), steps - 1), (after, steps - 2))
     )
-    return Ablation(*map(_eigenvalues, (untouched, removed, after[0], W)))
+    return Ablation(*map(weight_eigenvalues, (untouched, removed, after[0], W)))
 
 
 @partial(jax.jit, static_argnums=(3, 4, 5))
@@ -182,11 +173,18 @@ def _batch_run(key, problem, rate, name, batch, schedule):
         return loss(W, problem.a, Samples(x[chosen], y[chosen]))
 
     def observe(W, step):
-        return spectra.hill(_eigenvalues(W)), loss(W, problem.a, problem.train)
+        return spectra.hill(weight_eigenvalues(W)), loss(W, problem.a, problem.train)
 
     return train(batch_loss, problem.W, optimizer(name, rate), schedule, observe).observed
 
 
-def _eigenvalues(W):
-    W = W.astype(jnp.result_type(float))
-    return jnp.maximum(jnp.linalg.eigvalsh(matmul(W.T, W)), 0)
+def _adam(problem, rate):
+    """Weights and memory at the start, and a step from them that also gives the change."""
+    adam = optimizer("Adam", rate)
+
+    def step(carry):
+        W, memory = carry
+        change, memory = adam.update(jax.grad(loss)(W, problem.a, problem.train), memory)
+        return (optax.apply_updates(W, change), memory), change
+
+    return (problem.W, adam.init(problem.W)), step

@@ -15,11 +15,11 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from lazyrich import spectra, validation
-from lazyrich.arithmetic import matmul
+from lazyrich.heavy_tails.metrics import weight_eigenvalues
 from lazyrich.heavy_tails.optimizers import AdamVariant, adam_variant
 from lazyrich.heavy_tails.setting import loss, shape
-from lazyrich.heavy_tails.students import problems, stacked
-from lazyrich.training import ensemble
+from lazyrich.heavy_tails.students import problems
+from lazyrich.training import ensemble, stacked
 
 
 class LongRun(NamedTuple):
@@ -105,10 +105,8 @@ def _long_run(problem, variants, schedule):
             W, moments = carry
             start = (W, moments, jnp.zeros((), W.dtype))
             W, moments, largest = jax.lax.fori_loop(*ends, step, start)
-            exact = W.astype(jnp.result_type(float))
-            values = jnp.maximum(jnp.linalg.eigvalsh(matmul(exact.T, exact)), 0)
             seen = (
-                spectra.hill(values),
+                spectra.hill(weight_eigenvalues(W)),
                 loss(W, problem.a, problem.train),
                 largest,
                 jnp.sqrt(moments.corrected.mean()),

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from lazyrich import validation
+from lazyrich import spectra, validation
 from lazyrich.arithmetic import matmul
 from lazyrich.heavy_tails.setting import Problem, features
 
@@ -109,6 +109,11 @@ def weight_metrics(W: Float[Array, "h d"], teacher: Float[Array, "d"]) -> Weight
     values, vectors = jnp.linalg.eigh(matmul(W.T, W))
     aligned = jnp.abs(matmul(vectors[:, -1], teacher.astype(W.dtype)))
     return WeightMetrics(jnp.maximum(values, 0), aligned)
+
+
+def weight_eigenvalues(W: Float[Array, "h d"]) -> Float[Array, "d"]:
+    """The eigenvalues of WᵀW alone, ascending, in the precision of :func:`weight_metrics`."""
+    return spectra.weight_spectrum(W.astype(jnp.result_type(float)))
 
 
 def overlaps(W: Float[Array, "h d"], M: Float[Array, "h d"]) -> Overlaps:

@@ -47,7 +47,8 @@ def optimizer(name: str, rate: ArrayLike, decay: ArrayLike = 1.0) -> optax.Gradi
     """
     validation.nonnegative("rate", rate)
     validation.positive("decay", decay)
-    make = {"GD": optax.sgd, "Adam": optax.adam}[validation.one_of("name", name, ("GD", "Adam"))]
+    makers = {"GD": optax.sgd, "Adam": optax.adam}
+    make = makers[validation.one_of("name", name, makers)]
     return make(lambda count: rate * decay**count)
 
 

@@ -6,7 +6,7 @@ CPU one student is trained after the other, on a GPU all at once; nothing leaves
 the end.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -28,7 +28,7 @@ from lazyrich.heavy_tails.metrics import (
 from lazyrich.heavy_tails.optimizers import optimizer
 from lazyrich.heavy_tails.setting import ACTIVATIONS, Problem, Shape, draw, loss, shape
 from lazyrich.heavy_tails.spike import OPTIMIZERS
-from lazyrich.training import ensemble, train
+from lazyrich.training import ensemble, stacked, train
 
 
 class Gradients(NamedTuple):
@@ -268,11 +268,6 @@ def problems(
     """
     seeds = range(validation.whole("seeds", seeds, least=1))
     return (draw(jax.random.fold_in(key, i), sizes, noise, dtype=dtype) for i in seeds)
-
-
-def stacked(results: Iterable):
-    """The results of many problems, pytrees of one structure, with these on a leading axis."""
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *results)
 
 
 @partial(jax.jit, static_argnums=3)

@@ -15,6 +15,7 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from lazyrich import validation
+from lazyrich.arithmetic import root_mean_square
 from lazyrich.linearization.correlations import contracted, gradient_norms, update_direction
 from lazyrich.linearization.family import external_scale, network, task, weights
 from lazyrich.training import ensemble, mean_squared_error, train
@@ -83,7 +84,7 @@ def _along(settings, numbers, params, tasks):
             v = update_direction(apply, params, task.x, residual)
             C0 = contracted(apply, params, task.x_test, v, 2, rate, scale)
             C1 = gradient_norms(apply, params, task.x_test, v, 1, rate, scale)
-            return tuple(jnp.sqrt((terms**2).mean()) for terms in (*C0, *C1))
+            return tuple(map(root_mean_square, (*C0, *C1)))
 
         return train(loss, params, optax.sgd(rate / scale**2), schedule, observe).observed
 

@@ -8,7 +8,6 @@ compiled once for a width, depth, activation and number of seeds, for all rates,
 """
 
 from functools import partial
-from itertools import pairwise
 from typing import NamedTuple
 
 import jax
@@ -17,7 +16,7 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from lazyrich import validation
-from lazyrich.arithmetic import matmul
+from lazyrich.arithmetic import matmul, root_mean_square
 from lazyrich.derivatives import empirical_ntk
 from lazyrich.linearization.family import (
     external_scale,
@@ -188,10 +187,7 @@ def taylor_distances(
 
 def _steps(schedule):
     """The schedule as an array, so that one program serves all."""
-    steps = [validation.whole("schedule", step) for step in schedule]
-    if not steps or any(later <= earlier for earlier, later in pairwise(steps)):
-        raise ValueError(f"schedule must hold increasing numbers of steps, got {steps}")
-    return jnp.asarray(steps)
+    return jnp.asarray(validation.schedule("schedule", schedule))
 
 
 @partial(jax.jit, static_argnums=0)
@@ -223,10 +219,10 @@ def _descend(settings, numbers, schedule, params, tasks, samples):
         def observe(params, linear):
             output = scale * net.apply(params, task.x_test)[:, 0] - shift[N:]
             return (
-                _root_mean_square(output - linear[N:]),
+                root_mean_square(output - linear[N:]),
                 kernel_change(net, params, start, task.x),
                 gradient_change(net, params, start, task.x),
-                _root_mean_square(linear[:N] - task.y),
+                root_mean_square(linear[:N] - task.y),
             )
 
         def interval(carry, end):
@@ -255,14 +251,10 @@ def _taylor_distances(settings, rate, params, tasks):
 
         outputs = trained(net)
         models = (taylor_expand(net, params, order) for order in orders)
-        return jnp.stack([_root_mean_square(trained(model) - outputs) for model in models])
+        return jnp.stack([root_mean_square(trained(model) - outputs) for model in models])
 
     return ensemble(one)(params, tasks)
 
 
 def _inner(x, y):
     return (x * y).sum(-1)
-
-
-def _root_mean_square(x):
-    return jnp.sqrt((x**2).mean())

@@ -23,6 +23,7 @@ from jaxtyping import Array, Float, Int
 from lazyrich import networks, validation
 from lazyrich.draws import normal
 from lazyrich.linearization import activations
+from lazyrich.training import stacked
 
 INPUTS = 10
 
@@ -157,7 +158,7 @@ def over_seeds(key, seeds, draw):
         draw(jax.random.fold_in(key, seed))
         for seed in range(validation.whole("seeds", seeds, least=1))
     ]
-    return jax.tree.map(lambda *each: jnp.asarray(np.stack(each)), *draws)
+    return stacked(draws)
 
 
 def _square(key, n):

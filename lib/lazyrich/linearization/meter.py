@@ -37,6 +37,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import validation
+from lazyrich.arithmetic import root_mean_square
 from lazyrich.derivatives import along
 from lazyrich.linearization.deviations import descend
 from lazyrich.linearization.family import network, task, weights
@@ -148,7 +149,7 @@ def meter_run(
     return MeterRun(
         readings.distance,
         run.output[:, 0],
-        jax.vmap(_root_mean_square)(readings.terms[:, 0]),
+        jax.vmap(root_mean_square)(readings.terms[:, 0]),
         readings.kernel,
         run.kernel[:, 0],
     )
@@ -204,9 +205,9 @@ def _laziness(apply, steps, params, x, y, rate, x_test):
     units = jnp.eye(y.size, dtype=y.dtype).reshape(y.size, *y.shape)
     K_0, K_1, K_2 = jnp.moveaxis(jax.lax.map(column, units), 1, 0)
     return Laziness(
-        _root_mean_square(sum(terms)),
+        root_mean_square(sum(terms)),
         jnp.linalg.norm(K_1 + K_2) / jnp.linalg.norm(K_0),
-        _root_mean_square(moved),
+        root_mean_square(moved),
         jnp.stack(terms),
     )
 
@@ -214,7 +215,3 @@ def _laziness(apply, steps, params, x, y, rate, x_test):
 def _polynomial(parts, t):
     """a_0 + t a_1 + t² a_2."""
     return parts[0] + t * (parts[1] + t * parts[2])
-
-
-def _root_mean_square(x):
-    return jnp.sqrt((x**2).mean())

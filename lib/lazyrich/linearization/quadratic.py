@@ -19,6 +19,7 @@ from jaxtyping import Array, Float
 from lazyrich import validation
 from lazyrich.arithmetic import dot
 from lazyrich.draws import normal
+from lazyrich.training import stacked
 
 KINDS = ("share", "signs", "orthogonal")
 
@@ -70,7 +71,7 @@ def quadratic_run(
     for seed in range(seeds):
         A, H = _system(jax.random.fold_in(key, seed), P, kind, m)
         runs.append(_run(A, H, rate, y, steps))
-    return jax.tree.map(lambda *each: jnp.stack(each), *runs)
+    return stacked(runs)
 
 
 def alternating_signs(

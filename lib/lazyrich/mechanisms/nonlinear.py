@@ -17,7 +17,7 @@ from lazyrich import data, networks, validation
 from lazyrich.arithmetic import dot
 from lazyrich.derivatives import empirical_ntk
 from lazyrich.mechanisms.setting import length, quotient
-from lazyrich.training import ensemble, mean_squared_error, train
+from lazyrich.training import ensemble, mean_squared_error, stacked, train
 
 
 class Alignment(NamedTuple):
@@ -129,10 +129,9 @@ def train_on_digits(
     keys = jax.random.split(key, validation.whole("seeds", seeds, least=1))
     splits = [data.digits_parity(jax.random.fold_in(one, 0), train_images) for one in keys]
     params = [init(jax.random.fold_in(one, 1)) for one in keys]
-    stack = partial(jax.tree.map, lambda *leaves: jnp.stack(leaves))
     schedule = {0, *(round(steps ** (i / observations)) for i in range(observations + 1))}
     settings = widths, scheme, tuple(sorted(schedule)), probes, until
-    return _runs(settings, stack(*params), stack(*splits))
+    return _runs(settings, stacked(params), stacked(splits))
 
 
 _SCHEMES = ("standard", "maximal_update")

@@ -65,6 +65,7 @@ MODULES = {
         "heavy_tails/metrics",
         "heavy_tails/optimizers",
         "heavy_tails/students",
+        "heavy_tails/first_updates",
         "heavy_tails/long_runs",
         "heavy_tails/interventions",
     ],

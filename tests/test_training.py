@@ -142,3 +142,9 @@ def test_an_error_is_of_two_arrays_of_one_shape():
         training.mean_squared_error(jnp.ones((3, 1)), jnp.ones(3))
     with pytest.raises(ValueError, match="times must be increasing, got a step of -1.0"):
         training.gradient_flow(lambda x: x**2, 1.0, np.array([1.0, 0.0]))
+
+
+def test_results_are_stacked_along_a_new_axis():
+    each = ({"a": jnp.full(3, i), "b": (jnp.asarray(i),)} for i in range(2))
+    both = training.stacked(each)
+    assert both["a"].tolist() == [[0, 0, 0], [1, 1, 1]] and both["b"][0].tolist() == [0, 1]

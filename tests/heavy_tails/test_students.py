@@ -8,86 +8,27 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from lazyrich import heavy_tails
 from lazyrich.heavy_tails import (
-    OPTIMIZERS,
     SCALINGS,
-    Shape,
-    alignment_law,
-    draw,
-    equal_norm_rates,
-    first_gradients,
-    first_step_law,
-    one_step,
-    one_step_features,
     problems,
     shape,
-    spike_law,
     start_losses,
     start_spectra,
-    teacher_alignment,
-    threshold,
     train_students,
-    update,
 )
-from lazyrich.training import stacked
+from plain_students import (
+    KEY,
+    SEEDS,
+    D,
+    close,
+    drawn,
+    output,
+    ridge,
+    trained,
+)
 
-KEY = jax.random.key(11)
-D, H, N, SEEDS = 6, 9, 12, 2
-PLAIN = {
-    "tanh": (np.tanh, lambda z: 1 / np.cosh(z) ** 2),
-    "ReLU": (lambda z: np.maximum(z, 0), lambda z: 1.0 * (z > 0)),
-    "shifted tanh": (lambda z: np.tanh(z + 1), lambda z: 1 / np.cosh(z + 1) ** 2),
-}
 students = partial(train_students, KEY, inputs=D, seeds=SEEDS)
-
-
-def close(measured, expected, rtol=1e-9, atol=0.0):
-    np.testing.assert_allclose(measured, expected, rtol, atol)
-
-
-def drawn(i, noise=0.3, sizes=(D, H, N)):
-    """The i-th problem, in NumPy."""
-    return jax.tree.map(np.asarray, draw(jax.random.fold_in(KEY, i), Shape(*sizes), noise))
-
-
-def output(W, problem, x, activation="tanh"):
-    h, d = W.shape
-    return PLAIN[activation][0](x @ W.T / d**0.5) @ problem.a / h**0.5
-
-
-def gradient(W, problem, activation="tanh"):
-    """Of the mean of (f − y)², by the chain rule."""
-    (h, d), (x, y) = W.shape, problem.train
-    r = output(W, problem, x, activation) - y
-    slopes = PLAIN[activation][1](W @ x.T / d**0.5)
-    return 2 / (len(y) * (h * d) ** 0.5) * (np.outer(problem.a, r) * slopes) @ x
-
-
-def trained(problem, optimizer, rate, steps, decay=1.0, normalise=False, activation="tanh"):
-    """The weights after each number of steps."""
-    W, m, v = problem.W, 0.0, 0.0
-    yield W
-    for t in range(1, steps + 1):
-        if normalise:
-            W = W * W.size**0.5 / np.sqrt((W**2).sum())
-        G = gradient(W, problem, activation)
-        if optimizer == "Adam":
-            m, v = 0.9 * m + 0.1 * G, 0.999 * v + 0.001 * G**2
-            G = m / (1 - 0.9**t) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
-        W = W - rate * decay ** (t - 1) * G
-        yield W
-
-
-def ridge(W, problem, strength, scaling, activation="tanh"):
-    """The three losses of a last layer that is fitted."""
-    h, d = W.shape
-    (x, y), (x_test, y_test) = problem.probe, problem.test
-    size = d if scaling == "as coded" else d**0.5
-    Z, T = (PLAIN[activation][0](each @ W.T / size) / h**0.5 for each in (x, x_test))
-    a = np.linalg.solve(Z.T @ Z + strength / h * len(y) * np.eye(h), Z.T @ y)
-    K = Z @ Z.T
-    alignment = y @ K @ y / (np.linalg.norm(K) * (y @ y))
-    return ((Z @ a - y) ** 2).mean(), ((T @ a - y_test) ** 2).mean(), alignment
 
 
 # Problems
@@ -102,12 +43,6 @@ def test_problems_are_drawn_one_by_one():
         assert three[i].W.dtype == jnp.float32
         close(three[i].train.x, problem.train.x, rtol=1e-6)
     assert len(three) == 3 and (two[0].W != two[1].W).all()
-
-
-def test_results_are_stacked_along_a_new_axis():
-    each = ({"a": jnp.full(3, i), "b": (jnp.asarray(i),)} for i in range(2))
-    both = stacked(each)
-    assert both["a"].tolist() == [[0, 0, 0], [1, 1, 1]] and both["b"][0].tolist() == [0, 1]
 
 
 # The start
@@ -128,94 +63,6 @@ def test_start_losses_are_those_of_the_features(activation):
             for j, strength in enumerate((0.01, 1.0)):
                 expected = ridge(problem.W, problem, strength, scaling, activation)
                 close([part[i, j] for part in measured], expected, rtol=1e-3)  # float32
-
-
-@pytest.mark.parametrize("samples", [None, 20])
-def test_first_gradients_are_measured_as_by_linear_algebra(samples):
-    found = first_gradients(KEY, D, SEEDS, samples, noise=0.5)
-    for i in range(SEEDS):
-        problem = drawn(i, 0.5, (D, H, samples or N))
-        W, a, (x, y) = problem.W, problem.a, problem.train
-        G, q = gradient(W, problem), (output(W, problem, x) - y) @ x / len(y)
-        A = 2 * 0.6057055096 / (D * H) ** 0.5 * np.outer(a, q)
-        U, sigma, Vt = np.linalg.svd(G, full_matrices=False)
-        unit = lambda v: v / np.linalg.norm(v)  # noqa: E731
-        close(found.singular_values[i], sigma[:2])
-        close(found.left[i], abs(U[:, 0] @ unit(a)))
-        close(found.right[i], abs(Vt[0] @ unit(q)))
-        close(found.stable_rank[i], (sigma**2).sum() / sigma[0] ** 2)
-        close(found.remainder[i], np.linalg.norm(G - A) / np.linalg.norm(A))
-        close(found.sign_norm[i], np.linalg.norm(np.sign(G), 2) / (D * H) ** 0.5)
-        norms = [np.array([np.linalg.norm(M, 2), np.linalg.norm(M)]) for M in (W, G, np.sign(G))]
-        close(found.equal_norms[i], [*(norms[0] / norms[1]), *(norms[0] / norms[2])])
-
-
-def test_first_gradients_follow_the_law():
-    found, law = first_gradients(KEY, 100, 6), first_step_law(shape(100))
-    assert 1 - found.left.mean() < 0.6 / 100 and 1 - found.right.mean() < 0.4 / 100
-    close(found.stable_rank.mean(), law.stable_rank, rtol=0.02)
-    close(found.remainder.mean(), law.remainder, atol=0.03)
-    close(found.sign_norm.mean(), law.sign_norm, atol=0.02)
-    ratio = found.singular_values[:, 0] / found.singular_values[:, 1]
-    assert 7 < ratio.mean() < 11
-    expected = np.array(list(equal_norm_rates(shape(100)).values()))
-    close(found.equal_norms.mean(0), expected, rtol=0.08)
-
-
-# One step
-
-
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_one_step_is_measured_as_by_linear_algebra(optimizer):
-    rates = [0.0, 0.7, 30.0]
-    found = one_step(KEY, optimizer, rates, D, SEEDS, samples=15, noise=0.5)
-    features = one_step_features(KEY, optimizer, rates, D, SEEDS, samples=15, noise=0.5)
-    for i in range(SEEDS):
-        problem = drawn(i, 0.5, (D, H, 15))
-        G, w = gradient(problem.W, problem), problem.a
-        if optimizer == "Adam":
-            G, w = np.sign(G), np.sign(w)
-        w = w / np.linalg.norm(w)
-        for j, rate in enumerate(rates):
-            W = problem.W - rate * G
-            U, sigma, Vt = np.linalg.svd(W, full_matrices=False)
-            p = W.T @ w
-            at = {name: part[i, j] for name, part in found._asdict().items()}
-            close(at["sigma"], sigma[:2])
-            close(at["left"], (U[:, 0] @ w) ** 2, rtol=1e-8)
-            close(at["right"], (Vt[0] @ p) ** 2 / (p @ p), rtol=1e-8)
-            close(at["teacher"], abs(Vt[0] @ problem.teacher), rtol=1e-8)
-            close(at["p_norm2"], p @ p)
-            expected = [ridge(W, problem, 1.0, scaling)[2] for scaling in SCALINGS]
-            close(features.alignment[i, j], expected)
-            x, y = problem.test
-            close(features.test[i, j], ((output(W, problem, x) - y) ** 2).mean())
-
-
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_one_step_follows_the_law_of_the_spike(optimizer):
-    sizes = shape(120)
-    rates = threshold(optimizer, sizes) * np.array([0.0, 0.5, 1.5, 4.0])
-    found = one_step(KEY, optimizer, rates.tolist(), 120, 6)
-    law, after = spike_law(optimizer, rates, sizes), update(optimizer, rates, sizes)
-    error = np.std(found.sigma[..., 0], 0) / 6**0.5
-    assert (np.abs(found.sigma[..., 0].mean(0) - law.sigma) <= 0.03 * law.sigma + 2 * error).all()
-    close(found.p_norm2.mean(0), after.p_norm2, rtol=0.1)
-    for measured, expected in ((found.left, law.left), (found.right, law.right)):
-        spread = np.std(measured, 0) / 6**0.5
-        assert (np.abs(measured.mean(0) - expected) <= 0.08 + 2 * spread).all()
-    spread = np.std(found.teacher, 0) / 6**0.5
-    sim = teacher_alignment(optimizer, rates, sizes)
-    assert (np.abs(found.teacher.mean(0) - sim)[2:] <= 0.05 + 2 * spread[2:]).all()
-
-
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_one_step_follows_the_law_of_the_alignment(optimizer):
-    sizes = shape(60)
-    rates = threshold(optimizer, sizes) * np.array([0.0, 0.5, 1.5, 4.0])
-    found = one_step_features(KEY, optimizer, rates.tolist(), 60, 12).alignment[..., 0]
-    law, spread = alignment_law(optimizer, rates, sizes), np.std(found, 0) / 12**0.5
-    assert (np.abs(found.mean(0) - law) <= 0.15 * law + 2 * spread).all()
 
 
 # Training
@@ -389,9 +236,7 @@ NAMED = {
 
 @pytest.mark.parametrize("run", RUNS)
 def test_what_makes_no_student_is_named(run, unchecked):
-    from lazyrich.heavy_tails import students
-
-    function = unchecked(getattr(students, run))
+    function = unchecked(getattr(heavy_tails, run))
     taken = function.__code__.co_varnames[: function.__code__.co_argcount]
     for argument in set(taken) - {"key"}:
         for bad, message in NAMED[argument]:

@@ -8,9 +8,11 @@ order of the chapter: teacher and student (:mod:`~lazyrich.heavy_tails.setting`)
 (:mod:`~lazyrich.heavy_tails.spike`), what the student can learn at all
 (:mod:`~lazyrich.heavy_tails.references`), and what is measured
 (:mod:`~lazyrich.heavy_tails.metrics`). The chapter's experiments stand on these and on the
-optimisers (:mod:`~lazyrich.heavy_tails.optimizers`): the first steps of many students
-(:mod:`~lazyrich.heavy_tails.students`), long training (:mod:`~lazyrich.heavy_tails.long_runs`),
-and what happens when something is changed (:mod:`~lazyrich.heavy_tails.interventions`).
+optimisers (:mod:`~lazyrich.heavy_tails.optimizers`): students in their first steps
+(:mod:`~lazyrich.heavy_tails.students`), the first update of many of them
+(:mod:`~lazyrich.heavy_tails.first_updates`), long training
+(:mod:`~lazyrich.heavy_tails.long_runs`), and what happens when something is changed
+(:mod:`~lazyrich.heavy_tails.interventions`).
 """
 
 from lazyrich.heavy_tails.constants import (
@@ -24,6 +26,14 @@ from lazyrich.heavy_tails.first_step import (
     first_step_law,
     overshoot,
     residual_power,
+)
+from lazyrich.heavy_tails.first_updates import (
+    Gradients,
+    OneStep,
+    StepFeatures,
+    first_gradients,
+    one_step,
+    one_step_features,
 )
 from lazyrich.heavy_tails.interventions import (
     Ablation,
@@ -82,13 +92,7 @@ from lazyrich.heavy_tails.spike import (
     update,
 )
 from lazyrich.heavy_tails.students import (
-    Gradients,
-    OneStep,
-    StepFeatures,
     Trajectory,
-    first_gradients,
-    one_step,
-    one_step_features,
     problems,
     start_losses,
     start_spectra,

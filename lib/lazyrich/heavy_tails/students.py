@@ -16,12 +16,9 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
 from lazyrich import spectra, validation
-from lazyrich.arithmetic import matmul
-from lazyrich.heavy_tails.first_step import directions
 from lazyrich.heavy_tails.metrics import (
     SCALINGS,
     Losses,
-    kernel_alignment,
     ridge_losses,
     weight_metrics,
 )
@@ -29,56 +26,6 @@ from lazyrich.heavy_tails.optimizers import optimizer
 from lazyrich.heavy_tails.setting import ACTIVATIONS, Problem, Shape, draw, loss, shape
 from lazyrich.heavy_tails.spike import OPTIMIZERS
 from lazyrich.training import ensemble, stacked, train
-
-
-class Gradients(NamedTuple):
-    """The first gradient of many students, and the weights it meets."""
-
-    singular_values: Float[Array, "seeds 2"]
-    """The two largest of G."""
-    left: Float[Array, "seeds"]
-    """|u₁·â|."""
-    right: Float[Array, "seeds"]
-    """|v₁·q̂|."""
-    stable_rank: Float[Array, "seeds"]
-    """‖G‖_F²/‖G‖₂²."""
-    remainder: Float[Array, "seeds"]
-    """‖G − A‖_F/‖A‖_F."""
-    sign_norm: Float[Array, "seeds"]
-    """‖sign G‖₂/√(hd)."""
-    sign_second: Float[Array, "seeds"]
-    """The second singular value of sign G over the first."""
-    equal_norms: Float[Array, "seeds 4"]
-    """The rates at which an update is as large as W_0: for G in the spectral and the Frobenius
-    norm, then for sign G likewise."""
-
-
-class OneStep(NamedTuple):
-    """Students after one step, at many rates."""
-
-    sigma: Float[Array, "seeds rates 2"]
-    """The two largest singular values of W_1."""
-    left: Float[Array, "seeds rates"]
-    """(u₁·w)²."""
-    right: Float[Array, "seeds rates"]
-    """(v₁·p̂)²."""
-    teacher: Float[Array, "seeds rates"]
-    """|v₁·β|."""
-    p_norm2: Float[Array, "seeds rates"]
-    """‖p‖²."""
-
-
-class StepFeatures(NamedTuple):
-    """What the same students compute, at many rates."""
-
-    alignment: Float[Array, "seeds rates 2"]
-    """The kernel-target alignment, as coded and as written."""
-    test: Float[Array, "seeds rates"]
-    """The student's own mean squared error on the test set."""
-    p_norm2: Float[Array, "seeds rates"]
-    """‖p‖²."""
-    p_teacher: Float[Array, "seeds rates"]
-    """|p·β|."""
 
 
 class Trajectory(NamedTuple):
@@ -113,67 +60,6 @@ def start_spectra(key: jax.Array, inputs: int, seeds: int) -> Float[Array, "seed
     """
     return stacked(
         spectra.weight_spectrum(problem.W) for problem in problems(key, shape(inputs), seeds)
-    )
-
-
-def first_gradients(
-    key: jax.Array, inputs: int, seeds: int, samples: int | None = None, noise: float = 0.3
-) -> Gradients:
-    """What the first gradient is made of.
-
-    Args:
-        key: the problems.
-        inputs: d, with h = 3d/2.
-        seeds: how many.
-        samples: n, by default 2d.
-        noise: ρ.
-    """
-    sizes = shape(inputs, samples=samples)
-    return stacked(map(_gradient, problems(key, sizes, seeds, noise)))
-
-
-def one_step(
-    key: jax.Array,
-    optimizer: str,
-    rates: Sequence[float],
-    inputs: int,
-    seeds: int,
-    samples: int | None = None,
-    noise: float = 0.3,
-) -> OneStep:
-    """Students after one step of gradient descent or Adam from the same start.
-
-    Args:
-        key: the problems.
-        optimizer: ``"GD"`` or ``"Adam"``, whose first step is η times the sign of the gradient.
-        rates: η, at zero the start.
-        inputs: d, with h = 3d/2.
-        seeds: how many.
-        samples: n, by default 2d.
-        noise: ρ.
-    """
-    return _after_one_step(_spikes, key, optimizer, rates, inputs, seeds, samples, noise)
-
-
-def one_step_features(
-    key: jax.Array,
-    optimizer: str,
-    rates: Sequence[float],
-    inputs: int,
-    seeds: int,
-    samples: int | None = None,
-    noise: float = 0.3,
-) -> StepFeatures:
-    """What students compute after one step. Arguments as for :func:`one_step`."""
-    return _after_one_step(_step_features, key, optimizer, rates, inputs, seeds, samples, noise)
-
-
-def _after_one_step(observe, key, optimizer, rates, inputs, seeds, samples, noise):
-    adam = validation.one_of("optimizer", optimizer, OPTIMIZERS) == "Adam"
-    rates = validation.nonnegative("rates", validation.vector("rates", rates))
-    sizes = shape(inputs, samples=samples)
-    return stacked(
-        _one_step(observe, problem, rates, adam) for problem in problems(key, sizes, seeds, noise)
     )
 
 
@@ -273,56 +159,6 @@ def problems(
 @partial(jax.jit, static_argnums=3)
 def _fits(W, problem, ridges, activation):
     return tuple(ridge_losses(W, problem, ridges, scaling, activation) for scaling in SCALINGS)
-
-
-@jax.jit
-def _gradient(problem):
-    G, A, q = directions(problem)
-    W, a, signs = problem.W, problem.a, jnp.sign(G)
-    values, vectors = jnp.linalg.eigh(matmul(G.T, G))
-    sigma, v = jnp.sqrt(values[:-3:-1]), vectors[:, -1]
-    u = matmul(G, v) / sigma[0]
-    of_start, of_signs = (jnp.sqrt(jnp.linalg.eigvalsh(matmul(M.T, M))[:-3:-1]) for M in (W, signs))
-    start = jnp.stack([of_start[0], jnp.linalg.norm(W)])
-    updates = jnp.stack([sigma[0], jnp.linalg.norm(G), of_signs[0], jnp.linalg.norm(signs)])
-    return Gradients(
-        sigma,
-        jnp.abs(matmul(u, a)) / jnp.linalg.norm(a),
-        jnp.abs(matmul(v, q)) / jnp.linalg.norm(q),
-        (updates[1] / sigma[0]) ** 2,
-        jnp.linalg.norm(G - A) / jnp.linalg.norm(A),
-        of_signs[0] / G.size**0.5,
-        of_signs[1] / of_signs[0],
-        jnp.tile(start, 2) / updates,
-    )
-
-
-@partial(jax.jit, static_argnums=(0, 3))
-def _one_step(observe, problem, rates, adam):
-    G = directions(problem).gradient
-    update = jnp.sign(G) if adam else G
-    w = jnp.sign(problem.a) if adam else problem.a
-    w = w / jnp.linalg.norm(w)
-    return ensemble(lambda rate: observe(problem.W - rate * update, problem, w))(rates)
-
-
-def _spikes(W, problem, w):
-    values, vectors = jnp.linalg.eigh(matmul(W.T, W))
-    sigma, v, p = jnp.sqrt(values[:-3:-1]), vectors[:, -1], matmul(w, W)
-    return OneStep(
-        sigma,
-        (matmul(matmul(W, v), w) / sigma[0]) ** 2,
-        matmul(v, p) ** 2 / (p**2).sum(),
-        jnp.abs(matmul(v, problem.teacher)),
-        (p**2).sum(),
-    )
-
-
-def _step_features(W, problem, w):
-    alignment = jnp.stack([kernel_alignment(W, problem, scaling) for scaling in SCALINGS])
-    p = matmul(w, W)
-    aligned = jnp.abs(matmul(p, problem.teacher))
-    return StepFeatures(alignment, loss(W, problem.a, problem.test), (p**2).sum(), aligned)
 
 
 @partial(jax.jit, static_argnums=(4, 5, 6, 7))

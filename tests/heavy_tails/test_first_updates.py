@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+
+from lazyrich.heavy_tails import (
+    OPTIMIZERS,
+    SCALINGS,
+    alignment_law,
+    equal_norm_rates,
+    first_gradients,
+    first_step_law,
+    one_step,
+    one_step_features,
+    shape,
+    spike_law,
+    teacher_alignment,
+    threshold,
+    update,
+)
+from plain_students import KEY, SEEDS, D, H, N, close, drawn, gradient, output, ridge
+
+
+@pytest.mark.parametrize("samples", [None, 20])
+def test_first_gradients_are_measured_as_by_linear_algebra(samples):
+    found = first_gradients(KEY, D, SEEDS, samples, noise=0.5)
+    for i in range(SEEDS):
+        problem = drawn(i, 0.5, (D, H, samples or N))
+        W, a, (x, y) = problem.W, problem.a, problem.train
+        G, q = gradient(W, problem), (output(W, problem, x) - y) @ x / len(y)
+        A = 2 * 0.6057055096 / (D * H) ** 0.5 * np.outer(a, q)
+        U, sigma, Vt = np.linalg.svd(G, full_matrices=False)
+        unit = lambda v: v / np.linalg.norm(v)  # noqa: E731
+        close(found.singular_values[i], sigma[:2])
+        close(found.left[i], abs(U[:, 0] @ unit(a)))
+        close(found.right[i], abs(Vt[0] @ unit(q)))
+        close(found.stable_rank[i], (sigma**2).sum() / sigma[0] ** 2)
+        close(found.remainder[i], np.linalg.norm(G - A) / np.linalg.norm(A))
+        close(found.sign_norm[i], np.linalg.norm(np.sign(G), 2) / (D * H) ** 0.5)
+        norms = [np.array([np.linalg.norm(M, 2), np.linalg.norm(M)]) for M in (W, G, np.sign(G))]
+        close(found.equal_norms[i], [*(norms[0] / norms[1]), *(norms[0] / norms[2])])
+
+
+def test_first_gradients_follow_the_law():
+    found, law = first_gradients(KEY, 100, 6), first_step_law(shape(100))
+    assert 1 - found.left.mean() < 0.6 / 100 and 1 - found.right.mean() < 0.4 / 100
+    close(found.stable_rank.mean(), law.stable_rank, rtol=0.02)
+    close(found.remainder.mean(), law.remainder, atol=0.03)
+    close(found.sign_norm.mean(), law.sign_norm, atol=0.02)
+    ratio = found.singular_values[:, 0] / found.singular_values[:, 1]
+    assert 7 < ratio.mean() < 11
+    expected = np.array(list(equal_norm_rates(shape(100)).values()))
+    close(found.equal_norms.mean(0), expected, rtol=0.08)
+
+
+# One step
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_one_step_is_measured_as_by_linear_algebra(optimizer):
+    rates = [0.0, 0.7, 30.0]
+    found = one_step(KEY, optimizer, rates, D, SEEDS, samples=15, noise=0.5)
+    features = one_step_features(KEY, optimizer, rates, D, SEEDS, samples=15, noise=0.5)
+    for i in range(SEEDS):
+        problem = drawn(i, 0.5, (D, H, 15))
+        G, w = gradient(problem.W, problem), problem.a
+        if optimizer == "Adam":
+            G, w = np.sign(G), np.sign(w)
+        w = w / np.linalg.norm(w)
+        for j, rate in enumerate(rates):
+            W = problem.W - rate * G
+            U, sigma, Vt = np.linalg.svd(W, full_matrices=False)
+            p = W.T @ w
+            at = {name: part[i, j] for name, part in found._asdict().items()}
+            close(at["sigma"], sigma[:2])
+            close(at["left"], (U[:, 0] @ w) ** 2, rtol=1e-8)
+            close(at["right"], (Vt[0] @ p) ** 2 / (p @ p), rtol=1e-8)
+            close(at["teacher"], abs(Vt[0] @ problem.teacher), rtol=1e-8)
+            close(at["p_norm2"], p @ p)
+            expected = [ridge(W, problem, 1.0, scaling)[2] for scaling in SCALINGS]
+            close(features.alignment[i, j], expected)
+            x, y = problem.test
+            close(features.test[i, j], ((output(W, problem, x) - y) ** 2).mean())
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_one_step_follows_the_law_of_the_spike(optimizer):
+    sizes = shape(120)
+    rates = threshold(optimizer, sizes) * np.array([0.0, 0.5, 1.5, 4.0])
+    found = one_step(KEY, optimizer, rates.tolist(), 120, 6)
+    law, after = spike_law(optimizer, rates, sizes), update(optimizer, rates, sizes)
+    error = np.std(found.sigma[..., 0], 0) / 6**0.5
+    assert (np.abs(found.sigma[..., 0].mean(0) - law.sigma) <= 0.03 * law.sigma + 2 * error).all()
+    close(found.p_norm2.mean(0), after.p_norm2, rtol=0.1)
+    for measured, expected in ((found.left, law.left), (found.right, law.right)):
+        spread = np.std(measured, 0) / 6**0.5
+        assert (np.abs(measured.mean(0) - expected) <= 0.08 + 2 * spread).all()
+    spread = np.std(found.teacher, 0) / 6**0.5
+    sim = teacher_alignment(optimizer, rates, sizes)
+    assert (np.abs(found.teacher.mean(0) - sim)[2:] <= 0.05 + 2 * spread[2:]).all()
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_one_step_follows_the_law_of_the_alignment(optimizer):
+    sizes = shape(60)
+    rates = threshold(optimizer, sizes) * np.array([0.0, 0.5, 1.5, 4.0])
+    found = one_step_features(KEY, optimizer, rates.tolist(), 60, 12).alignment[..., 0]
+    law, spread = alignment_law(optimizer, rates, sizes), np.std(found, 0) / 12**0.5
+    assert (np.abs(found.mean(0) - law) <= 0.15 * law + 2 * spread).all()

@@ -16,10 +16,10 @@ PIP := $(BIN)/python -u -m pip --disable-pip-version-check install
 SITE = mkdir -p _build && { $(BIN)/jb build --config _config.yml --toc "$(CURDIR)/_toc.yml" $(1) \
 	>_build/pages.log 2>&1 || { cat _build/pages.log; exit 1; }; }
 
-.PHONY: help book test site notebooks seeds bench mutants lab lock clean
+.PHONY: help book test test-faults site notebooks seeds bench mutants lab lock clean
 
 help:  ## show this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 book: $(READY)  ## compute every chapter here, and build the book from that
 	@$(BIN)/lazyrich build book --into _build/book
@@ -35,6 +35,9 @@ test: $(READY)  ## check all: code, formulas, chapters, and the site from the st
 	$(BIN)/python -m pytest -n 2 --dist loadfile --nbval --nbval-current-env book/*.ipynb
 	rm -rf _build/test
 	$(call SITE,book --path-output _build/test -W -n --keep-going)
+
+test-faults: $(READY)  ## kill what computes at random moments: is anything lost? (some minutes)
+	$(BIN)/python -m pytest -n 2 tests/faults.py
 
 site: $(READY)  ## build the book from the stored outputs, in seconds
 	@$(call SITE,book --path-output .)

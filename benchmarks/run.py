@@ -9,7 +9,7 @@ import sys
 from datetime import date
 from pathlib import Path
 
-from lazyrich import chapters, notebooks
+from lazyrich import files, provenance
 
 KERNELS = ("trajectories", "kernels", "gauss_newton", "tails", "students")
 ENVIRONMENT = {
@@ -28,7 +28,7 @@ ENVIRONMENT = {
 
 def main():
     here = Path(__file__).parent
-    measured = {"machine": chapters.machine(), "date": date.today().isoformat()}
+    measured = {"machine": provenance.machine(), "date": date.today().isoformat()}
     measured |= {"versions": {"python": platform.python_version()}, "tables": []}
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
@@ -42,7 +42,7 @@ def main():
         measured["versions"] |= packages
         measured["tables"] += result["tables"]
     text = json.dumps(measured, indent=1, ensure_ascii=False) + "\n"
-    notebooks.replace(here.parent / "book" / "benchmarks.json", text)
+    files.replace(here.parent / "book" / "benchmarks.json", text)
 
 
 def installed(name):

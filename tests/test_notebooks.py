@@ -130,7 +130,44 @@ def test_progress_is_shown_with_the_name_and_the_cells(tmp_path, capsys):
     run(["1", "2"], tmp_path, name="demo.ipynb", progress=True)
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert re.search(r"demo\.ipynb.*2/2", shown.err)
+    assert re.search(r"demo\.ipynb, cell 1 of 2 +0%.*demo\.ipynb, cell 2 of 2 +50%", shown.err)
+    assert re.search(r"cell 2 of 2 +100%.* to go\n$", shown.err)
+
+
+def test_progress_goes_by_the_time_that_cells_take(tmp_path, capsys):
+    run(["1", "2"], tmp_path, progress=True, shares=[1.0, 9.0, 5.0])
+    assert re.search(r"cell 2 of 2 +10%.*cell 2 of 2 +100%", capsys.readouterr().err)
+    run(["1", "2"], tmp_path, progress=True, shares=[1.0])
+    assert re.search(r"cell 2 of 2 +50%", capsys.readouterr().err)
+
+
+def test_progress_shows_the_points_of_a_sweep(tmp_path, capsys):
+    code = """
+import os, threading
+with open(os.environ["LAZYRICH_PROGRESS"], "w") as file:
+    file.write("\\rpoint 1 of 9, 00:05 to go\\rpoint 2 of 9, 00:04 to go")
+threading.Event().wait(1.5);
+"""
+    result = run([code], tmp_path, progress=True)
+    shown = capsys.readouterr().err
+    assert "point 2 of 9, 00:04 to go" in shown and "point 1 of 9" not in shown
+    assert result.notebook.cells[0].outputs == []
+
+
+def test_code_before_and_after_leaves_no_trace(tmp_path):
+    result = run(
+        ["hidden + 1", "import os; os.environ['GIVEN']"],
+        tmp_path,
+        before="hidden = 2",
+        after="print(hidden, 'after')",
+        environment={"GIVEN": "a variable"},
+    )
+    values = [cell.outputs[0].data["text/plain"] for cell in result.notebook.cells]
+    assert values == ["3", "'a variable'"] and result.told == "2 after\n"
+    assert [cell.execution_count for cell in result.notebook.cells] == [1, 2]
+    assert len(result.cells) == 2 and 0 < sum(result.cells) < result.seconds
+    with pytest.raises(notebooks.CellError, match="the kernel.*\n.*\n.*ZeroDivisionError"):
+        run(["1"], tmp_path, before="1 / 0")
 
 
 def untidy():

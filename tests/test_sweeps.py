@@ -4,7 +4,8 @@ import joblib
 import numpy as np
 import pytest
 
-from lazyrich import sweeps
+import points
+from lazyrich import provenance, store, sweeps
 
 
 def test_sizes_are_those_of_the_scale():
@@ -66,3 +67,120 @@ def test_a_key_keeps_its_kind():
     key = jax.random.key(3, impl="rbg")
     [draw] = sweeps.sweep(lambda key: jax.random.normal(key, (2,)), [{}], key)
     assert (draw == np.asarray(jax.random.normal(key, (2,)))).all()
+
+
+def test_a_failing_point_is_named_beside_its_error():
+    def fail(key, width, depth):
+        raise ZeroDivisionError("no")
+
+    with pytest.raises(ZeroDivisionError, match="no") as caught:
+        sweeps.sweep(fail, [{"width": 3, "depth": 2}], jax.random.key(0))
+    assert caught.value.__notes__ == ["at the point width 3, depth 2"]
+
+
+@pytest.fixture
+def notes(tmp_path, monkeypatch):
+    """The numbers of the points that were computed, in their order; a store is in use."""
+    monkeypatch.setenv(store.VARIABLE, str(tmp_path / "store"))
+    monkeypatch.setenv(points.NOTES, str(tmp_path))
+
+    def read():
+        file = tmp_path / "notes"
+        return [int(line) for line in file.read_text().split()] if file.exists() else []
+
+    return read
+
+
+def equal(one, other):
+    return jax.tree.all(
+        jax.tree.map(lambda a, b: (a == b).all() and a.dtype == b.dtype, one, other)
+    )
+
+
+def test_with_a_store_nothing_is_computed_twice(notes, monkeypatch):
+    key = jax.random.key(0)
+    first = sweeps.sweep(points.noted, sweeps.grid(number=[1, 2]), key)
+    more = sweeps.sweep(points.noted, sweeps.grid(number=[3, 2, 1]), key)
+    assert notes() == [1, 2, 3]
+    assert equal(more[2], first[0]) and equal(more[1], first[1])
+    assert type(more[2]["draw"]) is np.ndarray
+    monkeypatch.delenv(store.VARIABLE)
+    assert equal(sweeps.sweep(points.noted, sweeps.grid(number=[3, 2, 1]), key), more)
+
+
+def test_another_key_or_precision_is_another_point(notes):
+    point = [{"number": 2}]
+    keys = jax.random.key(0), jax.random.key(1), jax.random.key(0, impl="rbg")
+    draws = [sweeps.sweep(points.noted, point, key)[0]["draw"] for key in keys]
+    with jax.enable_x64(False):
+        draws += [sweeps.sweep(points.noted, point, keys[0])[0]["draw"]]
+    assert notes() == [2] * 4
+    assert draws[3].dtype == np.float32
+    assert len({float(draw[0]) for draw in draws}) == 4
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_with_a_store_a_failing_point_leaves_the_others(jobs, notes, tmp_path):
+    grid = sweeps.grid(number=[1, 2, 3, 4], failing=[(2, 3)])
+    with joblib.parallel_config("threading", n_jobs=jobs):
+        with pytest.raises(sweeps.SweepError) as caught:
+            sweeps.sweep(points.noted, grid, jax.random.key(0))
+        lines = str(caught.value).splitlines()
+        assert lines[0].startswith("2 of 4 points of points.noted failed; the others are kept")
+        assert sorted(lines[1:]) == [
+            f"  number {i}, failing (2, 3): ArithmeticError: no {i}" for i in (2, 3)
+        ]
+        assert sorted(notes()) == [1, 4]
+        (tmp_path / "mended").touch()
+        results = sweeps.sweep(points.noted, grid, jax.random.key(0))
+    assert sorted(notes()) == [1, 2, 3, 4] and sorted(notes()[:2]) == [1, 4]
+    assert [len(result["count"]) for result in results] == [1, 2, 3, 4]
+
+
+def test_a_damaged_result_is_computed_again(notes, tmp_path):
+    grid = sweeps.grid(number=[1, 2, 3])
+    whole = sweeps.sweep(points.noted, grid, jax.random.key(0))
+    kept = sorted((tmp_path / "store").rglob("*.*/*"))
+    assert len(kept) == 3
+    kept[0].write_bytes(kept[0].read_bytes()[:-1])
+    again = sweeps.sweep(points.noted, grid, jax.random.key(0))
+    assert len(notes()) == 4 and all(equal(a, b) for a, b in zip(again, whole, strict=True))
+
+
+def test_a_function_that_is_not_of_a_module_is_refused_by_the_store(notes):
+    with pytest.raises(ValueError, match="function must stand in a module"):
+        sweeps.sweep(lambda key: 0, [{}], jax.random.key(0))
+
+
+def test_a_result_that_cannot_be_kept_is_an_error(notes, monkeypatch):
+    def full(path, result):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(store, "write", full)
+    with pytest.raises(OSError, match="No space left"):
+        sweeps.sweep(points.noted, [{"number": 1}], jax.random.key(0))
+
+
+def test_processes_must_run_the_same_software(notes, monkeypatch):
+    there = provenance.software() | {"python": "3.0"}
+    monkeypatch.setattr(store, "conditions", lambda: (there, {}, "cpu"))
+    with pytest.raises(ValueError, match="must run the same software"):
+        sweeps.sweep(points.noted, [{"number": 1}], jax.random.key(0))
+
+
+def test_other_processes_compute_in_the_precision_of_this_one(notes):
+    grid = sweeps.grid(number=[1, 2, 3])
+    with joblib.parallel_config("loky", n_jobs=2):
+        there = sweeps.sweep(points.noted, grid, jax.random.key(0))
+    assert there[0]["draw"].dtype == np.float64
+    here = sweeps.sweep(points.noted, grid, jax.random.key(0))
+    assert len(notes()) == 3 and all(equal(a, b) for a, b in zip(here, there, strict=True))
+
+
+def test_progress_goes_where_a_variable_says(tmp_path, monkeypatch, capsys):
+    sweeps.sweep(shifted, sweeps.grid(shift=[0.0, 1.0, 2.0]), jax.random.key(0))
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setenv(sweeps.VARIABLE, str(tmp_path / "progress"))
+    sweeps.sweep(shifted, sweeps.grid(shift=[0.0, 1.0, 2.0]), jax.random.key(0))
+    assert "point 0 of 3" in (tmp_path / "progress").read_text()
+    assert capsys.readouterr() == ("", "")

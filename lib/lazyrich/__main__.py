@@ -9,6 +9,16 @@ import os
 import sys
 from collections.abc import Sequence
 
+REPRODUCE = """\
+It leaves in the folder, for each chapter: the executed notebook, every figure as SVG, PDF and PNG,
+the numbers behind it as CSV, and the claims as JSON; and manifest.json, which says from what. If it
+is interrupted, the same command goes on where it was.
+
+  lazyrich reproduce mechanisms --scale quick --out out
+  lazyrich reproduce 'mechanisms#fig-angle' --out angle
+  lazyrich reproduce --scale paper --device gpu --out paper
+"""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
@@ -86,6 +96,32 @@ def _seeds(options) -> int:
     return 1 if differ else 0
 
 
+def _figures(options) -> int:
+    from lazyrich import reproduction
+
+    for figure in reproduction.figures(options.folder, options.chapter):
+        print(f"{figure.chapter}#{figure.name}\n    {figure.answers}")
+    return 0
+
+
+def _reproduce(options) -> int:
+    from lazyrich import reproduction
+
+    computed = reproduction.reproduce(
+        options.folder,
+        options.out,
+        options.target,
+        options.scale,
+        options.seed,
+        options.device,
+        options.jobs,
+        options.dask,
+    )
+    print(f"Computed: {', '.join(computed) or 'nothing, all is there already'}.")
+    print(f"In {options.out}: what {reproduction.MANIFEST} lists.")
+    return 0
+
+
 def _parser():
     parser = argparse.ArgumentParser(
         prog="lazyrich",
@@ -103,6 +139,37 @@ def _parser():
     one = command("claims", _claims, "show which claims held, from the outputs of the notebooks")
     one.add_argument("folder", nargs="?", metavar="FOLDER", **folder)
     one.add_argument("--json", action="store_true", help="the full records, a list of objects")
+
+    one = command("figures", _figures, "list the figures, and what of the paper each answers")
+    one.add_argument("chapter", **names)
+    one.add_argument("--folder", **folder)
+
+    one = command(
+        "reproduce",
+        _reproduce,
+        "compute chapters or single figures at a scale, and leave them in a folder",
+    )
+    one.formatter_class = argparse.RawDescriptionHelpFormatter
+    one.epilog = REPRODUCE
+    one.add_argument(
+        "target",
+        nargs="*",
+        metavar="CHAPTER[#FIGURE]",
+        help="a chapter, or one of its figures as in 'lazyrich figures' (default: all chapters)",
+    )
+    one.add_argument("--scale", default="book", help="quick, book or paper (default: %(default)s)")
+    one.add_argument("--out", default="reproduced", help="where to (default: %(default)s)")
+    one.add_argument("--seed", type=int, default=0, help="of the chapters (default: %(default)s)")
+    one.add_argument("--device", default="auto", help="cpu, gpu or auto (default: %(default)s)")
+    one.add_argument(
+        "--jobs",
+        type=int,
+        default=1,
+        metavar="N",
+        help="processes for sweeps (default: %(default)s)",
+    )
+    one.add_argument("--dask", metavar="ADDRESS", help="a Dask scheduler for sweeps instead")
+    one.add_argument("--folder", **folder)
 
     one = command("build", _build, "copy the book, and execute in the copy what is stale")
     one.add_argument("folder", nargs="?", metavar="FOLDER", **folder)

@@ -6,9 +6,7 @@ These are the author's tools behind ``make book``, ``make notebooks`` and ``make
 import hashlib
 import importlib.metadata
 import json
-import os
 import platform
-import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -17,7 +15,7 @@ from pathlib import Path
 
 from nbformat import NotebookNode, from_dict
 
-from lazyrich import claims, notebooks
+from lazyrich import claims, files, notebooks, provenance
 
 MARK = ".copy-of-the-book"
 """The empty file that marks a folder as one that a build may replace."""
@@ -44,15 +42,10 @@ def fingerprint(notebook: NotebookNode, folder: Path | str) -> str:
     That is the code of its cells, the library, the style of the figures, and the versions of
     Python and of what the library needs; not the prose.
     """
-    library = Path(__file__).parent
-    files = [*sorted(library.rglob("*.py")), *Path(folder).glob("matplotlibrc")]
-    needed = importlib.metadata.requires("lazyrich") or []
-    packages = [re.match(r"[\w.-]+", line)[0] for line in needed if "extra ==" not in line]
     content = {
         "code": [cell.source for cell in notebooks.code_cells(notebook)],
-        "files": [(file.name, file.read_text(encoding="utf-8")) for file in files],
-        "versions": [(name, importlib.metadata.version(name)) for name in (*packages, "jaxlib")],
-        "python": platform.python_version(),
+        "style": provenance.digest(list(Path(folder).glob("matplotlibrc"))),
+        "software": provenance.software(),
     }
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
@@ -93,7 +86,7 @@ def refresh(source: Path | str, work: Path | str, progress: bool = True) -> list
                 {"execution_count": cell.execution_count, "outputs": cell.outputs}
                 for cell in notebooks.code_cells(done)
             ]
-            notebooks.replace(record, json.dumps({"fingerprint": mark, "cells": cells}))
+            files.replace(record, json.dumps({"fingerprint": mark, "cells": cells}))
             executed.append(path.stem)
         for cell, computed in zip(notebooks.code_cells(notebook), cells, strict=True):
             cell.update(from_dict(computed))
@@ -144,19 +137,29 @@ def store(folder: Path | str, names: Sequence[str] = (), progress: bool = True) 
     """
     table = Path(folder) / "performance.json"
     versions = {"python": platform.python_version(), "jax": importlib.metadata.version("jax")}
-    conditions = {"machine": machine(), "versions": versions}
+    conditions = {"machine": provenance.machine(), "versions": versions}
     for path in find(folder, names):
         notebook = notebooks.set_parameters(notebooks.read(path), scale="book", seed=0)
-        result = notebooks.execute(notebook, folder, path.name, progress)
+        result = notebooks.execute(notebook, folder, path.name, progress, shares(path))
         notebooks.write(path, result.notebook)
         entries = _measured(table, conditions)
         entries[path.stem] = {
             "scale": "book",
             "seconds": round(result.seconds, 1),
             "peak_memory_mib": result.peak_memory_mib,
+            "cells": [round(seconds, 1) for seconds in result.cells],
         }
         performance = {"chapters": entries, "date": date.today().isoformat(), **conditions}
-        notebooks.replace(table, json.dumps(performance, indent=1, sort_keys=True) + "\n")
+        files.replace(table, json.dumps(performance, indent=1, sort_keys=True) + "\n")
+
+
+def shares(path: Path) -> list[float]:
+    """How long the cells of a chapter took when it was stored, in seconds; empty if not known."""
+    try:
+        table = json.loads((path.parent / "performance.json").read_text(encoding="utf-8"))
+        return [float(seconds) for seconds in table["chapters"][path.stem]["cells"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
 
 
 def _measured(table, conditions):
@@ -181,20 +184,10 @@ def verdicts_at_seeds(
     verdicts: dict[str, list[str]] = {}
     for seed in seeds:
         notebook = notebooks.set_parameters(notebooks.read(path), scale, seed)
-        result = notebooks.execute(notebook, folder, f"{path.name} at seed {seed}", progress)
+        name = f"{path.name} at seed {seed}"
+        result = notebooks.execute(notebook, folder, name, progress, shares(path))
         with tempfile.TemporaryDirectory() as copies:
             notebooks.write(Path(copies) / path.name, result.notebook)
             for record in claims.read(copies):
                 verdicts.setdefault(record["id"], []).append(record["verdict"])
     return verdicts
-
-
-def machine() -> str:
-    """The processor and how many of its cores can be used; nothing that tells whose it is."""
-    model, cores = platform.processor() or platform.machine(), os.cpu_count()
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    if os.path.exists("/proc/cpuinfo"):
-        info = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-        model = (re.findall(r"(?m)^model name\s*: (.*)$", info) or [model])[0]
-    return f"{model}, {cores} core{'' if cores == 1 else 's'}"

@@ -6,7 +6,9 @@ what they name. Fonts, sizes and colours are set by the ``matplotlibrc`` beside 
 """
 
 import io
+import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -17,9 +19,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lazyrich import validation
+from lazyrich.files import replace
 
 COLOURS = sns.color_palette("colorblind")
 """The palette: seaborn's, safe for the colour-blind."""
+
+VARIABLE = "LAZYRICH_FIGURES"
 
 _WIDTHS = {1: 4.8, 2: 7.4, 3: 9.2}
 
@@ -149,7 +154,9 @@ def show(name: str, figure: Figure, table: pd.DataFrame) -> None:
     """Show a figure in the notebook, under its name and with the numbers behind it.
 
     The picture is a PNG of double density that is the same, byte by byte, when nothing changed.
-    The figure is closed, so that it is shown once.
+    The figure is closed, so that it is shown once. If the environment variable
+    ``LAZYRICH_FIGURES`` names a folder, the figure is also written there, as PNG, SVG and PDF, and
+    the table as CSV.
 
     Args:
         name: ``"fig-…"``, the same as in the metadata of the cell.
@@ -166,12 +173,26 @@ def show(name: str, figure: Figure, table: pd.DataFrame) -> None:
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=2 * figure.dpi, metadata={"Software": None})
     width, height = (round(inches * figure.dpi) for inches in figure.get_size_inches())
+    if os.environ.get(VARIABLE):
+        files = {"png": picture.getvalue(), **_vectors(figure), "csv": table.to_csv(index=False)}
+        for ending, content in files.items():
+            replace(Path(os.environ[VARIABLE], f"{name}.{ending}"), content)
     plt.close(figure)
     display(
         {"image/png": picture.getvalue(), "text/plain": f"<figure {name}>"},
         metadata={"image/png": {"width": width, "height": height}},
         raw=True,
     )
+
+
+def _vectors(figure):
+    """The figure as SVG and as PDF, without the date, so that they too are the same each time."""
+    undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    pictures = {ending: io.BytesIO() for ending in undated}
+    with plt.rc_context({"svg.hashsalt": VARIABLE}):  # identifiers that are not drawn at random
+        for ending, file in pictures.items():
+            figure.savefig(file, format=ending, metadata=undated[ending])
+    return {ending: file.getvalue() for ending, file in pictures.items()}
 
 
 def _groups(table: pd.DataFrame, by: str | None) -> Iterator:

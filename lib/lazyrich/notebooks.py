@@ -15,8 +15,13 @@ import hashlib
 import json
 import os
 import re
+import tempfile
+import threading
 import time
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from jupyter_client.kernelspec import KernelSpecManager
@@ -26,10 +31,12 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode, from_dict, v4
 from tqdm import tqdm
 
-from lazyrich import validation
+from lazyrich import files, validation
 from lazyrich.sweeps import SCALES
+from lazyrich.sweeps import VARIABLE as POINTS
 
 EDITOR_MARKS = {"ExecuteTime", "collapsed", "execution", "jupyter", "scrolled", "trusted"}
+BAR = "{desc}  {percentage:3.0f}%|{bar}| {elapsed}, {remaining} to go{postfix}"
 # In MiB. Linux's own record, since there getrusage also counts what the parent had used.
 PEAK_MEMORY = """
 import os, re, resource, sys
@@ -46,11 +53,17 @@ class CellError(RuntimeError):
 
 
 class Execution(NamedTuple):
-    """An executed notebook, and what that took: seconds, and the kernel's peak of memory."""
+    """An executed notebook, and what that took."""
 
     notebook: NotebookNode
     seconds: float
+    """From the start of the kernel to the last cell."""
     peak_memory_mib: int
+    """Of the kernel."""
+    cells: list[float]
+    """The seconds of each cell of code that is not empty."""
+    told: str
+    """What the code given as `after` printed."""
 
 
 def read(path: Path | str) -> NotebookNode:
@@ -70,19 +83,12 @@ def read(path: Path | str) -> NotebookNode:
 
 def write(path: Path | str, notebook: NotebookNode) -> None:
     """Write a notebook in normal form; the file is the old one until the new one is whole."""
-    replace(Path(path), text(notebook))
+    files.replace(Path(path), text(notebook))
 
 
 def text(notebook: NotebookNode) -> str:
     """The content of the file of a notebook in normal form."""
     return v4.writes(normalise(notebook)) + "\n"
-
-
-def replace(path: Path, content: str) -> None:
-    """Write a file, so that whoever reads it finds the old content or the new."""
-    draft = path.with_name(f"{path.name}.part")
-    draft.write_text(content, encoding="utf-8")
-    os.replace(draft, path)
 
 
 def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
@@ -113,7 +119,14 @@ def set_parameters(notebook: NotebookNode, scale: str, seed: int) -> NotebookNod
 
 
 def execute(
-    notebook: NotebookNode, folder: Path | str, name: str = "notebook", progress: bool = True
+    notebook: NotebookNode,
+    folder: Path | str,
+    name: str = "notebook",
+    progress: bool = True,
+    shares: Sequence[float] = (),
+    environment: Mapping[str, str] = MappingProxyType({}),
+    before: str = "",
+    after: str = "",
 ) -> Execution:
     """Execute a copy of a notebook in a fresh kernel of this Python.
 
@@ -121,7 +134,11 @@ def execute(
         notebook: the notebook; outputs that it has are dropped.
         folder: the working directory, whose ``matplotlibrc`` sets the look of the figures.
         name: what to call the notebook in the progress bar and in an error.
-        progress: whether to show a progress bar on stderr.
+        progress: whether to show a progress bar on stderr, with the time that remains.
+        shares: how long each cell takes, in any unit; the same if some are not known.
+        environment: variables for the kernel, besides those of this process.
+        before, after: code that the kernel executes first and last, and that leaves no trace in
+            the notebook.
 
     Raises:
         CellError: at the first cell that fails, also where its failure is marked as expected.
@@ -134,6 +151,7 @@ def execute(
         for index, cell in enumerate(notebook.cells)
         if cell.cell_type == "code" and cell.source.strip()
     ]
+    shares = shares[: len(code)] if len(shares) >= len(code) else [1.0] * len(code)
     # With no folder to search, "python3" is the interpreter that runs this, whatever kernels are
     # registered on the machine.
     kernel = AsyncKernelManager(kernel_spec_manager=KernelSpecManager(kernel_dirs=[]))
@@ -147,20 +165,66 @@ def execute(
         resources={"metadata": {"path": str(folder)}},
     )
     started = time.perf_counter()
+    seconds = []
     # XLA has threads of its own; those of BLAS would only wait for them, spinning.
-    environment = {"OPENBLAS_NUM_THREADS": "1", **os.environ}
-    with client.setup_kernel(cleanup_kc=True, env=environment):
-        bar = tqdm(code, desc=name, unit="cell", disable=not progress)
-        for count, (index, cell) in enumerate(bar, start=1):
+    environment = {"OPENBLAS_NUM_THREADS": "1", **os.environ, **environment}
+    bar = tqdm(total=sum(shares), disable=not progress, bar_format=BAR)
+    with (
+        tempfile.NamedTemporaryFile("r") as points,
+        client.setup_kernel(cleanup_kc=True, env={**environment, POINTS: points.name}),
+        bar,
+        _followed(bar, points),
+    ):
+        bar.set_description_str(name)
+        _aside(client, before)
+        for count, (index, cell) in enumerate(code, start=1):
+            bar.set_description_str(f"{name}, cell {count} of {len(code)}")
+            began = time.perf_counter()
             try:
                 client.execute_cell(cell, index, execution_count=count)
             except (CellExecutionError, DeadKernelError) as error:
                 bar.close()
                 raise CellError(_explain(error, name, cell, count)) from None
-        seconds = time.perf_counter() - started
-        notebook.cells.append(v4.new_code_cell(PEAK_MEMORY))
-        client.execute_cell(notebook.cells[-1], len(notebook.cells) - 1)
-    return Execution(notebook, seconds, int(notebook.cells.pop().outputs[0].text))
+            seconds.append(time.perf_counter() - began)
+            bar.update(shares[count - 1])
+        total = time.perf_counter() - started
+        peak = int(_aside(client, PEAK_MEMORY))
+        told = _aside(client, after)
+    return Execution(notebook, total, peak, seconds, told)
+
+
+@contextmanager
+def _followed(bar, points):
+    """A bar that also shows what a file of progress says last, as that of a sweep in a cell."""
+    ended = threading.Event()
+
+    def follow():
+        while not ended.wait(1.0):
+            points.seek(0)
+            bar.set_postfix_str(re.split(r"[\r\n]", points.read())[-1].strip())
+
+    follower = threading.Thread(target=follow, daemon=True)
+    if not bar.disable:
+        follower.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        if follower.is_alive():
+            follower.join()
+
+
+def _aside(client, code):
+    """What code prints that the kernel executes, and that leaves no trace in the notebook."""
+    if not code:
+        return ""
+    cells = client.nb.cells
+    cells.append(v4.new_code_cell(code))
+    try:
+        client.execute_cell(cells[-1], len(cells) - 1)
+    except (CellExecutionError, DeadKernelError) as error:
+        raise CellError(_explain(error, "the kernel", cells[-1], 0)) from None
+    return "".join(output.text for output in cells.pop().outputs if output.get("name") == "stdout")
 
 
 def normalise(notebook: NotebookNode) -> NotebookNode:

@@ -2,21 +2,26 @@
 
 A sweep evaluates a plain function of named scalars and a key at many points. It is a thin layer
 over joblib, so `joblib.parallel_config` decides where the points run, and a chapter is the same
-on one core and on a cluster.
+on one core and on a cluster. With a store, an interrupted sweep goes on where it was.
 """
 
 import itertools
+import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
 import jax
 import numpy as np
 from joblib import Parallel, delayed
+from tqdm import tqdm
 
-from lazyrich import validation
+from lazyrich import provenance, store, validation
 
 SCALES = ("quick", "book", "paper")
+VARIABLE = "LAZYRICH_PROGRESS"
+BAR = "point {n_fmt} of {total_fmt}, {remaining} to go"
 
 
 def sizes(scale: str, **choices: tuple) -> SimpleNamespace:
@@ -41,6 +46,10 @@ def grid(**axes: Sequence) -> list[dict[str, Any]]:
     return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
 
 
+class SweepError(RuntimeError):
+    """Points of a sweep failed; the message names them, and the results of the others are kept."""
+
+
 def sweep(function: Callable, points: Sequence[Mapping[str, Any]], key: jax.Array) -> list:
     """``function(key, **point)`` at every point, in their order.
 
@@ -49,19 +58,60 @@ def sweep(function: Callable, points: Sequence[Mapping[str, Any]], key: jax.Arra
     The points run one after another unless ``joblib.parallel_config`` says otherwise. Take
     `function` from a module, not from ``__main__``, if they shall run in other processes.
 
+    If the environment variable ``LAZYRICH_STORE`` names a folder, each result is kept there as soon
+    as it is computed, and none that is there is computed again (:mod:`lazyrich.store`). A point
+    that fails then leaves the others to be completed.
+
+    On a terminal a bar shows how many points are done.
+
     Args:
         function: any function ``(key, **scalars) -> pytree of arrays``.
         points: the named scalars of each point, as :func:`grid` gives them.
         key: a random key.
 
     Raises:
-        ValueError: if there are no points.
+        ValueError: if there are no points, or with a store the function is not one of a module.
+        SweepError: with a store, after all other points, if some failed. Without a store it is the
+            first error itself that is raised, with a note that names the point.
     """
     points = [dict(point) for point in points]
     if not points:
         raise ValueError("points must hold at least one point, got none")
-    data, kind = np.asarray(jax.random.key_data(key)), str(jax.random.key_impl(key))
-    return Parallel()(delayed(_evaluate)(function, data, kind, point) for point in points)
+    random = np.asarray(jax.random.key_data(key)), str(jax.random.key_impl(key))
+    settings = provenance.precision()
+    folder = store.folder()
+    if folder is None:
+        tasks = (delayed(_evaluate)(function, random, settings, p) for p in points)
+        return list(_with_progress(Parallel(return_as="generator")(tasks), len(points)))
+    return _resumed(folder, function, random, settings, points)
+
+
+def _resumed(folder, function, random, settings, points):
+    """The results of a sweep, those in the store read and the others computed and kept."""
+    identity = store.identity(function)
+    # What a result depends on is asked where it is computed, which may be another machine.
+    [conditions] = Parallel()([delayed(_conditions)(settings)])
+    if conditions[0] != provenance.software():
+        raise ValueError("all processes of a sweep must run the same software, and these differ")
+    places = [store.path(folder, identity, (random, p), conditions) for p in points]
+    results = {i: result for i, place in enumerate(places) for result in store.read(place)}
+    missing = [i for i in range(len(points)) if i not in results]
+    failures = []
+    # One point at a time, and as they come, so that each is kept as soon as it is there.
+    attempts = Parallel(return_as="generator_unordered", batch_size=1)(
+        delayed(_attempt)(i, function, random, settings, points[i]) for i in missing
+    )
+    for i, result, error, conditions in _with_progress(attempts, len(missing)):
+        if error is None:
+            store.write(store.path(folder, identity, (random, points[i]), conditions), result)
+            results[i] = result
+        else:
+            failures.append(f"  {_named(points[i])}: {error}")
+    if failures:
+        kept = "the others are kept, and a second call takes up only these"
+        number = f"{len(failures)} of {len(points)} points of {identity[0]} failed"
+        raise SweepError("\n".join([f"{number}; {kept}:", *failures]))
+    return [results[i] for i in range(len(points))]
 
 
 def stack(results: Sequence, *shape: int) -> Any:
@@ -76,6 +126,49 @@ def stack(results: Sequence, *shape: int) -> Any:
     )
 
 
-def _evaluate(function, data, kind, point):
-    result = function(jax.random.wrap_key_data(data, impl=kind), **point)
-    return jax.tree.map(np.asarray, result)
+def _with_progress(results, number):
+    """The same results, with a bar: on a terminal, or in the file that a variable names."""
+    file = os.environ.get(VARIABLE)
+    with open(file or os.devnull, "w") as told:
+        where = {"file": told, "disable": False} if file else {"disable": None}
+        yield from tqdm(results, total=number, unit="point", bar_format=BAR, leave=False, **where)
+
+
+def _attempt(index, function, random, settings, point):
+    """A point's number, its result or what went wrong, and under which conditions."""
+    try:
+        result, error = _evaluate(function, random, settings, point), None
+    except Exception as raised:  # whatever it is, the other points go on
+        result, error = None, f"{type(raised).__name__}: {raised}"
+    return index, result, error, _conditions(settings)
+
+
+def _evaluate(function, random, settings, point):
+    data, kind = random
+    try:
+        with _precision(settings):
+            result = function(jax.random.wrap_key_data(data, impl=kind), **point)
+            return jax.tree.map(np.asarray, result)
+    except Exception as error:
+        error.add_note(f"at the point {_named(point)}")
+        raise
+
+
+def _conditions(settings):
+    with _precision(settings):
+        return store.conditions()
+
+
+@contextmanager
+def _precision(settings):
+    """The precision of the process that asked, since another process starts with JAX's own."""
+    products = settings["matrix products"]
+    with (
+        jax.enable_x64(settings["double"]),
+        jax.default_matmul_precision(None if products == "default" else products),
+    ):
+        yield
+
+
+def _named(point):
+    return ", ".join(f"{name} {value!r}" for name, value in point.items()) or "without scalars"

@@ -1,0 +1,276 @@
+"""Reproduction: chapters, or single figures of them, at any scale, into a folder.
+
+A chapter leaves its executed notebook, its claims as JSON, and each figure as SVG, PDF and PNG with
+the numbers behind it as CSV. The file ``manifest.json`` says from what all this was computed; it is
+also what a later call goes on from. The results of sweeps are kept in the folder's ``.points``
+(:mod:`lazyrich.store`), so that nothing which was computed is lost when a run is interrupted.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from lazyrich import chapters, claims, engines, files, notebooks, provenance, store, validation
+from lazyrich import figures as drawing
+from lazyrich.sweeps import SCALES
+
+MANIFEST, LOCK, DRAFT = "manifest.json", ".lock", ".draft-"
+ENDINGS = ("svg", "pdf", "png", "csv")
+TOLD = "from lazyrich import provenance\nimport json\nprint(json.dumps(provenance.precision()))"
+
+
+class Figure(NamedTuple):
+    """A figure that can be reproduced."""
+
+    chapter: str
+    name: str
+    caption: str
+    answers: str
+    """What it answers, as its caption says: a figure of the paper, a theorem, or nothing there."""
+
+
+def figures(folder: Path | str, names: Sequence[str] = ()) -> list[Figure]:
+    """The figures of all chapters of a folder, or of those named, in the order of the book."""
+    return [
+        figure for path in chapters.find(folder, names) for figure, _ in _figures_of(path).values()
+    ]
+
+
+def reproduce(
+    folder: Path | str,
+    out: Path | str,
+    targets: Sequence[str] = (),
+    scale: str = "book",
+    seed: int = 0,
+    device: str = "auto",
+    jobs: int = 1,
+    dask: str | None = None,
+    progress: bool = True,
+) -> list[str]:
+    """Compute chapters and figures, and leave them in a folder; what is there already stays.
+
+    Interrupted at any moment, the next call with the same arguments goes on where this one was.
+
+    Args:
+        folder: the folder of notebooks.
+        out: a new or empty folder, or that of an earlier call at the same scale and seed, on the
+            same device, with the same software.
+        targets: ``"chapter"`` or ``"chapter#figure"``; by default all chapters. For figures alone,
+            the cells up to them are executed, and only they are written.
+        scale: one of ``sweeps.SCALES``.
+        seed: the seed of the chapters.
+        device: ``"cpu"``, ``"gpu"``, or ``"auto"`` for what JAX takes by itself.
+        jobs: how many processes take the points of a sweep.
+        dask: the address of a Dask scheduler whose workers take them instead.
+        progress: whether to show a progress bar on stderr, with the time that remains.
+
+    Returns:
+        The targets that were computed now.
+
+    Raises:
+        ValueError: if an argument is not as above.
+        CellError: if a cell fails.
+    """
+    validation.one_of("scale", scale, SCALES)
+    validation.whole("seed", seed)
+    validation.whole("jobs", jobs, least=1)
+    wanted = select(folder, targets)
+    environment, engine = engines.backends(device), engines.code(jobs, dask)
+    run = {"scale": scale, "seed": seed, "device": engines.device(device)}
+    run["software"] = provenance.software()
+    with _held(Path(out), run) as manifest:
+        environment[store.VARIABLE] = os.environ.get(store.VARIABLE) or str(_points(out))
+        computed = []
+        for number, (path, names) in enumerate(wanted.items(), start=1):
+            label = f"{path.stem} ({number} of {len(wanted)})"
+            todo = _stale(Path(out), manifest, path, names)
+            if todo:
+                _compute(Path(out), manifest, path, todo, label, environment, engine, progress)
+                computed += todo
+    return computed
+
+
+def select(folder: Path | str, targets: Sequence[str] = ()) -> dict[Path, list[str]]:
+    """The chapters to execute, each with its targets, in the order of the book.
+
+    Raises:
+        ValueError: if there is no such chapter or figure.
+    """
+    asked: dict[str, list[str]] = {}
+    for target in targets:
+        asked.setdefault(target.partition("#")[0], []).append(target)
+    wanted = {}
+    for path in chapters.find(folder, list(asked)):
+        names = asked.get(path.stem, [path.stem])
+        known = [f"{path.stem}#{name}" for name in _figures_of(path)]
+        for name in names:
+            if name != path.stem and name not in known:
+                allowed = ", ".join(known)
+                raise ValueError(f"figure must be one of {allowed}, got {name!r}")
+        wanted[path] = [path.stem] if path.stem in names else sorted(set(names))
+    return wanted
+
+
+def _compute(out, manifest, path, targets, label, environment, engine, progress):
+    """Execute a chapter as far as its targets need it, move them into place, and say so."""
+    notebook, known = notebooks.read(path), _figures_of(path)
+    mark = chapters.fingerprint(notebook, path.parent)
+    names = [target.partition("#")[2] for target in targets]
+    whole = names == [""]
+    notebook = notebooks.set_parameters(notebook, manifest["scale"], manifest["seed"])
+    if not whole:
+        notebook.cells = notebook.cells[: 1 + max(known[name][1] for name in names)]
+    draft = Path(tempfile.mkdtemp(prefix=DRAFT, dir=out.absolute()))
+    done = notebooks.execute(
+        notebook,
+        path.parent,
+        label,
+        progress,
+        chapters.shares(path),
+        environment | {drawing.VARIABLE: str(draft)},
+        before=engine,
+        after=TOLD,
+    )
+    for name in known if whole else names:
+        _explain(draft / f"{name}.csv", known[name][0], manifest)
+    if whole:
+        notebooks.write(draft / path.name, done.notebook)
+        records = json.dumps(claims.read(draft), indent=1, ensure_ascii=False)
+        files.replace(draft / "claims.json", records + "\n")
+    (out / path.stem).mkdir(exist_ok=True)
+    for target, name in zip(targets, names, strict=True):
+        parts = sorted(draft.iterdir()) if whole else [draft / f"{name}.{end}" for end in ENDINGS]
+        manifest["computed"][target] = {
+            "commit": provenance.commit(path.parent),
+            "fingerprint": mark,
+            "precision": json.loads(done.told),
+            "seconds": round(done.seconds, 1),
+            "files": {part.name: _hash(part) for part in parts},
+        }
+        for part in parts:
+            os.replace(part, out / path.stem / part.name)
+    _write(out, manifest)
+    shutil.rmtree(draft)
+
+
+def _stale(out, manifest, path, targets):
+    """The targets that are not there as they were computed, from the chapter as it is now."""
+    mark = chapters.fingerprint(notebooks.read(path), path.parent)
+
+    def fresh(target):
+        known = manifest["computed"].get(target)
+        return (
+            known is not None
+            and known["fingerprint"] == mark
+            and all(
+                (out / path.stem / name).is_file() and _hash(out / path.stem / name) == content
+                for name, content in known["files"].items()
+            )
+        )
+
+    return [target for target in targets if not fresh(target)]
+
+
+def _figures_of(path):
+    """The figures of a chapter by name, each with the number of its cell."""
+    found = {}
+    for index, cell in enumerate(notebooks.read(path).cells):
+        about = cell.metadata.get("mystnb", {}).get("figure")
+        if about:
+            caption = " ".join(about["caption"].split())
+            answers = re.search(r"\b(It|They) (answer|test|go)(e?s)? [^:]+", caption)
+            answers = answers[0].rstrip(".").replace("$", "") + "." if answers else ""
+            found[about["name"]] = Figure(path.stem, about["name"], caption, answers), index
+    return found
+
+
+def _explain(table, figure, manifest):
+    """Put what a table shows into the comment lines at its head."""
+    lines = [
+        f"{figure.name} of the chapter {figure.chapter}, at scale {manifest['scale']} and seed "
+        f"{manifest['seed']}.",
+        figure.caption,
+        "A row is an observation, a column a variable. All are numbers without a unit: the theory "
+        "has none, steps and samples are counted, and time is learning rate times steps.",
+    ]
+    head = [f"# {part}" for line in lines for part in textwrap.wrap(line, 98)]
+    files.replace(table, "\n".join([*head, table.read_text(encoding="utf-8")]))
+
+
+@contextmanager
+def _held(out: Path, run: dict) -> Iterator[dict]:
+    """The manifest of a folder that holds this run or nothing; no other call gets it meanwhile."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = (out / LOCK).open("w")
+    except OSError as error:
+        raise ValueError(
+            f"out must be a folder that can be written, got {str(out)!r} ({error.strerror})"
+        ) from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ValueError(f"out must not be in use by another run, got {str(out)!r}") from None
+        _sweep_up(out)
+        yield _begun(out, run)
+
+
+def _begun(out, run):
+    """The manifest of a run in its folder, a new one if the folder is empty."""
+    if not (out / MANIFEST).exists():
+        if {path.name for path in out.iterdir()} != {LOCK}:
+            (out / LOCK).unlink()
+            raise ValueError(
+                "out must be a new folder, an empty one, or that of an earlier run, "
+                f"got {str(out)!r}"
+            )
+        manifest = run | {"computed": {}}
+        _write(out, manifest)
+        return manifest
+    manifest = _read(out / MANIFEST)
+    for name, value in run.items():
+        if manifest.get(name) != value:
+            known = "" if name == "software" else f" {manifest.get(name)!r}, not {value!r}"
+            raise ValueError(
+                f"out must be another folder, got {str(out)!r}, which holds a run with another "
+                f"{name}{known}"
+            )
+    return manifest
+
+
+def _sweep_up(out):
+    """Remove what a run left that was killed while it wrote."""
+    for draft in out.glob(f"{DRAFT}*"):
+        shutil.rmtree(draft, ignore_errors=True)
+    for draft in [*out.glob(f"{MANIFEST}.*.part"), *_points(out).rglob("*.part")]:
+        draft.unlink(missing_ok=True)
+
+
+def _read(path):
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        return manifest | {"computed": dict(manifest["computed"])}
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"out must hold a manifest that can be read, but {path} is not") from None
+
+
+def _write(out, manifest):
+    files.replace(out / MANIFEST, json.dumps(manifest, indent=1) + "\n")
+
+
+def _points(out):
+    return Path(out).absolute() / ".points"
+
+
+def _hash(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()

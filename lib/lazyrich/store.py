@@ -1,0 +1,82 @@
+"""A store of the results of a sweep: each under a key of all that it depends on.
+
+It is a folder, named by the environment variable ``LAZYRICH_STORE``. A result is a file that begins
+with the hash of the rest, so that none is taken for whole that is not. Nothing is ever stale: a
+change of the arguments, of the function's module, of the library, a version, the precision or the
+kind of device is another key.
+"""
+
+import hashlib
+import importlib
+import os
+import pickle
+from collections.abc import Callable
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+import joblib
+
+from lazyrich import files, provenance
+
+VARIABLE = "LAZYRICH_STORE"
+_MARK = hashlib.sha256().digest_size
+
+
+def folder() -> Path | None:
+    """The store in use, or None."""
+    named = os.environ.get(VARIABLE)
+    return Path(named).expanduser().absolute() if named else None
+
+
+def conditions() -> tuple:
+    """What every result depends on besides its function and arguments, in this process."""
+    return provenance.software(), provenance.precision(), provenance.device()
+
+
+def identity(function: Callable) -> tuple[str, str]:
+    """The name of a function and a hash of its module's code.
+
+    Raises:
+        ValueError: if the function is not found under its name in a module: then its code, or
+            what it captured, is not known, and a result might be another function's.
+    """
+    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
+    try:
+        home = importlib.import_module(module)
+        known = module != "__main__" and attrgetter(name)(home) is function
+    except (AttributeError, ImportError, TypeError):
+        known = False
+    if not known:
+        raise ValueError(
+            "function must stand in a module under its own name, so that its results can be kept "
+            f"in the store, got {function!r}"
+        )
+    return f"{module}.{name}", provenance.digest([Path(home.__file__)])
+
+
+def path(folder: Path, identity: tuple[str, str], arguments: Any, conditions: tuple) -> Path:
+    """Where a result stands, or would stand."""
+    key = joblib.hash((identity, arguments, conditions), hash_name="sha1")
+    return folder / identity[0] / key
+
+
+def read(path: Path) -> list:
+    """The result in a file, alone in a list; an empty list if there is none, or not a whole one."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    mark, result = content[:_MARK], content[_MARK:]
+    return [pickle.loads(result)] if hashlib.sha256(result).digest() == mark else []
+
+
+def write(path: Path, result: Any) -> None:
+    """Keep a result.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = pickle.dumps(result, protocol=5)
+    files.replace(path, hashlib.sha256(content).digest() + content)

@@ -1,0 +1,38 @@
+"""Functions for sweeps that run in other processes, which can import them from here."""
+
+import os
+import time
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+
+NOTES = "NOTES_OF_POINTS"
+
+
+def noted(key, number, failing=()):
+    """A draw scaled by a number, after a note in a file that it was computed."""
+    if number in failing and not Path(os.environ[NOTES], "mended").exists():
+        raise ArithmeticError(f"no {number}")
+    result = {"draw": number * jax.random.normal(key, (3,)), "count": jnp.arange(number)}
+    # One write of a few bytes to a file in append mode is never mixed with another's.
+    with Path(os.environ[NOTES], "notes").open("a") as notes:
+        notes.write(f"{number}\n")
+    return jax.device_get(result)
+
+
+def slow(key, number):
+    """As :func:`noted`, and it takes a while."""
+    end = time.perf_counter() + 0.03
+    while time.perf_counter() < end:
+        pass
+    return noted(key, number)
+
+
+def killing(key, number):
+    """As :func:`noted`, but the first process that gets the number three dies."""
+    mark = Path(os.environ[NOTES], "died")
+    if number == 3 and not mark.exists():
+        mark.touch()
+        os._exit(1)
+    return noted(key, number)

@@ -1,0 +1,224 @@
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import points
+import small_book
+from lazyrich import chapters, engines, notebooks, reproduction
+from lazyrich.__main__ import main
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder with a small book; kernels find the functions of its sweeps."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), *sys.path]))
+    monkeypatch.setenv(points.NOTES, str(tmp_path))
+    small_book.write(tmp_path / "book")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def numbers(place):
+    """The points that were computed, in their order."""
+    return [int(line) for line in (place / "notes").read_text().split()]
+
+
+def contents(out):
+    """The files of a folder, without the one thing that differs from run to run."""
+    manifest = re.sub(r'"seconds": [\d.]+', "", (out / "manifest.json").read_text())
+    files = {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*.*[a-z0-9]")
+             if path.is_file()}  # fmt: skip
+    return files | {"manifest.json": manifest.encode()}
+
+
+def reproduce(*arguments):
+    return main(["reproduce", *arguments, "--scale", "quick", "--out", "out"])
+
+
+def test_a_chapter_leaves_all_that_was_promised(place, capsys):
+    assert reproduce() == 0
+    shown = capsys.readouterr()
+    assert shown.out.splitlines()[0] == "Computed: one."
+    assert re.search(r"one \(1 of 1\), cell 4 of 4 +100%.* to go", shown.err)
+    names = [f"{figure}.{end}" for figure in ("fig-maxima", "fig-means")
+             for end in ("csv", "pdf", "png", "svg")]  # fmt: skip
+    assert sorted(path.name for path in (place / "out/one").iterdir()) == [
+        "claims.json", *names, "one.ipynb",
+    ]  # fmt: skip
+    assert sorted(path.name for path in (place / "out").iterdir()) == [
+        ".lock", ".points", "manifest.json", "one",
+    ]  # fmt: skip
+    table = (place / "out/one/fig-means.csv").read_text()
+    assert table.startswith("# fig-means of the chapter one, at scale quick and seed 0.\n# Draws")
+    assert pd.read_csv(place / "out/one/fig-means.csv", comment="#")["number"].tolist() == [
+        3, 4, 5, 6, 7, 8,
+    ]  # fmt: skip
+    [claim] = json.loads((place / "out/one/claims.json").read_text())
+    assert (claim["id"], claim["scale"], claim["verdict"]) == ("M1", "quick", "holds")
+    done = notebooks.read(place / "out/one/one.ipynb")
+    assert 'scale = "quick"' in done.cells[1].source and done.cells[5].outputs
+    manifest = json.loads((place / "out/manifest.json").read_text())
+    assert {"scale", "seed", "device", "software", "computed"} == set(manifest)
+    assert manifest["device"] == "cpu" and manifest["computed"]["one"]["precision"]["double"]
+    assert not done.cells[5].outputs[0].data["text/plain"].startswith("/")
+    assert notebooks.read(place / "book/one.ipynb").cells[5].outputs == []
+
+
+def test_nothing_is_computed_twice_and_two_runs_are_the_same(place, capsys):
+    assert reproduce() == 0
+    first = contents(place / "out")
+    assert reproduce() == 0
+    assert "Computed: nothing, all is there already." in capsys.readouterr().out
+    assert contents(place / "out") == first
+    (place / "out/one/fig-means.svg").write_text("damaged")
+    assert reproduce("one") == 0 and contents(place / "out") == first
+    assert numbers(place) == [3, 4, 5, 6, 7, 8]
+    (place / "out").rename(place / "before")
+    assert reproduce("--jobs", "2") == 0
+    assert contents(place / "out") == first and len(numbers(place)) == 12
+
+
+def test_a_figure_alone_runs_the_cells_before_it_and_writes_only_itself(place):
+    notebook = notebooks.read(place / "book/one.ipynb")
+    notebook.cells[7].source += "\n1 / 0"
+    notebooks.write(place / "book/one.ipynb", notebook)
+    assert reproduce("one#fig-means") == 0
+    assert {path.name for path in (place / "out/one").iterdir()} == {
+        f"fig-means.{end}" for end in ("csv", "pdf", "png", "svg")
+    }
+    computed = json.loads((place / "out/manifest.json").read_text())["computed"]
+    assert list(computed) == ["one#fig-means"]
+
+
+def test_a_failing_cell_ends_it_and_what_was_computed_is_kept(place, capsys):
+    notebook = notebooks.read(place / "book/one.ipynb")
+    whole = notebook.cells[7].source
+    notebook.cells[7].source = "1 / 0"
+    notebooks.write(place / "book/one.ipynb", notebook)
+    assert reproduce() == 1
+    assert "code cell 4 failed" in capsys.readouterr().err
+    notebook.cells[7].source = whole
+    notebooks.write(place / "book/one.ipynb", notebook)
+    assert reproduce() == 0 and numbers(place) == [3, 4, 5, 6, 7, 8]
+
+
+def test_killed_it_goes_on_where_it_was(place):
+    assert reproduce() == 0
+    first = contents(place / "out")
+    (place / "out").rename(place / "before")
+    (place / "notes").unlink()
+    command = [sys.executable, "-m", "lazyrich", "reproduce", "--scale", "quick", "--out", "out"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    kept = place / "out/.points/points.slow"
+    while not kept.exists() or len(list(kept.iterdir())) < 2:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert reproduce() == 0
+    assert contents(place / "out") == first
+    # The kernel may end a little later than the process that was killed.
+    assert sorted(set(numbers(place))) == [3, 4, 5, 6, 7, 8] and len(numbers(place)) <= 7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["two"], "chapter must be one of one, got 'two'"),
+        (["one#fig-x"], "figure must be one of one#fig-means, one#fig-maxima, got 'one#fig-x'"),
+        (["--scale", "huge"], "scale must be one of 'quick', 'book', 'paper', got 'huge'"),
+        (["--device", "tpu"], "device must be one of 'auto', 'cpu', 'gpu', got 'tpu'"),
+        (["--seed", "-1"], "seed must be an integer of at least 0, got -1"),
+        (["--jobs", "0"], "jobs must be an integer of at least 1, got 0"),
+        (["--jobs", "2", "--dask", "a"], "jobs must be 1 where a Dask cluster takes the points"),
+        (["--dask", "nowhere"], "dask must be the address of a running scheduler, got 'nowhere'"),
+        (["--folder", "none"], "folder must hold notebooks (*.ipynb), got 'none'"),
+        (["--out", "book"], "out must be a new folder, an empty one, or that of an earlier run"),
+        (["--out", "file/x"], "out must be a folder that can be written, got 'file/x' (Not a"),
+        (["--out", "file"], "out must be a folder that can be written, got 'file' (File exists)"),
+        (["--out", "torn"], "out must hold a manifest that can be read, but torn/manifest.json"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_sentence(arguments, message, place, capsys):
+    (place / "file").write_text("mine")
+    (place / "torn").mkdir()
+    (place / "torn/manifest.json").write_text("{")
+    before = sorted(place.rglob("*"))
+    assert main(["reproduce", *arguments]) == 2
+    shown = capsys.readouterr()
+    [line] = shown.err.splitlines()
+    assert line.startswith(f"lazyrich: {message}") and shown.out == ""
+    assert (place / "file").read_text() == "mine"
+    assert [path for path in sorted(place.rglob("*")) if path.name != ".lock"] == before
+
+
+def test_a_device_that_is_not_there_is_told(place, monkeypatch, capsys):
+    monkeypatch.setitem(engines.DEVICES, "gpu", "none")
+    assert reproduce("--device", "gpu") == 2
+    assert capsys.readouterr().err.startswith(
+        "lazyrich: device must be one that JAX finds on this machine, got 'gpu'; for a GPU"
+    )
+
+
+def test_a_folder_keeps_to_its_run(place, capsys, monkeypatch):
+    with reproduction._held(place / "out", {"scale": "quick", "seed": 0}):
+        assert reproduce() == 2
+        assert "out must not be in use by another run, got 'out'" in capsys.readouterr().err
+    run = {"scale": "quick", "seed": 0, "device": "cpu"}
+    for name, other in (("scale", "book"), ("seed", 1), ("device", "another")):
+        message = f"holds a run with another {name} {run[name]!r}, not {other!r}"
+        (place / "out/manifest.json").unlink()
+        with reproduction._held(place / "out", run):
+            pass
+        with (
+            pytest.raises(ValueError, match=message),
+            reproduction._held(place / "out", run | {name: other}),
+        ):
+            pass
+
+
+def test_what_a_killed_run_left_is_swept_up(place):
+    with reproduction._held(place / "out", {}):
+        pass
+    left = ["manifest.json.7.part", ".points/f/abc.7.part", ".draft-x/fig-a.svg"]
+    for name in left:
+        (place / "out" / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / "out" / name).touch()
+    (place / "out/mine.part").touch()
+    with reproduction._held(place / "out", {}):
+        assert not any((place / "out" / name).exists() for name in left)
+        assert not (place / "out/.draft-x").exists() and (place / "out/mine.part").exists()
+
+
+def test_targets_are_grouped_by_chapter(place):
+    path = place / "book/one.ipynb"
+    select = reproduction.select
+    assert select("book") == select("book", ["one"]) == {Path("book/one.ipynb"): ["one"]}
+    both = ["one#fig-maxima", "one#fig-means", "one#fig-maxima"]
+    assert select(place / "book", both) == {path: ["one#fig-maxima", "one#fig-means"]}
+    assert select(place / "book", [*both, "one"]) == {path: ["one"]}
+
+
+def test_figures_are_listed_with_what_they_answer(place, capsys):
+    assert main(["figures"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "one#fig-means",
+        "    It tests the paper's Figure 2 at n < 20.",
+        "one#fig-maxima",
+        "    It tests the paper's Figure 2 at n < 20.",
+    ]
+
+
+def test_every_figure_of_the_book_says_what_it_answers():
+    book = Path(__file__).parents[1] / "book"
+    found = reproduction.figures(book)
+    assert len(found) > 40 and all(figure.answers for figure in found)
+    assert len(chapters.find(book)) == len({figure.chapter for figure in found})

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lazyrich import heavy_tails, linearization, mechanisms
+from lazyrich import conditioning, heavy_tails, linearization, mechanisms
 from lazyrich.training import ensemble
 
 KEY = jax.random.key(5)
@@ -22,6 +22,8 @@ RUNS = {
     "digits": lambda: mechanisms.train_on_digits(
         KEY, 1.5, 8, train_images=40, seeds=11, probes=4, steps=300, observations=3, until=0.2
     ),
+    # Eight members, whose training rests once it fits.
+    "fit": lambda: conditioning.descend_to_fit(KEY, 12, 8, limit=40),
     # Three members, whose scan decomposes matrices.
     "students": lambda: heavy_tails.train_students(
         KEY, "Adam", (0.03, 0.1, 0.3), 60, 1, (0, 2, 5), double=True

@@ -1,4 +1,7 @@
-"""Run the benchmarks, each in its own process on one core, and write the tables of the book."""
+"""Run the benchmarks, each in its own process, and write the tables of the book.
+
+All but that of scaling run on one core.
+"""
 
 import importlib.metadata
 import json
@@ -11,7 +14,7 @@ from pathlib import Path
 
 from lazyrich import files, provenance
 
-KERNELS = ("trajectories", "kernels", "gauss_newton", "tails", "students")
+KERNELS = ("trajectories", "kernels", "gauss_newton", "tails", "students", "scaling")
 ENVIRONMENT = {
     "JAX_ENABLE_COMPILATION_CACHE": "false",
     "JAX_ENABLE_X64": "true",

@@ -168,6 +168,35 @@ def test_another_run_than_that_of_students_is_noticed(students):
             students.agree("wrong", wrong, found)
 
 
+@pytest.fixture
+def scaling(trajectories, monkeypatch):
+    module = importlib.import_module("scaling")
+    monkeypatch.setenv("JAX_ENABLE_X64", "true")  # for processes that it starts
+    monkeypatch.setattr(module, "WIDTH", 4)
+    monkeypatch.setattr(module, "STEPS", 3)
+    monkeypatch.setattr(module, "RATES", (0.1, 0.2))
+    return module
+
+
+def test_workers_share_the_same_work(scaling):
+    assert scaling.ensemble(1)() > 0
+    scaling.agree("as one", scaling.sweep(2)(), scaling.sweep(1)())
+    with pytest.raises(RuntimeError, match="there must be 2 devices, got"):
+        scaling.ensemble(2)
+    with pytest.raises(ArithmeticError, match="wrong is 1.0e-03 off"):
+        scaling.agree("wrong", 1.001, 1.0)
+
+
+def test_the_table_of_scaling_is_whole(scaling, monkeypatch, capsys):
+    took = {"first": 2.0, "found": 1.0}
+    monkeypatch.setattr(
+        scaling.measuring, "apart", lambda _, kind, workers: took | {"later": 1 / workers}
+    )
+    scaling.main()
+    table = json.loads(are_whole(capsys.readouterr().out))["tables"][0]
+    assert [row[1:4] for row in table["rows"]] == [["1.0", "0.50", "2.0"]] * 2
+
+
 def dense(kernels, problem):
     """J Jᵀ by the Jacobian of all samples at once."""
     activation = jax.nn.relu if problem.relu else lambda z: z

@@ -132,6 +132,16 @@ def test_an_ensemble_is_a_loop():
     assert ends.tolist() == [float(end) for end in expected] == [128, 6, 8]
 
 
+def test_members_of_an_ensemble_are_as_many_in_each_argument():
+    add = training.ensemble(lambda x, y: x + y["of it"])
+    with pytest.raises(
+        ValueError, match=r"got 3 in arguments\[0\], 4 in arguments\[1\]\['of it'\]"
+    ):
+        add(jnp.ones(3), {"of it": jnp.ones((4, 2))})
+    with pytest.raises(ValueError, match=r"got 3 in arguments\[0\], none in arguments\[1\]"):
+        add(jnp.ones(3), {"of it": 1.0})
+
+
 def test_the_mean_squared_error_is_halved():
     predictions, targets = jnp.array([1.0, 2.0, 5.0, 0.0]), jnp.array([1.0, 0.0, 4.0, 1.0])
     assert training.mean_squared_error(predictions, targets) == (4 + 1 + 1) / 4 / 2

@@ -198,3 +198,15 @@ def test_a_flag_is_a_truth_value(bad):
     assert validation.flag("x", True) is True and validation.flag("x", np.False_) is False
     with pytest.raises(ValueError, match="x must be True or False, got"):
         validation.flag("x", bad)
+
+
+def test_members_are_rows_of_every_array():
+    tree = {"W": np.ones((3, 2)), "none": None, "keys": jax.random.split(jax.random.key(0), 3)}
+    assert validation.members("x", tree) == 3 and validation.members("x", np.ones((0, 2))) == 0
+    for bad, found in (
+        ({"W": np.ones(3), "b": np.ones(2)}, r"3 in x\['W'\], 2 in x\['b'\]"),
+        ([np.ones(3), 1.0], r"3 in x\[0\], none in x\[1\]"),
+        ((), "no array"),
+    ):
+        with pytest.raises(ValueError, match=f"x must be alike in the length .* axes, got {found}"):
+            validation.members("x", bad)

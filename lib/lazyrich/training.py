@@ -136,20 +136,54 @@ def gradient_flow(
 def ensemble(function: Callable) -> Callable:
     """Compile a function of one network for many: mapped on a CPU, vectorised on a GPU.
 
-    The arguments of the result have one more axis in front. On a CPU each member takes only its
-    own number of steps; on a GPU all run at once, as long as the longest.
+    The arguments of the result have one more axis in front, of one length in all. On a CPU each
+    member takes only its own number of steps; on a GPU all run at once, as long as the longest.
+
+    Where this process has several devices, that axis is split over them. Each runs its own members
+    and keeps their results, and none waits for another. If the devices do not divide the members,
+    the last one is repeated to fill up; the copies are cut off again, for which the results are
+    gathered on every device at the end. An ensemble within another stays on one device.
+
+    Several devices of a CPU share the threads on which LAPACK decomposes many matrices at once, and
+    with JAX 0.10.2 can wait for them for ever. There `function` must decompose one matrix at a
+    time, if need be by ``jax.lax.map``.
+
+    Raises:
+        ValueError: if the arguments differ in the length of their first axes.
 
     >>> ensemble(lambda x, y: x + y)(jnp.arange(3.0), jnp.ones(3)).tolist()
     [1.0, 2.0, 3.0]
     """
 
-    @jax.jit
-    def mapped(*arguments):
+    def many(*arguments):
         if jax.default_backend() == "cpu":
             return jax.lax.map(lambda one: function(*one), arguments)
         return jax.vmap(function)(*arguments)
 
+    @jax.jit
+    def mapped(*arguments):
+        members, devices = validation.members("arguments", arguments), jax.local_devices()
+        within_another = jax.sharding.get_abstract_mesh().manual_axes
+        if len(devices) == 1 or within_another:
+            return many(*arguments)
+        return _sharded(many, devices, members)(*arguments)
+
     return mapped
+
+
+def _sharded(many, devices, members):
+    """A function of many members, split over devices, the last one repeated to fill up."""
+    mesh, spec = jax.sharding.Mesh(devices, "members"), jax.sharding.PartitionSpec("members")
+    # The check would refuse loops that begin alike on all devices, as those of training do.
+    each = jax.shard_map(many, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False)
+    filled = np.minimum(np.arange(members + -members % len(devices)), members - 1)
+
+    def function(*arguments):
+        # Taken by their numbers, since a concatenation would be sent from device to device.
+        results = each(*jax.tree.map(lambda x: jnp.asarray(x)[filled], arguments))
+        return jax.tree.map(lambda x: x[:members], results)
+
+    return function
 
 
 def stacked(results: Iterable) -> Any:

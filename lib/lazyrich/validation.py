@@ -9,6 +9,7 @@ import math
 from collections.abc import Collection, Hashable, Sequence
 from itertools import pairwise
 from numbers import Integral, Real
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -131,6 +132,18 @@ def widths(name: str, value: object, least: int = 2) -> tuple[int, ...]:
     if not isinstance(value, Sequence) or len(value) < least:
         raise ValueError(f"{name} must be a sequence of at least {least} integers, got {value!r}")
     return tuple(whole(name, width, least=1) for width in value)
+
+
+def members(name: str, value: Any) -> int:
+    """The number of rows that all arrays of the pytree `value` have along their first axes."""
+    found = {}
+    for path, leaf in jax.tree.leaves_with_path(value):
+        length = next(iter(jnp.shape(leaf)), "none")
+        found.setdefault(length, f"{length} in {name}{jax.tree_util.keystr(path)}")
+    if len(found) != 1 or "none" in found:
+        lengths = ", ".join(found.values()) or "no array"
+        raise ValueError(f"{name} must be alike in the length of their first axes, got {lengths}")
+    return next(iter(found))
 
 
 def flag(name: str, value: object) -> bool:

@@ -22,12 +22,11 @@ from lazyrich.conditioning.starts import (
     coloured_matrix,
     draws_of,
     layer_widths,
-    mapped,
     moment,
     samples,
 )
 from lazyrich.conditioning.weights import kaiming
-from lazyrich.training import stacked, train
+from lazyrich.training import ensemble, stacked, train
 
 CLASSES = 10
 
@@ -229,7 +228,7 @@ def _descend(weights, task, rate, schedule):
 
         return train(loss_of(task), weights, optax.sgd(rate), schedule, observe).observed
 
-    return mapped(one, weights)
+    return ensemble(one)(weights)
 
 
 @partial(jax.jit, static_argnums=5)
@@ -250,7 +249,7 @@ def _descend_to_fit(weights, rates, task, scale, share, schedule):
         )
         return trained.steps, trained.observed
 
-    return mapped(one, weights, rates)
+    return ensemble(one)(weights, rates)
 
 
 # What the experiments share

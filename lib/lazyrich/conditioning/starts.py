@@ -198,7 +198,11 @@ def certificate(
 
 
 def mapped(function, *many):
-    """A function of one network, over many, one after another."""
+    """A function of one network, over many, one after another on one device.
+
+    For functions with eigenproblems: an ensemble would solve them all at once on a GPU, and may
+    wait for ever on several devices of a CPU.
+    """
     return jax.lax.map(lambda one: function(*one), many)
 
 

@@ -1,0 +1,62 @@
+"""Ensembles of the chapters; run as a program, they leave their numbers in a file.
+
+A program has the devices that its environment asks for, so that tests start it for several.
+"""
+
+import json
+import re
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lazyrich import conditioning, heavy_tails, linearization, mechanisms
+from lazyrich.training import ensemble
+
+KEY = jax.random.key(5)
+RUNS = {
+    # Sixteen members, a scan with observations.
+    "deviations": lambda: linearization.descend(KEY, 6, 16, (0, 3, 8)),
+    # Eleven members, none of which ends its training at the same step.
+    "digits": lambda: mechanisms.train_on_digits(
+        KEY, 1.5, 8, train_images=40, seeds=11, probes=4, steps=300, observations=3, until=0.2
+    ),
+    # Eight members, whose training rests once it fits.
+    "fit": lambda: conditioning.descend_to_fit(KEY, 12, 8, limit=40),
+    # Three members, whose scan decomposes matrices.
+    "students": lambda: heavy_tails.train_students(
+        KEY, "Adam", (0.03, 0.1, 0.3), 60, 1, (0, 2, 5), double=True
+    ),
+}
+
+
+def numbers():
+    """All arrays of all runs, by name."""
+    results = {name: jax.tree.leaves(run()) for name, run in RUNS.items()}
+    return {f"{name} {i}": leaf for name, each in results.items() for i, leaf in enumerate(each)}
+
+
+def sizes(array):
+    """How many members each device keeps, by its number."""
+    return {shard.device.id: len(shard.data) for shard in array.addressable_shards}
+
+
+def communication(members):
+    """The operations between devices in the program of an ensemble of so many members."""
+    program = ensemble(lambda x: jax.lax.fori_loop(0, 5, lambda _, x: jnp.sin(x @ x), x))
+    text = program.lower(jnp.ones((members, 4, 4))).compile().as_text()
+    return re.findall(r"(all-gather|all-reduce|all-to-all|collective-permute)\(", text)
+
+
+if __name__ == "__main__":
+    found = numbers()
+    np.savez(sys.argv[1], **{name: np.asarray(array) for name, array in found.items()})
+    nested = ensemble(lambda x: ensemble(jnp.sin)(x).sum())(jnp.ones((8, 3)))
+    seen = {
+        "deviations": sizes(found["deviations 1"]),
+        "digits": sizes(found["digits 0"]),
+        "nested": sizes(nested),
+        "communication": communication(16),
+    }
+    print(json.dumps(seen))

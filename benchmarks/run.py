@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lazyrich import chapters, notebooks
 
-KERNELS = ("trajectories", "kernels", "gauss_newton", "tails", "students")
+KERNELS = ("trajectories", "kernels", "linear_models", "gauss_newton", "tails", "students")
 ENVIRONMENT = {
     "JAX_ENABLE_COMPILATION_CACHE": "false",
     "JAX_ENABLE_X64": "true",

@@ -184,7 +184,9 @@ def taylor_distances(
     params = weights(key, width, depth, seeds)
     [rate] = validation.positives(rate=rate)
     tasks = task(key, seeds, rescaled=True)
-    return each(partial(_taylor_distances, settings, rate), params, tasks)
+    # A program of this call alone, whose memory goes with it.
+    program = jax.jit(partial(_taylor_distances, settings))
+    return each(partial(program, rate), params, tasks)
 
 
 def _descend(settings, numbers, schedule, params, tasks, samples=None):
@@ -246,7 +248,6 @@ def _interval(settings, numbers, start, state, ends, task, samples):
     )
 
 
-@partial(jax.jit, static_argnums=0)
 def _taylor_distances(settings, rate, params, task):
     width, depth, activation, orders, steps = settings
     net = network(width, depth, activation).apply

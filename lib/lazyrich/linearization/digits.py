@@ -67,9 +67,11 @@ def descend_on_digits(
     params = over_seeds(on_weights, seeds, partial(_weights, width=width, pixels=images.x.shape[1]))
     settings = width, activation, steps
     y = images.y.ravel()
+    # A program of this call alone, whose memory goes with it.
+    program = jax.jit(partial(_descend, settings))
 
     def one(params):
-        trained, start, T, terms = _descend(settings, rate, images, params)
+        trained, start, T, terms = program(rate, images, params)
         linear = predict_linear(start, T, y, rate, [steps])[0, len(y) :]
         return DigitsRun(_size(trained - linear) / _size(linear), *terms)
 
@@ -103,7 +105,6 @@ def _weights(key, width, pixels):
     ]
 
 
-@partial(jax.jit, static_argnums=0)
 def _descend(settings, rate, images, params):
     width, activation, steps = settings
     network = networks.fully_connected(

@@ -144,7 +144,9 @@ def meter_run(
     params, tasks = weights(key, width, depth, seeds), task(key, seeds)
     [eta] = validation.positives(rate=rate)
     settings = width, depth, activation, validation.whole("steps", steps)
-    readings = each(partial(_reading, settings, eta), params, tasks)
+    # A program of this call alone, whose memory goes with it.
+    program = jax.jit(partial(_reading, settings))
+    readings = each(partial(program, eta), params, tasks)
     run = descend(key, width, seeds, (steps,), rate, depth, activation)
     return MeterRun(
         readings.distance,
@@ -155,7 +157,6 @@ def meter_run(
     )
 
 
-@partial(jax.jit, static_argnums=0)
 def _reading(settings, rate, params, task):
     width, depth, activation, steps = settings
     apply = network(width, depth, activation).apply

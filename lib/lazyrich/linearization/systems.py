@@ -80,8 +80,10 @@ def system_correlations(
     width = validation.whole("width", width, least=1)
     params = over_seeds(on_weights, seeds, partial(SYSTEMS[system].init, width=width))
     x = normal(on_inputs, (5, TOKENS * ENTRIES))
-    settings, [rate] = (system, direction), validation.positives(rate=rate)
-    return each(partial(_correlations, settings, rate, x), params)
+    [rate] = validation.positives(rate=rate)
+    # A program of this call alone, whose memory goes with it.
+    program = jax.jit(partial(_correlations, system, direction))
+    return each(partial(program, rate, x), params)
 
 
 def gradient_step(gradient):
@@ -102,10 +104,7 @@ DIRECTIONS: dict[str, Callable] = {"gradient": gradient_step, "signs": sign_step
 """The first directions of optimizers, as functions of the gradient."""
 
 
-@partial(jax.jit, static_argnums=0)
-def _correlations(settings, rate, x, params):
-    system, direction = settings
-
+def _correlations(system, direction, rate, x, params):
     def apply(params, x):
         return SYSTEMS[system].apply(params, x)[:, 0]
 

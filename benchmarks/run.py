@@ -14,7 +14,15 @@ from pathlib import Path
 
 from lazyrich import files, provenance
 
-KERNELS = ("trajectories", "kernels", "gauss_newton", "tails", "students", "scaling")
+KERNELS = (
+    "trajectories",
+    "kernels",
+    "linear_models",
+    "gauss_newton",
+    "tails",
+    "students",
+    "scaling",
+)
 ENVIRONMENT = {
     "JAX_ENABLE_COMPILATION_CACHE": "false",
     "JAX_ENABLE_X64": "true",

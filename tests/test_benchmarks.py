@@ -115,6 +115,33 @@ def test_the_other_tables_are_whole(tiny, capsys):
 
 
 @pytest.fixture
+def linear_models(trajectories, monkeypatch):
+    module = importlib.import_module("linear_models")
+    monkeypatch.setattr(module.kernels, "ROUNDS", 1)
+    monkeypatch.setattr(module.measuring, "apart", lambda *_: FIRST_CALL)
+    monkeypatch.setattr(module, "CASES", {kind: {kind: (3, 4, 3, 3)} for kind in module.CASES})
+    return module
+
+
+def test_every_method_of_linear_models_agrees_and_their_tables_are_whole(linear_models, capsys):
+    linear_models.main()  # where all that are installed must agree
+    assert are_whole(capsys.readouterr().out).count('"lazyrich') > 3
+    with pytest.raises(ArithmeticError, match="wrong is"):
+        linear_models.agree("wrong", np.ones(3), np.ones(3) + 1e-6)
+
+
+def test_the_least_operations_of_linear_models_are_those_of_the_products(linear_models):
+    for kind, function in (
+        ("linear", linear_models.of_library),
+        ("coefficients", linear_models.series),
+    ):
+        one = linear_models.problem(kind, 20, 64, 3, 4)
+        program, arguments = function(one)
+        counted = jax.jit(program).lower(*arguments).cost_analysis()["flops"]
+        assert linear_models.operations(kind, one) <= 1.05 * counted
+
+
+@pytest.fixture
 def tails(trajectories, monkeypatch):
     module = importlib.import_module("tails")
     monkeypatch.setattr(module.kernels, "ROUNDS", 1)

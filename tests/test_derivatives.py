@@ -71,6 +71,18 @@ def test_layer_by_layer_the_kernel_is_that_of_the_jacobian(widths, activation, s
     np.testing.assert_allclose(K, J @ J.T, rtol=0, atol=1e-13 * (J**2).sum(1).max())
 
 
+@pytest.mark.parametrize("layered", [True, False])
+def test_a_kernel_with_other_samples_is_that_of_their_jacobians(layered, key):
+    network = networks.fully_connected((3, 6, 5, 2), jnp.tanh, networks.maximal_update)
+    params, x = network.init(key()), jax.random.normal(key(), (SAMPLES, 3))
+    others = jax.random.normal(key(), (SAMPLES + 1, 3))
+    kind = network if layered else network.apply
+    K = jax.jit(lambda params: derivatives.empirical_ntk(kind, params, x, others))(params)
+    J, J_others = (derivatives.jacobian(network.apply, params, each) for each in (x, others))
+    assert K.shape == (2 * SAMPLES, 2 * SAMPLES + 2)
+    np.testing.assert_allclose(K, J @ J_others.T, rtol=0, atol=1e-13 * (J**2).sum(1).max())
+
+
 def test_a_layered_kernel_needs_no_jacobian():
     network = networks.fully_connected((16, 128, 128, 1), jnp.tanh)
     params = jax.eval_shape(network.init, jax.random.key(0))

@@ -154,6 +154,24 @@ def test_an_error_is_of_two_arrays_of_one_shape():
         training.gradient_flow(lambda x: x**2, 1.0, np.array([1.0, 0.0]))
 
 
+@pytest.mark.parametrize("device", ["cpu", "gpu"])
+def test_a_program_for_one_member_serves_any_number(device, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: device)
+
+    @jax.jit
+    def steps(x, y, nothing):
+        assert nothing is None
+        return {"end": jax.lax.while_loop(lambda x: x < y["limit"], lambda x: 2 * x, x)}
+
+    x, limits = jnp.array([1.0, 3.0, 0.5]), jnp.array([100.0, 5.0, 7.0])
+    for count in (3, 2):
+        ends = training.each(steps, x[:count], {"limit": limits[:count]}, None)["end"]
+        assert ends.tolist() == [128, 6, 8][:count]
+    assert steps._cache_size() == (1 if device == "cpu" else 0)
+    with pytest.raises(ValueError):
+        training.each(steps, x, {"limit": limits[:2]}, None)
+
+
 def test_results_are_stacked_along_a_new_axis():
     each = ({"a": jnp.full(3, i), "b": (jnp.asarray(i),)} for i in range(2))
     both = training.stacked(each)

@@ -23,11 +23,15 @@ def jacobian(apply: Callable, params, x: Float[Array, "samples inputs"]) -> Floa
 
 
 def empirical_ntk(
-    network: Callable | Network, params, x: Float[Array, "samples inputs"]
-) -> Float[Array, "rows rows"]:
-    """The empirical tangent kernel J Jᵀ of the samples, with J the :func:`jacobian`.
+    network: Callable | Network,
+    params,
+    x: Float[Array, "samples inputs"],
+    others: Float[Array, "others inputs"] | None = None,
+) -> Float[Array, "rows columns"]:
+    """The empirical tangent kernel J J'ᵀ of samples and others, with J the :func:`jacobian`.
 
-    Rows run over samples and, within a sample, over outputs. A layered network is treated layer by
+    The others are the samples themselves unless given. Rows run over samples and, within a sample,
+    over outputs, and columns over the others in the same way. A layered network is treated layer by
     layer: with h(x) the input of a layer and D(x) the derivatives of the outputs with respect to
     what it computes, the kernel is
 
@@ -42,9 +46,11 @@ def empirical_ntk(
     [[1.0, 1.0], [1.0, 5.0]]
     """
     if isinstance(network, Network) and network.sensitivities is not None:
-        return _layer_wise(network, params, x)
+        return _layer_wise(network, params, x, others)
     apply = network.apply if isinstance(network, Network) else network
-    return sum(matmul(block, block.T) for block in _blocks(apply, params, x))
+    rows = _blocks(apply, params, x)
+    columns = rows if others is None else _blocks(apply, params, others)
+    return sum(matmul(J, J_other.T) for J, J_other in zip(rows, columns, strict=True))
 
 
 def gauss_newton(apply: Callable, params, x: Float[Array, "samples inputs"]) -> Float[Array, "p p"]:
@@ -126,15 +132,16 @@ def _with_one_more(g):
     return longer
 
 
-def _layer_wise(network, params, x):
-    features, sensitivities = network.sensitivities(params, x)
-    samples, outputs = sensitivities[-1].shape[:2]
+def _layer_wise(network, params, x, others):
+    rows = network.sensitivities(params, x)
+    columns = rows if others is None else network.sensitivities(params, others)
+    n, m, outputs = len(rows[0][0]), *columns[1][-1].shape[:2]
     kernel = 0.0
-    for layer, h, D in zip(network.layers, features, sensitivities, strict=True):
-        D = D.reshape(samples * outputs, -1)
-        inner = layer.multiplier**2 * matmul(h, h.T)[:, None, :, None]
-        kernel += inner * matmul(D, D.T).reshape(samples, outputs, samples, outputs)
-    return kernel.reshape(samples * outputs, samples * outputs)
+    for layer, h, D, h_other, D_other in zip(network.layers, *rows, *columns, strict=True):
+        D, D_other = D.reshape(n * outputs, -1), D_other.reshape(m * outputs, -1)
+        inner = layer.multiplier**2 * matmul(h, h_other.T)[:, None, :, None]
+        kernel += inner * matmul(D, D_other.T).reshape(n, outputs, m, outputs)
+    return kernel.reshape(n * outputs, m * outputs)
 
 
 def _blocks(apply, params, x):

@@ -175,15 +175,32 @@ def _sharded(many, devices, members):
     """A function of many members, split over devices, the last one repeated to fill up."""
     mesh, spec = jax.sharding.Mesh(devices, "members"), jax.sharding.PartitionSpec("members")
     # The check would refuse loops that begin alike on all devices, as those of training do.
-    each = jax.shard_map(many, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False)
+    split = jax.shard_map(many, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False)
     filled = np.minimum(np.arange(members + -members % len(devices)), members - 1)
 
     def function(*arguments):
         # Taken by their numbers, since a concatenation would be sent from device to device.
-        results = each(*jax.tree.map(lambda x: jnp.asarray(x)[filled], arguments))
+        results = split(*jax.tree.map(lambda x: jnp.asarray(x)[filled], arguments))
         return jax.tree.map(lambda x: x[:members], results)
 
     return function
+
+
+def each(function: Callable, *members: Any) -> Any:
+    """A function of one network for many: one after another on a CPU, at once on a GPU.
+
+    The members have one more axis in front, and so has what comes back. In contrast to an
+    :func:`ensemble`, the function itself is not compiled: what it calls is, on a CPU for one
+    member, so that a program serves any number of them and takes the memory of one.
+
+    >>> each(jax.jit(lambda x, y: x + y), jnp.arange(3.0), jnp.ones(3)).tolist()
+    [1.0, 2.0, 3.0]
+    """
+    if jax.default_backend() != "cpu":
+        return jax.vmap(function)(*members)
+    leaves, tree = jax.tree.flatten(members)
+    rows = zip(*map(np.asarray, leaves), strict=True)
+    return stacked(function(*jax.tree.unflatten(tree, row)) for row in rows)
 
 
 def stacked(results: Iterable) -> Any:

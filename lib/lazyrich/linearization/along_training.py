@@ -18,7 +18,7 @@ from lazyrich import validation
 from lazyrich.arithmetic import root_mean_square
 from lazyrich.linearization.correlations import contracted, gradient_norms, update_direction
 from lazyrich.linearization.family import external_scale, network, task, weights
-from lazyrich.training import ensemble, mean_squared_error, train
+from lazyrich.training import each, mean_squared_error, train
 
 
 class CorrelationsAlong(NamedTuple):
@@ -60,12 +60,12 @@ def correlations_along(
     [rate] = validation.positives(rate=rate)
     params, tasks = weights(key, width, depth, seeds), task(key, seeds)
     numbers = external_scale(width, a), rate
-    observed = _along((width, depth, activation, steps), numbers, params, tasks)
-    return CorrelationsAlong(jnp.asarray(steps), *observed)
+    of_one = partial(_along, (width, depth, activation, steps), numbers)
+    return CorrelationsAlong(jnp.asarray(steps), *each(of_one, params, tasks))
 
 
 @partial(jax.jit, static_argnums=0)
-def _along(settings, numbers, params, tasks):
+def _along(settings, numbers, params, task):
     width, depth, activation, schedule = settings
     scale, rate = numbers
     net = network(width, depth, activation)
@@ -73,19 +73,16 @@ def _along(settings, numbers, params, tasks):
     def apply(params, x):
         return net.apply(params, x)[:, 0]
 
-    def one(params, task):
-        signs = (-1.0) ** jnp.arange(len(task.y))
-        residual = (signs / len(task.y) ** 0.5).astype(task.y.dtype)
+    signs = (-1.0) ** jnp.arange(len(task.y))
+    residual = (signs / len(task.y) ** 0.5).astype(task.y.dtype)
 
-        def loss(params, _):
-            return mean_squared_error(scale * apply(params, task.x), task.y)
+    def loss(params, _):
+        return mean_squared_error(scale * apply(params, task.x), task.y)
 
-        def observe(params, _):
-            v = update_direction(apply, params, task.x, residual)
-            C0 = contracted(apply, params, task.x_test, v, 2, rate, scale)
-            C1 = gradient_norms(apply, params, task.x_test, v, 1, rate, scale)
-            return tuple(map(root_mean_square, (*C0, *C1)))
+    def observe(params, _):
+        v = update_direction(apply, params, task.x, residual)
+        C0 = contracted(apply, params, task.x_test, v, 2, rate, scale)
+        C1 = gradient_norms(apply, params, task.x_test, v, 1, rate, scale)
+        return tuple(map(root_mean_square, (*C0, *C1)))
 
-        return train(loss, params, optax.sgd(rate / scale**2), schedule, observe).observed
-
-    return ensemble(one)(params, tasks)
+    return train(loss, params, optax.sgd(rate / scale**2), schedule, observe).observed

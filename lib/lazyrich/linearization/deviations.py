@@ -4,10 +4,11 @@ The cost is ½ mean (F − y)² over the samples of a step, all of them or one. 
 schedule of steps, how far the outputs on test inputs are from those of the linear model, and how
 far the tangent kernel and the gradient have moved. The linear model is trained in kernel space, by
 the same steps. Each function is one experiment, given by a key and named scalars; a program is
-compiled once for a width, depth, activation and number of seeds, for all rates, scales and steps.
+compiled once for a width, depth and activation, for all rates, scales, schedules and seeds.
 """
 
 from functools import partial
+from itertools import pairwise
 from typing import NamedTuple
 
 import jax
@@ -28,7 +29,7 @@ from lazyrich.linearization.family import (
 )
 from lazyrich.linearization.linear_model import taylor_expand
 from lazyrich.networks import Network
-from lazyrich.training import ensemble, mean_squared_error, train
+from lazyrich.training import each, mean_squared_error, train
 
 
 class Deviations(NamedTuple):
@@ -111,12 +112,12 @@ def descend(
         offset: the mean of the output weights.
         rescaled: whether the training inputs have one length.
     """
-    settings = width, depth, activation
+    settings, steps = (width, depth, activation), validation.schedule("schedule", schedule)
     sharpness, scale, rate = validation.positives(sharpness=sharpness, scale=scale, rate=rate)
     scale, centred = scale * external_scale(width, a), float(validation.flag("centred", centred))
     numbers = sharpness, scale, rate, centred
     params = weights(key, width, depth, seeds, offset)
-    return _descend(settings, numbers, _steps(schedule), params, task(key, seeds, rescaled), None)
+    return _descend(settings, numbers, steps, params, task(key, seeds, rescaled))
 
 
 def descend_by_sample(
@@ -143,12 +144,12 @@ def descend_by_sample(
         noise: standard deviation of what each step adds to the target of its sample; with it the
             residuals do not decay.
     """
-    steps = _steps(schedule)
+    steps = validation.schedule("schedule", schedule)
     [rate] = validation.positives(rate=rate)
     sigma = validation.scalar("noise", validation.nonnegative("noise", noise))
     params, tasks = weights(key, width, 1, seeds), task(key, seeds, rescaled=True)
-    order = order_of_samples(key, seeds, int(steps[-1]))
-    added = sigma * noise_of_samples(key, seeds, int(steps[-1]))
+    order = order_of_samples(key, seeds, steps[-1])
+    added = sigma * noise_of_samples(key, seeds, steps[-1])
     numbers = 1.0, 1.0, rate, 0.0
     return _descend((width, 1, activation), numbers, steps, params, tasks, (order, added))
 
@@ -182,78 +183,85 @@ def taylor_distances(
     settings = width, depth, activation, orders, validation.whole("steps", steps)
     params = weights(key, width, depth, seeds)
     [rate] = validation.positives(rate=rate)
-    return _taylor_distances(settings, rate, params, task(key, seeds, rescaled=True))
+    tasks = task(key, seeds, rescaled=True)
+    # A program of this call alone, whose memory goes with it.
+    program = jax.jit(partial(_taylor_distances, settings))
+    return each(partial(program, rate), params, tasks)
 
 
-def _steps(schedule):
-    """The schedule as an array, so that one program serves all."""
-    return jnp.asarray(validation.schedule("schedule", schedule))
-
-
-@partial(jax.jit, static_argnums=0)
-def _descend(settings, numbers, schedule, params, tasks, samples):
-    width, depth, activation = settings
-    sharpness, scale, rate, centred = numbers
-    net = network(width, depth, activation, sharpness)
-
+def _descend(settings, numbers, schedule, params, tasks, samples=None):
     def one(params, task, samples):
-        start = params
-        both = jnp.concatenate([task.x, task.x_test])
-        N = len(task.y)
-        T = empirical_ntk(net, params, both)[:, :N]
-        at_start = scale * net.apply(params, both)[:, 0]
-        shift = centred * at_start
-
-        def update(step, state):
-            params, linear = state
-            chosen, added = jnp.arange(N), 0.0
-            if samples is not None:
-                chosen, added = (each[step][None] for each in samples)
-            x, y = task.x[chosen], task.y[chosen] + added
-            outputs, pull = jax.vjp(lambda params: scale * net.apply(params, x)[:, 0], params)
-            [v] = pull((outputs - shift[chosen] - y) / len(chosen))
-            residual = (linear[chosen] - y) / len(chosen)
-            moved = jax.tree.map(lambda w, v: w - rate / scale**2 * v, params, v)
-            return moved, linear - rate * matmul(T[:, chosen], residual)
-
-        def observe(params, linear):
-            output = scale * net.apply(params, task.x_test)[:, 0] - shift[N:]
-            return (
-                root_mean_square(output - linear[N:]),
-                kernel_change(net, params, start, task.x),
-                gradient_change(net, params, start, task.x),
-                root_mean_square(linear[:N] - task.y),
+        kernel, shift, linear = _start(settings, numbers, params, task)
+        state, rows = (params, linear), []
+        for ends in pairwise((0, *schedule)):
+            state, row = _interval(
+                settings, numbers, (params, kernel, shift), state, ends, task, samples
             )
+            rows.append(row)
+        return jax.tree.map(lambda *times: jnp.stack(times), *rows)
 
-        def interval(carry, end):
-            step, state = carry
-            state = jax.lax.fori_loop(step, end, update, state)
-            return (end, state), observe(*state)
-
-        begin = jnp.zeros_like(schedule[0]), (params, at_start - shift)
-        return jax.lax.scan(interval, begin, schedule)[1]
-
-    return Deviations(schedule, *ensemble(one)(params, tasks, samples))
+    return Deviations(jnp.asarray(schedule), *each(one, params, tasks, samples))
 
 
 @partial(jax.jit, static_argnums=0)
-def _taylor_distances(settings, rate, params, tasks):
+def _start(settings, numbers, params, task):
+    """The kernel T, what is taken off the outputs, and the outputs less that."""
+    width, depth, activation = settings
+    sharpness, scale, _, centred = numbers
+    net = network(width, depth, activation, sharpness)
+    both = jnp.concatenate([task.x, task.x_test])
+    outputs = scale * net.apply(params, both)[:, 0]
+    T = empirical_ntk(net, params, both, task.x)
+    return T, centred * outputs, (1 - centred) * outputs
+
+
+@partial(jax.jit, static_argnums=0)
+def _interval(settings, numbers, start, state, ends, task, samples):
+    """The parameters and the linear model some steps later, and what is observed there."""
+    width, depth, activation = settings
+    sharpness, scale, rate, _ = numbers
+    net = network(width, depth, activation, sharpness)
+    at_start, T, shift = start
+    N = len(task.y)
+
+    def outputs_of(params, x):
+        return scale * net.apply(params, x)[:, 0]
+
+    def update(step, state):
+        params, linear = state
+        chosen, added = jnp.arange(N), 0.0
+        if samples is not None:
+            chosen, added = (every[step][None] for every in samples)
+        x, y = task.x[chosen], task.y[chosen] + added
+        outputs, pull = jax.vjp(lambda params: outputs_of(params, x), params)
+        [v] = pull((outputs - shift[chosen] - y) / len(chosen))
+        residual = (linear[chosen] - y) / len(chosen)
+        moved = jax.tree.map(lambda w, v: w - rate / scale**2 * v, params, v)
+        return moved, linear - rate * matmul(T[:, chosen], residual)
+
+    params, linear = jax.lax.fori_loop(*ends, update, state)
+    return (params, linear), (
+        root_mean_square(outputs_of(params, task.x_test) - shift[N:] - linear[N:]),
+        kernel_change(net, params, at_start, task.x),
+        gradient_change(net, params, at_start, task.x),
+        root_mean_square(linear[:N] - task.y),
+    )
+
+
+def _taylor_distances(settings, rate, params, task):
     width, depth, activation, orders, steps = settings
     net = network(width, depth, activation).apply
 
-    def one(params, task):
-        def trained(apply):
-            def loss(params, _):
-                return mean_squared_error(apply(params, task.x)[:, 0], task.y)
+    def trained(apply):
+        def loss(params, _):
+            return mean_squared_error(apply(params, task.x)[:, 0], task.y)
 
-            end = train(loss, params, optax.sgd(rate), [steps]).params
-            return apply(end, task.x_test)[:, 0]
+        end = train(loss, params, optax.sgd(rate), [steps]).params
+        return apply(end, task.x_test)[:, 0]
 
-        outputs = trained(net)
-        models = (taylor_expand(net, params, order) for order in orders)
-        return jnp.stack([root_mean_square(trained(model) - outputs) for model in models])
-
-    return ensemble(one)(params, tasks)
+    outputs = trained(net)
+    models = (taylor_expand(net, params, order) for order in orders)
+    return jnp.stack([root_mean_square(trained(model) - outputs) for model in models])
 
 
 def _inner(x, y):

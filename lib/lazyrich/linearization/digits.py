@@ -21,7 +21,7 @@ from lazyrich.linearization.activations import activation as named
 from lazyrich.linearization.correlations import contracted, update_direction
 from lazyrich.linearization.family import over_seeds
 from lazyrich.linearization.linear_model import predict_linear
-from lazyrich.training import ensemble, mean_squared_error, train
+from lazyrich.training import each, mean_squared_error, train
 
 CLASSES, BIAS = 10, 0.05
 
@@ -66,16 +66,16 @@ def descend_on_digits(
     images = _standardised(on_images, train, test)
     params = over_seeds(on_weights, seeds, partial(_weights, width=width, pixels=images.x.shape[1]))
     settings = width, activation, steps
-    trained, start, kernels, terms = _descend(settings, rate, images, params)
     y = images.y.ravel()
-    linear = jnp.stack(
-        # One eigendecomposition at a time, outside of the program that trains.
-        [
-            predict_linear(outputs, T, y, rate, [steps])[0, len(y) :]
-            for outputs, T in zip(start, kernels, strict=True)
-        ]
-    )
-    return DigitsRun(_size(trained - linear) / _size(linear), *terms.T)
+    # A program of this call alone, whose memory goes with it.
+    program = jax.jit(partial(_descend, settings))
+
+    def one(params):
+        trained, start, T, terms = program(rate, images, params)
+        linear = predict_linear(start, T, y, rate, [steps])[0, len(y) :]
+        return DigitsRun(_size(trained - linear) / _size(linear), *terms)
+
+    return each(one, params)
 
 
 class _Images(NamedTuple):
@@ -105,7 +105,6 @@ def _weights(key, width, pixels):
     ]
 
 
-@partial(jax.jit, static_argnums=0)
 def _descend(settings, rate, images, params):
     width, activation, steps = settings
     network = networks.fully_connected(
@@ -117,23 +116,20 @@ def _descend(settings, rate, images, params):
     )
     both = jnp.concatenate([images.x, images.x_test])
 
-    def one(params):
-        def loss(params, _):
-            return mean_squared_error(network.apply(params, images.x), images.y)
+    def loss(params, _):
+        return mean_squared_error(network.apply(params, images.x), images.y)
 
-        start = network.apply(params, both)
-        residual = (start[: len(images.x)] - images.y) / images.y.size
-        v = update_direction(network.apply, params, images.x, residual)
-        terms = contracted(network.apply, params, images.x_test, v, 2, rate)
-        end = train(loss, params, optax.sgd(rate), [steps]).params
-        return (
-            network.apply(end, images.x_test).ravel(),
-            start.ravel(),
-            empirical_ntk(network, params, both)[:, : images.y.size],
-            _size(terms.reshape(2, -1)),
-        )
-
-    return ensemble(one)(params)
+    start = network.apply(params, both)
+    residual = (start[: len(images.x)] - images.y) / images.y.size
+    v = update_direction(network.apply, params, images.x, residual)
+    terms = contracted(network.apply, params, images.x_test, v, 2, rate)
+    end = train(loss, params, optax.sgd(rate), [steps]).params
+    return (
+        network.apply(end, images.x_test).ravel(),
+        start.ravel(),
+        empirical_ntk(network, params, both, images.x),
+        _size(terms.reshape(2, -1)),
+    )
 
 
 def _size(x):

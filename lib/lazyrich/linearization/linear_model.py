@@ -108,6 +108,12 @@ def predict_linear(
     if y.shape != (train,):
         raise ValueError(f"y must have a number for each of {train} columns, got {y.shape}")
     K = validation.symmetric("kernel", kernel[:train])
+    return _closed_form(outputs, kernel, K, y, rate, times)
+
+
+@jax.jit
+def _closed_form(outputs, kernel, K, y, rate, times):
+    train = len(K)
     values, Q = jnp.linalg.eigh(K)
     shares = rate / train * jnp.maximum(values, 0)
     parts = matmul(Q.T, outputs[:train] - y)

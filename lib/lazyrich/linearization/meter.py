@@ -41,7 +41,7 @@ from lazyrich.arithmetic import root_mean_square
 from lazyrich.derivatives import along
 from lazyrich.linearization.deviations import descend
 from lazyrich.linearization.family import network, task, weights
-from lazyrich.training import ensemble
+from lazyrich.training import each
 
 
 class Laziness(NamedTuple):
@@ -144,7 +144,9 @@ def meter_run(
     params, tasks = weights(key, width, depth, seeds), task(key, seeds)
     [eta] = validation.positives(rate=rate)
     settings = width, depth, activation, validation.whole("steps", steps)
-    readings = _readings(settings, eta, params, tasks)
+    # A program of this call alone, whose memory goes with it.
+    program = jax.jit(partial(_reading, settings))
+    readings = each(partial(program, eta), params, tasks)
     run = descend(key, width, seeds, (steps,), rate, depth, activation)
     return MeterRun(
         readings.distance,
@@ -155,15 +157,10 @@ def meter_run(
     )
 
 
-@partial(jax.jit, static_argnums=0)
-def _readings(settings, rate, params, tasks):
+def _reading(settings, rate, params, task):
     width, depth, activation, steps = settings
     apply = network(width, depth, activation).apply
-
-    def one(params, task):
-        return laziness(apply, params, task.x, task.y[:, None], rate, steps, task.x_test)
-
-    return ensemble(one)(params, tasks)
+    return laziness(apply, params, task.x, task.y[:, None], rate, steps, task.x_test)
 
 
 @partial(jax.jit, static_argnums=(0, 1))

@@ -96,14 +96,19 @@ def alternating_signs(
 
 
 def _system(key, P, kind, m):
-    a, h = normal(key, (2, P))
+    return _placed(kind, normal(key, (2, P)), P // m)
+
+
+@partial(jax.jit, static_argnums=0)
+def _placed(kind, drawn, share):
+    a, h = drawn
     if kind == "orthogonal":
-        half = jnp.arange(P) < P // 2
+        half = jnp.arange(len(a)) < len(a) // 2
         a, h = jnp.where(half, a, 0), jnp.where(half, 0, jnp.sign(h))
     elif kind == "signs":
         h = jnp.sign(h)
     else:
-        h = (jnp.argsort(jnp.argsort(h)) < P // m).astype(a.dtype)
+        h = (h <= jnp.sort(h)[share - 1]).astype(a.dtype)
     return a / jnp.linalg.norm(a), h
 
 

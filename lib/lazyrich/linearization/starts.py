@@ -21,7 +21,7 @@ from lazyrich.linearization.correlations import (
 )
 from lazyrich.linearization.family import external_scale, network, probe, task, weights
 from lazyrich.linearization.identity import OneStep, one_step
-from lazyrich.training import ensemble
+from lazyrich.training import each
 
 
 class Correlations(NamedTuple):
@@ -81,7 +81,7 @@ def correlations_at_start(
     sharpness, scale, rate = validation.positives(sharpness=sharpness, scale=scale, rate=rate)
     numbers = sharpness, scale * external_scale(width, a), rate
     params = weights(on_weights, width, depth, seeds)
-    return _correlations(settings, numbers, probe(on_inputs), params)
+    return each(partial(_correlations, settings, numbers, probe(on_inputs)), params)
 
 
 def spectral_norms_at_start(
@@ -110,7 +110,8 @@ def spectral_norms_at_start(
     settings = width, depth, validation.whole("iterations", iterations, least=1), activation
     params = weights(on_weights, width, depth, seeds)
     numbers = external_scale(width, a), *validation.positives(rate=rate)
-    return _spectral_norms(settings, numbers, probe(on_inputs), params, on_inputs)
+    of_one = partial(_spectral_norms, settings, numbers, probe(on_inputs), on_inputs)
+    return each(of_one, params)
 
 
 def one_step_at_start(
@@ -142,7 +143,7 @@ def one_step_at_start(
     settings = width, depth, validation.whole("order", order, least=2), activation
     numbers = external_scale(width, a), *validation.positives(rate=rate)
     params = weights(key, width, depth, seeds)
-    return _one_step(settings, numbers, task(key, seeds), params)
+    return each(partial(_one_step, settings, numbers), task(key, seeds), params)
 
 
 @partial(jax.jit, static_argnums=0)
@@ -152,44 +153,35 @@ def _correlations(settings, numbers, probe, params):
     apply = _scaled(network(width, depth, activation, sharpness), scale)
     eta = rate / scale**2
 
-    def one(params):
-        v = update_direction(apply, params, probe.x, probe.residual)
-        C0 = contracted(apply, params, probe.x_test, v, order, eta)
-        C1 = gradient_norms(apply, params, probe.x_test, v, free_order, eta)
-        return Correlations(C0[:, 0], C1[:, 0])
-
-    return ensemble(one)(params)
+    v = update_direction(apply, params, probe.x, probe.residual)
+    C0 = contracted(apply, params, probe.x_test, v, order, eta)
+    C1 = gradient_norms(apply, params, probe.x_test, v, free_order, eta)
+    return Correlations(C0[:, 0], C1[:, 0])
 
 
 @partial(jax.jit, static_argnums=0)
-def _spectral_norms(settings, numbers, probe, params, key):
+def _spectral_norms(settings, numbers, probe, key, params):
     width, depth, iterations, activation = settings
     scale, rate = numbers
     apply = _scaled(network(width, depth, activation), scale)
     eta = rate / scale**2
 
-    def one(params):
-        v = update_direction(apply, params, probe.x, probe.residual)
-        output = lambda params: apply(params, probe.x_test)[0]  # noqa: E731
-        slope = lambda params: along(output, params, v, 1)[1]  # noqa: E731
-        G2, C21 = (spectral_norm(f, params, key, iterations) for f in (output, slope))
-        return SpectralNorms(eta / 2 * G2, eta**2 / math.factorial(2) * C21)
-
-    return ensemble(one)(params)
+    v = update_direction(apply, params, probe.x, probe.residual)
+    output = lambda params: apply(params, probe.x_test)[0]  # noqa: E731
+    slope = lambda params: along(output, params, v, 1)[1]  # noqa: E731
+    G2, C21 = (spectral_norm(f, params, key, iterations) for f in (output, slope))
+    return SpectralNorms(eta / 2 * G2, eta**2 / math.factorial(2) * C21)
 
 
 @partial(jax.jit, static_argnums=0)
-def _one_step(settings, numbers, tasks, params):
+def _one_step(settings, numbers, task, params):
     width, depth, order, activation = settings
     scale, rate = numbers
     apply = _scaled(network(width, depth, activation), scale)
 
-    def one(params, task):
-        residual = (apply(params, task.x) - task.y) / len(task.y)
-        v = update_direction(apply, params, task.x, residual)
-        return one_step(apply, params, task.x_test, v, order, rate / scale**2)
-
-    return ensemble(one)(params, tasks)
+    residual = (apply(params, task.x) - task.y) / len(task.y)
+    v = update_direction(apply, params, task.x, residual)
+    return one_step(apply, params, task.x_test, v, order, rate / scale**2)
 
 
 def _scaled(network, scale):

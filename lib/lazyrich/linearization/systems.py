@@ -38,7 +38,7 @@ from lazyrich.draws import normal
 from lazyrich.linearization.correlations import contracted, gradient_norms, update_direction
 from lazyrich.linearization.family import over_seeds
 from lazyrich.linearization.starts import Correlations
-from lazyrich.training import ensemble
+from lazyrich.training import each
 
 TOKENS, ENTRIES, TAPS, BLOCKS = 4, 5, 3, 2
 
@@ -80,7 +80,10 @@ def system_correlations(
     width = validation.whole("width", width, least=1)
     params = over_seeds(on_weights, seeds, partial(SYSTEMS[system].init, width=width))
     x = normal(on_inputs, (5, TOKENS * ENTRIES))
-    return _correlations((system, direction), *validation.positives(rate=rate), x, params)
+    [rate] = validation.positives(rate=rate)
+    # A program of this call alone, whose memory goes with it.
+    program = jax.jit(partial(_correlations, system, direction))
+    return each(partial(program, rate, x), params)
 
 
 def gradient_step(gradient):
@@ -101,20 +104,14 @@ DIRECTIONS: dict[str, Callable] = {"gradient": gradient_step, "signs": sign_step
 """The first directions of optimizers, as functions of the gradient."""
 
 
-@partial(jax.jit, static_argnums=0)
-def _correlations(settings, rate, x, params):
-    system, direction = settings
-
+def _correlations(system, direction, rate, x, params):
     def apply(params, x):
         return SYSTEMS[system].apply(params, x)[:, 0]
 
-    def one(params):
-        residual = jnp.array([1.0, -1.0, 1.0, -1.0], x.dtype) / 2
-        v = DIRECTIONS[direction](update_direction(apply, params, x[:4], residual))
-        C0 = contracted(apply, params, x[4:], v, 3, rate)
-        return Correlations(C0[:, 0], gradient_norms(apply, params, x[4:], v, 1, rate)[:, 0])
-
-    return ensemble(one)(params)
+    residual = jnp.array([1.0, -1.0, 1.0, -1.0], x.dtype) / 2
+    v = DIRECTIONS[direction](update_direction(apply, params, x[:4], residual))
+    C0 = contracted(apply, params, x[4:], v, 3, rate)
+    return Correlations(C0[:, 0], gradient_norms(apply, params, x[4:], v, 1, rate)[:, 0])
 
 
 def _drawn(on_weights, **shapes):

@@ -15,7 +15,8 @@ and tasks (:mod:`~lazyrich.linearization.family`), networks at the start
 (:mod:`~lazyrich.linearization.tensors`), and networks in training
 (:mod:`~lazyrich.linearization.deviations`), and networks on the handwritten digits
 (:mod:`~lazyrich.linearization.digits`). Beyond the paper go a meter that predicts at the start how
-far training will leave the linear model (:mod:`~lazyrich.linearization.meter`), systems other than
+far training will leave the linear model (:mod:`~lazyrich.linearization.meter`, read on other
+networks in :mod:`~lazyrich.linearization.metered`), systems other than
 fully connected networks (:mod:`~lazyrich.linearization.systems`), and the correlations along
 training (:mod:`~lazyrich.linearization.along_training`).
 """
@@ -85,6 +86,7 @@ from lazyrich.linearization.meter import (
     laziness,
     meter_run,
 )
+from lazyrich.linearization.metered import meter_system
 from lazyrich.linearization.norms import (
     injective_norm,
     spectral_norm,
@@ -167,6 +169,7 @@ __all__ = [
     "MeterRun",
     "laziness",
     "meter_run",
+    "meter_system",
     "DIRECTIONS",
     "SYSTEMS",
     "System",

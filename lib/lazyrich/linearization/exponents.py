@@ -1,8 +1,8 @@
 """The exponents of width that theory predicts, for networks from NTK to mean-field scaling.
 
-F = n^(−a) Σ_i v_i φ(w_i·x) with the rate η ∝ n^(2a−1), so that the kernel is of order one: a = ½
+F = n^(−a) Σ_i u_i φ(w_i·x) with the rate η ∝ n^(2a−1), so that the kernel is of order one: a = ½
 is NTK scaling, a = 1 mean field. C^{0,d} is a sum over neurons of terms of size n^(−(d+1)/2) at
-a = ½. For even d a term is odd in v_i, so that the signs are random and the sum is of size √n; for
+a = ½. For even d a term is odd in u_i, so that the signs are random and the sum is of size √n; for
 odd d it is coherent, of size n. C^{1,d} has a block of that size for each neuron. The scale
 n^(½−a) then adds (a − ½)(D + d − 1).
 """

@@ -2,7 +2,7 @@
 
 A member of the family has one hidden layer and the scaling exponent a,
 
-    F(x) = n^(−a) Σ_i v_i φ(w_i·x/√d),   η = η_0 n^(2a−1),
+    F(x) = n^(−a) Σ_i u_i φ(w_i·x/√d),   η = η_0 n^(2a−1),
 
 with standard normal weights and no biases. It is the network in NTK parametrisation, a = ½, with
 the external scale α = n^(½−a): so one network and one number stand for all of it, and with further

@@ -207,3 +207,17 @@ def test_a_kink_within_the_step_leaves_a_jump_that_does_not_shrink(activation):
 def test_the_step_of_a_jump_is_positive():
     with pytest.raises(ValueError, match="step must be positive, got 0.0"):
         derivatives.jumps(jnp.abs, 0.0, 1.0, 1, 0.0)
+
+
+def test_what_has_no_jacobian_is_refused():
+    apply = lambda params, x: x @ params  # noqa: E731
+    for params, x, sentence in (
+        (jnp.ones(3), jnp.ones((0, 3)), "x must hold samples"),
+        (jnp.ones(3, int), jnp.ones((2, 3)), "params must be an array of floats, got dtype int"),
+        ([], jnp.ones((2, 3)), "params must hold at least one array"),
+        (jnp.ones(3), jnp.ones((2, 4)), r"apply must take params and x, of shape \(2, 4\)"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            derivatives.jacobian(apply, params, x)
+    with pytest.raises(ValueError, match="direction must be a pytree with the shapes of params"):
+        derivatives.along(lambda params: params["a"], {"a": 1.0}, {"b": 1.0}, 1)

@@ -152,3 +152,10 @@ def test_what_does_not_fit_is_named():
         networks.fully_connected((3, 4, 1), bias=-0.1)
     with pytest.raises(ValueError, match="scale must be finite, got nan"):
         networks.fully_connected((3, 4, 1), scale=np.nan)
+
+
+def test_an_activation_is_a_function_and_a_key_a_key():
+    with pytest.raises(ValueError, match="activation must be a function, got 'relu'"):
+        networks.fully_connected.__wrapped__((3, 2, 1), "relu")
+    with pytest.raises(ValueError, match="key must be one jax.random.key"):
+        networks.fully_connected((3, 2, 1)).init(jnp.zeros(2))

@@ -210,3 +210,43 @@ def test_members_are_rows_of_every_array():
     ):
         with pytest.raises(ValueError, match=f"x must be alike in the length .* axes, got {found}"):
             validation.members("x", bad)
+
+
+@pytest.mark.parametrize("make", [jax.random.key, jax.random.PRNGKey])
+def test_a_key_is_one_key_of_either_kind(make):
+    validation.random_key("key", make(0))
+    assert jax.jit(lambda key: validation.random_key("key", key))(make(0)).dtype == make(0).dtype
+    with pytest.raises(ValueError, match="key must be one jax.random.key, got .* of shape"):
+        validation.random_key("key", jax.random.split(make(0)))
+
+
+def test_parameters_are_finite_floats():
+    params = {"w": np.ones((2, 3)), "b": 1.0}
+    assert validation.parameters("p", params) is params
+    for bad, sentence in (
+        ({}, "p must hold at least one array of floats, got {}"),
+        ({"w": np.ones(2, int)}, "p must be an array of floats, got dtype int64"),
+        ({"w": np.array([1.0, np.inf])}, "p must be finite, got inf"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            validation.parameters("p", bad)
+
+
+def test_a_tree_is_like_another_in_structure_and_shapes():
+    one = {"w": np.ones((2, 3)), "b": 1.0}
+    assert validation.like("v", one, "params", {"w": np.zeros((2, 3)), "b": 0.0}) is one
+    with pytest.raises(ValueError, match=r"v must be a pytree with the shapes of params, got \("):
+        validation.like("v", np.ones(2), "params", one)
+
+
+def test_a_network_gives_floats_from_parameters_and_samples():
+    assert validation.outputs(lambda w, x: x @ w, np.ones(3), np.ones((2, 3))).shape == (2,)
+    for apply, x, sentence in (
+        (lambda w, x: x @ w, np.ones((0, 3)), r"x must hold samples .*, got shape \(0, 3\)"),
+        (lambda w, x: x @ w, np.full((2, 3), np.nan), "x must be finite, got nan"),
+        (lambda w, x: x @ w, np.ones((2, 4)), r"apply must take params and x, of shape \(2, 4\)"),
+        (lambda w, x: x > 0, np.ones((2, 3)), "apply must give an array of floats, got .*bool"),
+        (lambda w, x: (x, x), np.ones((2, 3)), "apply must give an array of floats, got"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            validation.outputs(apply, np.ones(3), x)

@@ -46,6 +46,7 @@ def empirical_ntk(
     [[1.0, 1.0], [1.0, 5.0]]
     """
     if isinstance(network, Network) and network.sensitivities is not None:
+        validation.outputs(network.apply, params, x)
         return _layer_wise(network, params, x, others)
     apply = network.apply if isinstance(network, Network) else network
     rows = _blocks(apply, params, x)
@@ -81,9 +82,14 @@ def along(function: Callable, params, direction, order: int) -> Array:
     Returns:
         a_0, …, a_order on a leading axis.
 
+    Raises:
+        ValueError: if order is negative, the direction is not like the parameters, or JAX cannot
+            differentiate the function forwards, as one with a ``jax.custom_vjp``.
+
     >>> along(lambda x: 1 / (1 - x), 0.0, 1.0, 3).tolist()
     [1.0, 1.0, 1.0, 1.0]
     """
+    validation.like("direction", direction, "params", params)
     g = lambda t: (function(_moved(params, t, direction)),)  # noqa: E731
     for _ in range(validation.whole("order", order)):
         g = _with_one_more(g)
@@ -92,7 +98,13 @@ def along(function: Callable, params, direction, order: int) -> Array:
     def coefficients():
         return jnp.stack([value / math.factorial(k) for k, value in enumerate(g(0.0))])
 
-    return coefficients()
+    try:
+        return coefficients()
+    except (TypeError, ValueError, NotImplementedError) as error:
+        raise ValueError(
+            f"function must be differentiable {order} times by jax.jvp: "
+            f"{validation.first_line(error)}"
+        ) from error
 
 
 def jumps(function: Callable, params, direction, order: int, step: float = 1e-6) -> Array:
@@ -146,11 +158,12 @@ def _layer_wise(network, params, x, others):
 
 def _blocks(apply, params, x):
     """The columns of the Jacobian that belong to each array of parameters."""
+    validation.parameters("params", params)
+    rows = math.prod(validation.outputs(apply, params, x).shape)
 
     def flat(params):
         return apply(params, x).reshape(-1)
 
-    rows = math.prod(jax.eval_shape(flat, params).shape)
     leaves = jax.tree.leaves(params)
     derivative = jax.jacrev if rows <= sum(jnp.size(leaf) for leaf in leaves) else jax.jacfwd
     return [leaf.reshape(rows, -1) for leaf in jax.tree.leaves(derivative(flat)(params))]

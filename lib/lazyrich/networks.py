@@ -100,8 +100,8 @@ def fully_connected(
         bias: the factor of the biases, which start standard normal; 0 for none.
 
     Raises:
-        ValueError: if a width is not a positive integer, there is no hidden layer, gain or scale
-            is not positive, or bias is negative.
+        ValueError: if a width is not a positive integer, there is no hidden layer, activation is
+            no function, gain or scale is not positive, or bias is negative.
 
     >>> network = fully_connected((3, 8, 1))
     >>> params = network.init(jax.random.key(0))
@@ -109,6 +109,8 @@ def fully_connected(
     (5, 1)
     """
     widths = validation.widths("widths", widths, least=3)
+    if not callable(activation):
+        raise ValueError(f"activation must be a function, got {activation!r}")
     validation.positive("gain", gain)
     validation.positive("scale", scale)
     validation.nonnegative("bias", bias)
@@ -119,6 +121,7 @@ def fully_connected(
     cuts = list(accumulate(rows * (columns + biased) for rows, columns in shapes))
 
     def init(key: jax.Array) -> list[dict[str, Array]]:
+        validation.random_key("key", key)
         # One draw for all layers, since compiling a draw takes longer than drawing.
         pieces = jnp.split(jax.random.normal(key, (cuts[-1],)), cuts[:-1])
         return [

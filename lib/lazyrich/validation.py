@@ -6,7 +6,7 @@ Each function takes the name of an argument and its value, and gives the value b
 """
 
 import math
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any
@@ -121,9 +121,9 @@ def whole(name: str, value: object, least: int = 0) -> int:
 
 def schedule(name: str, value: Sequence[int]) -> tuple[int, ...]:
     """`value` as increasing numbers of steps, at least one."""
-    steps = tuple(whole(name, step) for step in value)
+    steps = tuple(whole(name, step) for step in value) if isinstance(value, Iterable) else ()
     if not steps or any(later <= earlier for earlier, later in pairwise(steps)):
-        raise ValueError(f"{name} must hold increasing numbers of steps, got {list(steps)}")
+        raise ValueError(f"{name} must hold increasing numbers of steps, got {value!r}")
     return steps
 
 
@@ -155,10 +155,59 @@ def flag(name: str, value: object) -> bool:
 
 def one_of(name: str, value: Hashable, allowed: Collection) -> Hashable:
     """`value`, which must stand in `allowed`."""
-    if value not in allowed:
+    if not isinstance(value, Hashable) or value not in allowed:
         options = ", ".join(map(repr, allowed))
         raise ValueError(f"{name} must be one of {options}, got {value!r}")
     return value
+
+
+def random_key(name: str, value: jax.Array) -> jax.Array:
+    """`value`, which must be one key of :func:`jax.random.key` (or of the older ``PRNGKey``)."""
+    shape, dtype = jnp.shape(value), getattr(value, "dtype", type(value).__name__)
+    typed = isinstance(value, jax.Array) and jnp.issubdtype(dtype, jax.dtypes.prng_key)
+    if not (typed and shape == () or dtype == jnp.uint32 and shape == (2,)):
+        raise ValueError(f"{name} must be one jax.random.key, got {dtype} of shape {shape}")
+    return value
+
+
+def parameters(name: str, value):
+    """`value`, a pytree of arrays of floats, at least one, every entry finite."""
+    leaves = jax.tree.leaves(value)
+    if not leaves:
+        raise ValueError(f"{name} must hold at least one array of floats, got {value!r}")
+    for leaf in leaves:
+        _finite(name, leaf)
+    return value
+
+
+def like(name: str, value, other: str, wanted):
+    """`value`, a pytree with the structure and the shapes of another."""
+    shapes, wanted = (jax.tree.map(jnp.shape, tree) for tree in (value, wanted))
+    if shapes != wanted:
+        raise ValueError(f"{name} must be a pytree with the shapes of {other}, got {shapes}")
+    return value
+
+
+def outputs(apply: Callable, params, x: ArrayLike) -> jax.ShapeDtypeStruct:
+    """Shape and dtype of a network's outputs, which must be floats, on a sample or more."""
+    if jnp.ndim(x) == 0 or len(x) == 0:
+        raise ValueError(f"x must hold samples along its first axis, got shape {jnp.shape(x)}")
+    if jnp.issubdtype(jnp.result_type(x), jnp.floating):
+        _finite("x", x)
+    try:
+        outputs = jax.eval_shape(apply, params, x)
+    except Exception as error:
+        raise ValueError(
+            f"apply must take params and x, of shape {jnp.shape(x)}: {first_line(error)}"
+        ) from error
+    if not jnp.issubdtype(getattr(outputs, "dtype", bool), jnp.floating):
+        raise ValueError(f"apply must give an array of floats, got {outputs}")
+    return outputs
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, without the paragraphs that follow."""
+    return f"{str(error) or type(error).__name__}".splitlines()[0]
 
 
 def _finite(name, value, ndim=0):

@@ -83,3 +83,9 @@ def test_common_activations_meet_the_condition_and_a_sharp_one_does_not(name):
 def test_float32_is_refused():
     with jax.enable_x64(False), pytest.raises(ValueError, match="floats must have 64 bits"):
         largest_derivatives(jnp.tanh, 2)
+
+
+@pytest.mark.parametrize("name", ["softplus", "ReLU"])
+def test_what_the_jets_do_not_know_is_refused(name):
+    with pytest.raises(ValueError, match="phi must be an activation that jax.experimental.jet kno"):
+        largest_derivatives(activation(name), 3)

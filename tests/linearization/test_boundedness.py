@@ -29,3 +29,5 @@ def test_what_is_out_of_range_is_refused():
         student_norms(KEY, 4, 0.0, 1)
     with pytest.raises(ValueError, match="n must be an integer of at least 1, got 0"):
         random_powers(KEY, 0, 1)
+    with pytest.raises(ValueError, match="key must be one jax.random.key"):
+        student_norms(jax.random.split(KEY), 4, 1.0, 1)

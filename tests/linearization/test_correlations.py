@@ -11,14 +11,10 @@ from lazyrich.linearization import (
     contracted,
     correlation_tensor,
     gradient_norms,
-    injective_norm,
-    spectral_norm,
     update_direction,
 )
 from linearization.small import (
-    FLAT,
     PARAMS,
-    UNRAVEL,
     X_TEST,
     C,
     X,
@@ -188,39 +184,57 @@ def test_rows_of_a_tensor_run_over_samples_and_outputs():
         correlation_tensor(two.apply, params, X, drawn(10, 3), 2)
 
 
-# Norms
+# What does not fit
 
 
-def test_the_injective_norm_of_a_vector_is_its_length_and_of_a_matrix_its_largest_singular_value():
-    key = jax.random.key(0)
-    close(injective_norm(drawn(7), key), np.linalg.norm(drawn(7)), rtol=1e-13)
-    close(injective_norm(drawn(7, 4), key), np.linalg.svd(drawn(7, 4))[1][0], rtol=1e-13)
+def test_a_direction_has_the_shapes_of_the_parameters():
+    for bad in (V["v"], {"v": V["v"]}, V | {"w": V["w"][:1]}):
+        with pytest.raises(ValueError, match="direction must be a pytree with the shapes of par"):
+            contracted(apply, PARAMS, X, bad, 1)
+        with pytest.raises(ValueError, match="direction must be a pytree with the shapes of par"):
+            gradient_norms(apply, PARAMS, X, bad, 1)
 
 
-def test_the_injective_norm_of_orthogonal_products_is_the_largest_factor():
-    A, B, D = (np.linalg.qr(drawn(n, n))[0][:3] for n in (4, 5, 6))
-    tensor = np.einsum("r,ra,rb,rc->abc", [1.0, -3.0, 2.0], A, B, D)
-    close(injective_norm(tensor, jax.random.key(0)), 3.0, rtol=1e-12)
+@pytest.mark.parametrize("function", [contracted, gradient_norms])
+def test_parameters_inputs_and_direction_are_finite_floats(function):
+    for leaf, sentence in ((V["v"] * jnp.nan, "finite, got nan"), (jnp.ones(4, int), "of floats")):
+        with pytest.raises(ValueError, match=f"params must be .*{sentence}"):
+            function(apply, PARAMS | {"v": leaf}, X, V, 1)
+        with pytest.raises(ValueError, match=f"direction must be .*{sentence}"):
+            function(apply, PARAMS, X, V | {"v": leaf}, 1)
+    with pytest.raises(ValueError, match="x must be finite, got nan"):
+        function(apply, PARAMS, X * jnp.nan, V, 1)
+    with pytest.raises(ValueError, match=r"x must hold samples .*, got shape \(0, 3\)"):
+        function(apply, PARAMS, X[:0], V, 1)
+    with pytest.raises(ValueError, match=r"apply must take params and x, of shape \(5, 2\): "):
+        function(apply, PARAMS, X[:, :2], V, 1)
 
 
-def test_the_injective_norm_is_a_maximum_over_unit_vectors():
-    tensor = np.asarray(drawn(3, 2, 2))
-    angle = np.linspace(0, np.pi, 400)
-    unit = np.stack([np.cos(angle), np.sin(angle)])
-    most = np.linalg.norm(np.einsum("abc,bi,cj->aij", tensor, unit, unit), axis=0).max()
-    norm = float(injective_norm(tensor, jax.random.key(0)))
-    assert most <= norm < most * (1 + 1e-4)
-    close(injective_norm(tensor[None], jax.random.key(1)), norm, rtol=1e-12)
-    assert injective_norm(np.zeros((2, 2, 2)), jax.random.key(0)) == 0
+@jax.custom_vjp
+def _backwards_alone(z):
+    return jnp.sin(z)
 
 
-def test_spectral_norms_are_those_of_dense_hessians():
-    key = jax.random.key(3)
-    output = lambda params: apply(params, X_TEST)[0]  # noqa: E731
-    slope = lambda params: jax.jvp(output, (params,), (V,))[1]  # noqa: E731
-    third = derivative(3, X_TEST)[0] @ flat(V)
-    for function, dense in ((output, derivative(2, X_TEST)[0]), (slope, third)):
-        expected = np.abs(np.linalg.eigvalsh(dense)).max()
-        close(spectral_norm(function, PARAMS, key, 3000), expected, rtol=1e-10)
-        assert 0.9 * expected < spectral_norm(function, PARAMS, key) <= expected * (1 + 1e-12)
-    assert len(FLAT) == 16 and UNRAVEL(FLAT)["w"].shape == (4, 3)
+_backwards_alone.defvjp(lambda z: (jnp.sin(z), z), lambda z, g: (g * jnp.cos(z),))
+
+
+@pytest.mark.parametrize("function", [contracted, gradient_norms])
+def test_a_network_without_derivatives_is_refused(function):
+    one_way = lambda params, x: _backwards_alone(apply(params, x))  # noqa: E731
+    with pytest.raises(ValueError, match="function must be differentiable 2 times by jax.jvp"):
+        function(one_way, PARAMS, X, V, 2)
+    whole = lambda params, x: jnp.round(apply(params, x)).astype(int)  # noqa: E731
+    with pytest.raises(ValueError, match="apply must give an array of floats, got .*int"):
+        function(whole, PARAMS, X, V, 1)
+    root = lambda params, x: jnp.sqrt(0 * apply(params, x))  # noqa: E731
+    with pytest.raises(ValueError, match="finite derivatives, got inf or nan in order 1"):
+        function(root, PARAMS, X, V, 2)
+
+
+def test_a_step_and_a_tensor_ask_for_samples_and_floats():
+    with pytest.raises(ValueError, match="params must be an array of floats, got dtype int"):
+        update_direction(apply, {"v": jnp.ones(4, int), "w": PARAMS["w"]}, X, C)
+    with pytest.raises(ValueError, match="x must hold samples"):
+        correlation_tensor(apply, PARAMS, X, X[:0], 2)
+    with pytest.raises(ValueError, match="order must leave at most 1048576 entries a row, got 9"):
+        correlation_tensor(apply, PARAMS, X_TEST, X, 9)

@@ -183,6 +183,19 @@ def test_what_is_out_of_range_is_refused():
         descend(KEY, 4, 1, (1,), scale=-1.0)
     with pytest.raises(ValueError, match="orders must be an integer of at least 0, got -1"):
         taylor_distances(KEY, 4, 1, (-1,))
+    with pytest.raises(ValueError, match=r"orders must be a sequence of one order or more, got \("):
+        taylor_distances(KEY, 4, 1, ())
+    with pytest.raises(ValueError, match="offset must be finite, got nan"):
+        descend(KEY, 4, 1, (1,), offset=float("nan"))
+    with pytest.raises(ValueError, match="key must be one jax.random.key"):
+        descend(jax.random.split(KEY), 4, 1, (1,))
+    plain = networks.Network(None, None, None, ())
+    with pytest.raises(ValueError, match="network must know its sensitivities"):
+        gradient_change(plain, {}, {}, jnp.ones((1, 10)))
+
+
+def test_before_the_first_sample_nothing_has_moved():
+    assert (descend_by_sample(KEY, 4, 2, (0,)).output == 0).all()
 
 
 def test_a_diverging_run_is_a_result():

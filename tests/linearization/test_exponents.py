@@ -38,3 +38,7 @@ def test_what_was_not_derived_is_refused(orders):
         correlation_exponent(*orders)
     with pytest.raises(ValueError, match="a must be 0.5 for an activation with kinks, got 0.75"):
         deviation_exponents(0.75, kinks=True)
+    with pytest.raises(ValueError, match="a must be at most 1, .*, got 1.5"):
+        deviation_exponents(1.5)
+    with pytest.raises(ValueError, match="order must be 2 for an activation with kinks, got 3"):
+        rate_exponent(3, kinks=True)

@@ -106,3 +106,13 @@ def test_what_is_out_of_range_is_refused():
         task(KEY, 0)
     with pytest.raises(ValueError, match="a must be finite"):
         external_scale(4, float("nan"))
+    with pytest.raises(ValueError, match="offset must be finite, got nan"):
+        weights(KEY, 4, 1, 1, float("nan"))
+    with pytest.raises(ValueError, match="steps must be an integer of at least 0, got -1"):
+        order_of_samples(KEY, 1, -1)
+    with pytest.raises(ValueError, match="train must be an integer of at least 1, got 0"):
+        order_of_samples(KEY, 1, 2, 0)
+    with pytest.raises(ValueError, match="steps must be an integer of at least 0, got -1"):
+        noise_of_samples(KEY, 1, -1)
+    with pytest.raises(ValueError, match="key must be one jax.random.key"):
+        probe(jax.random.split(KEY))

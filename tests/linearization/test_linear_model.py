@@ -118,3 +118,13 @@ def test_what_does_not_fit_is_refused():
         predict_linear(F, T, Y, 1.0, [-1])
     with pytest.raises(ValueError, match="rate must be positive"):
         descend_linear(F, T, residual, 0.0, 1)
+    with pytest.raises(ValueError, match=r"times must be whole numbers of steps, got \[0.5\]"):
+        predict_linear(F, T, Y, 1.0, np.array([0.5]))
+    with pytest.raises(ValueError, match="kernel must be positive semidefinite, got eigenvalue -"):
+        predict_linear(F, -T, Y, 1.0, [1])
+    with pytest.raises(ValueError, match=r"slope must give a number for each of 5 outputs, got \("):
+        descend_linear(F, T, lambda f: f[:1], 1.0, 1)
+    with pytest.raises(
+        ValueError, match="the parameters must be a pytree with the shapes of those"
+    ):
+        linearize(apply, PARAMS)(PARAMS["v"], X)

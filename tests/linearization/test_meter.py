@@ -122,9 +122,22 @@ def test_a_run_has_what_training_did_beside_the_reading_and_they_meet_as_the_wid
             r"x_test must have shape \(test, 3\), one input or more",
         ),
         ({"x_test": X[:0]}, "x_test must have shape .* one input or more"),
+        ({"x": X * jnp.nan}, "x must be finite, got nan"),
+        ({"x": X[:0], "y": Y[:0]}, "x must hold samples along its first axis"),
+        ({"x": X[:, :2]}, r"apply must take params and x, of shape \(5, 2\)"),
     ],
 )
 def test_what_does_not_fit_is_refused(arguments, sentence):
     arguments = {"x": X, "y": Y, "rate": ETA, "steps": 2} | arguments
     with pytest.raises(ValueError, match=sentence):
         laziness(apply, PARAMS, **arguments)
+
+
+def test_parameters_are_finite_floats_of_one_dtype():
+    for w, sentence in (
+        (PARAMS["w"] * jnp.nan, "params must be finite"),
+        (jnp.ones((4, 3), int), "params must be an array of floats"),
+        (PARAMS["w"].astype(jnp.float32), "params must have the dtype of the outputs, float64"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            laziness(apply, PARAMS | {"w": w}, X, Y, ETA, 2)

@@ -20,7 +20,9 @@ def stepped(A, H, steps):
     return far
 
 
-@pytest.mark.parametrize(("kind", "m"), [("share", 4), ("signs", 1), ("orthogonal", 1)])
+@pytest.mark.parametrize(
+    ("kind", "m"), [("share", 4), ("signs", 1), ("orthogonal", 1), ("even", 4)]
+)
 def test_a_run_is_that_of_its_matrix(kind, m):
     run = quadratic_run(KEY, 32, kind, 2, m, steps=20)
     for seed in range(2):
@@ -29,7 +31,7 @@ def test_a_run_is_that_of_its_matrix(kind, m):
         close(run.deviation[seed], stepped(A, H, 20), rtol=1e-11, atol=1e-14)
         close(run.C02[seed], ETA**2 / 2 * A @ np.diag(H) @ A, rtol=1e-12, atol=1e-17)
         close(run.C11[seed], ETA**1.5 * np.linalg.norm(np.diag(H) @ A), rtol=1e-12, atol=1e-17)
-        assert run.hessian_norm[seed] == 1
+        close(run.hessian_norm[seed], m**-0.5 if kind == "even" else 1, rtol=1e-15)
 
 
 def test_a_share_of_axes_has_curvature_or_all_have_a_sign():
@@ -72,3 +74,13 @@ def test_what_is_out_of_range_is_refused():
         quadratic_run(KEY, 8, "share", 1, m=9)
     with pytest.raises(ValueError, match="rate must be positive"):
         quadratic_run(KEY, 8, "signs", 1, rate=-1.0)
+    with pytest.raises(ValueError, match="y must be finite"):
+        quadratic_run(KEY, 8, "signs", 1, y=float("nan"))
+    with pytest.raises(ValueError, match="y must be finite"):
+        alternating_signs(y=float("nan"))
+
+
+def test_an_even_curvature_turns_the_gradient_along_itself():
+    run = quadratic_run(KEY, 8, "even", 2, m=16)
+    close(run.C11, ETA**1.5 / 4, rtol=1e-12)
+    close(run.C02, ETA**2 / 8, rtol=1e-12)

@@ -3,17 +3,20 @@
 Source: Shem-Ur & Oz, *Weak correlations as the underlying principle for linearization of
 gradient-based learning systems* (arXiv 2401.04013); what stands here is derived anew. In the order
 of the chapter: boundedness in probability (:mod:`~lazyrich.linearization.boundedness`), derivative
-correlations (:mod:`~lazyrich.linearization.correlations`), the identity of one step
+correlations (:mod:`~lazyrich.linearization.correlations`) and the sizes of tensors
+(:mod:`~lazyrich.linearization.norms`), the identity of one step
 (:mod:`~lazyrich.linearization.identity`), the linear model and Taylor models
 (:mod:`~lazyrich.linearization.linear_model`), quadratic systems in which the conditions can fail
 one by one (:mod:`~lazyrich.linearization.quadratic`), the exponents of width
 (:mod:`~lazyrich.linearization.exponents`) and the condition on activations
 (:mod:`~lazyrich.linearization.activations`). The chapter's experiments stand on these: its networks
 and tasks (:mod:`~lazyrich.linearization.family`), networks at the start
-(:mod:`~lazyrich.linearization.starts`) and in training
+(:mod:`~lazyrich.linearization.starts`), their whole tensors
+(:mod:`~lazyrich.linearization.tensors`), and networks in training
 (:mod:`~lazyrich.linearization.deviations`), and networks on the handwritten digits
 (:mod:`~lazyrich.linearization.digits`). Beyond the paper go a meter that predicts at the start how
-far training will leave the linear model (:mod:`~lazyrich.linearization.meter`), systems other than
+far training will leave the linear model (:mod:`~lazyrich.linearization.meter`, read on other
+networks in :mod:`~lazyrich.linearization.metered`), systems other than
 fully connected networks (:mod:`~lazyrich.linearization.systems`), and the correlations along
 training (:mod:`~lazyrich.linearization.along_training`).
 """
@@ -35,8 +38,6 @@ from lazyrich.linearization.correlations import (
     contracted,
     correlation_tensor,
     gradient_norms,
-    injective_norm,
-    spectral_norm,
     update_direction,
 )
 from lazyrich.linearization.deviations import (
@@ -85,6 +86,11 @@ from lazyrich.linearization.meter import (
     laziness,
     meter_run,
 )
+from lazyrich.linearization.metered import meter_system
+from lazyrich.linearization.norms import (
+    injective_norm,
+    spectral_norm,
+)
 from lazyrich.linearization.quadratic import (
     QuadraticRun,
     alternating_signs,
@@ -103,6 +109,10 @@ from lazyrich.linearization.systems import (
     System,
     system_correlations,
 )
+from lazyrich.linearization.tensors import (
+    TensorNorms,
+    tensor_norms_at_start,
+)
 
 __all__ = [
     "ACTIVATIONS",
@@ -115,6 +125,7 @@ __all__ = [
     "QuadraticRun",
     "SpectralNorms",
     "Task",
+    "TensorNorms",
     "activation",
     "alternating_signs",
     "contracted",
@@ -149,6 +160,7 @@ __all__ = [
     "task",
     "taylor_distances",
     "taylor_expand",
+    "tensor_norms_at_start",
     "update_direction",
     "weights",
     "CorrelationsAlong",
@@ -157,6 +169,7 @@ __all__ = [
     "MeterRun",
     "laziness",
     "meter_run",
+    "meter_system",
     "DIRECTIONS",
     "SYSTEMS",
     "System",

@@ -57,13 +57,13 @@ def largest_derivatives(
 
     Args:
         phi: an activation that :mod:`jax.experimental.jet` knows, in float64: the derivatives of
-            high order are sums that cancel.
+            high order are sums that cancel. A kink between the points is not seen.
         order: the largest k.
         ends: of the interval.
         points: equidistant, both ends among them.
 
     Raises:
-        ValueError: if floats have 32 bits.
+        ValueError: if floats have 32 bits, or jet does not know phi.
 
     >>> jax.config.update("jax_enable_x64", True)
     >>> [round(float(x), 4) for x in largest_derivatives(jnp.tanh, 3)]
@@ -75,6 +75,12 @@ def largest_derivatives(
     if z.dtype != jnp.float64:
         raise ValueError(f"floats must have 64 bits (jax_enable_x64), got {z.dtype}")
     one, zero = jnp.ones_like(z), jnp.zeros_like(z)
-    _, derivatives = jet(phi, (z,), ([one] + [zero] * (order - 1),))
+    try:
+        _, derivatives = jet(phi, (z,), ([one] + [zero] * (order - 1),))
+    except (TypeError, NotImplementedError, jax.errors.UnexpectedTracerError) as error:
+        raise ValueError(
+            "phi must be an activation that jax.experimental.jet knows, which softplus and ReLU "
+            f"are not: {validation.first_line(error)[:60]}"
+        ) from error
     sizes = jnp.abs(jnp.stack(derivatives)).max(1)
     return sizes / np.array([math.factorial(k + 1) for k in range(1, order + 1)], float)

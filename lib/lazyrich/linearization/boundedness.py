@@ -46,4 +46,4 @@ def random_powers(key: jax.Array, n: int, draws: int) -> np.ndarray:
 
 
 def _generator(key):
-    return np.random.default_rng(np.asarray(jax.random.key_data(key)))
+    return np.random.default_rng(np.asarray(jax.random.key_data(validation.random_key("key", key))))

@@ -14,7 +14,7 @@ coefficient of order d along the **update direction** v = Σ_i c_i ∇F(x_i):
 An external scale α F, learned at the rate η/α², multiplies C^{D,d} by α^{1−D−d}: it leaves the
 kernel alone. Everywhere `rate` is the η of scale one, so that the kernel is the same at all scales.
 
-Sizes of tensors are injective norms, the largest value on unit vectors.
+Sizes of tensors are injective norms, of :mod:`~lazyrich.linearization.norms`.
 
 Source: Shem-Ur & Oz, *Weak correlations as the underlying principle for linearization of
 gradient-based learning systems* (arXiv 2401.04013).
@@ -27,15 +27,14 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.flatten_util import ravel_pytree
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import validation
-from lazyrich.arithmetic import dot, einsum
+from lazyrich.arithmetic import dot
 from lazyrich.derivatives import along
 
-MOST_ROWS = 16
+MOST_ROWS, MOST_ENTRIES = 16, 2**20
 
 
 def update_direction(
@@ -50,8 +49,10 @@ def update_direction(
         residual: c, the derivative of the cost by the outputs, of their shape.
 
     Raises:
-        ValueError: if the residual does not have the shape of the outputs.
+        ValueError: if the residual does not have the shape of the outputs, or the network does not
+            give floats from params and x, all finite.
     """
+    validation.outputs(apply, validation.parameters("params", params), x)
     outputs, pull = jax.vjp(lambda params: apply(params, x), params)
     residual = validation.floating("residual", residual)
     if residual.shape != outputs.shape:
@@ -82,8 +83,10 @@ def contracted(
         scale: α.
 
     Raises:
-        ValueError: if order or the numbers are out of range, or in float32 if a term lies below
-            the rounding of the largest, F itself among them: such a term takes float64.
+        ValueError: if order or the numbers are out of range; if the direction is not like the
+            parameters; if the network has no finite derivatives of that order; or in float32 if a
+            term lies below the rounding of the largest, F itself among them: such a term takes
+            float64. Inside of a trace numbers are not known, and only shapes are checked.
 
     >>> apply = lambda params, x: params**2 * x[:, 0]
     >>> contracted(apply, 3.0, jnp.ones((1, 1)), 2.0, 2, rate=0.5).ravel().tolist()
@@ -91,7 +94,8 @@ def contracted(
     """
     d = np.arange(1, validation.whole("order", order, least=1) + 1)
     rate, scale = validation.positives(rate=rate, scale=scale)
-    terms = along(lambda params: apply(params, x), params, direction, order)
+    _fit(apply, params, x, direction)
+    terms = _smooth(along(lambda params: apply(params, x), params, direction, order))
     factors = (rate**d * scale ** (1.0 - d)).astype(terms.dtype)
     scaled = terms[1:] * factors.reshape(-1, *[1] * (terms.ndim - 1))
     _above_rounding(scale * terms[0], scaled)
@@ -110,10 +114,12 @@ def gradient_norms(
     """|C^{1,d}·c^d| for d = 1, …, order, at each input and output.
 
     It is η^{d+1/2}/d! times the length of the gradient of (d/dt)^d F(θ + t v) with v held fixed.
-    One gradient an input and an order is held at a time. Arguments as for :func:`contracted`.
+    One gradient an input and an order is held at a time. Arguments and errors as for
+    :func:`contracted`, except that float32 will do: each is a length, in which nothing cancels.
     """
     d = np.arange(1, validation.whole("order", order, least=1) + 1)
     rate, scale = validation.positives(rate=rate, scale=scale)
+    _fit(apply, params, x, direction)
 
     def of_one(one):
         def outputs(params):
@@ -125,7 +131,7 @@ def gradient_norms(
         squares = jax.lax.map(lambda one: _square(pull(one)[0]), unit)
         return jnp.sqrt(squares).reshape(values.shape)
 
-    norms = jnp.moveaxis(jax.lax.map(of_one, x), 0, 1)
+    norms = _smooth(jnp.moveaxis(jax.lax.map(of_one, x), 0, 1), first=1)
     factors = (rate ** (d + 0.5) * scale ** (0.0 - d)).astype(norms.dtype)
     return norms * factors.reshape(-1, *[1] * (norms.ndim - 1))
 
@@ -154,14 +160,20 @@ def correlation_tensor(
         scale: α.
 
     Raises:
-        ValueError: if order is below 1, or inputs times outputs is above 16.
+        ValueError: if order is below 1, inputs times outputs is above 16, the tensor would have
+            more than 2²⁰ entries a row, or params and inputs do not fit the network.
     """
     order = validation.whole("order", order, least=1)
     rate, scale = validation.positives(rate=rate, scale=scale)
+    validation.parameters("params", params)
+    for samples in (x, inputs):
+        validation.outputs(apply, params, samples)
     outputs, pull = jax.vjp(lambda params: apply(params, inputs).reshape(-1), params)
     rows = len(outputs)
     if rows > MOST_ROWS:
         raise ValueError(f"inputs must have at most {MOST_ROWS} outputs in all, got {rows}")
+    if rows**order > MOST_ENTRIES:
+        raise ValueError(f"order must leave at most {MOST_ENTRIES} entries a row, got {order}")
     gradients = jax.vmap(lambda unit: pull(unit)[0])(jnp.eye(rows, dtype=outputs.dtype))
 
     def entry(index):
@@ -179,72 +191,18 @@ def correlation_tensor(
     return rate**order * scale ** (1.0 - order) / math.factorial(order) * full
 
 
-def injective_norm(
-    tensor: ArrayLike, key: jax.Array, starts: int = 16, iterations: int = 200
-) -> Float[Array, ""]:
-    """The injective norm of a tensor, max T·(v_1 ⊗ … ⊗ v_r) over unit vectors.
-
-    Of a vector it is the length, of a matrix the largest singular value. Beyond that, alternating
-    power iteration from several random starts finds a local maximum, the best of which is a lower
-    bound that is almost always sharp for small tensors.
-
-    Args:
-        tensor: T with at least one axis.
-        key: the starts.
-        starts: their number.
-        iterations: over all axes.
-
-    >>> one = jnp.zeros((2, 2, 2)).at[0, 1, 0].set(3.0)
-    >>> float(injective_norm(one, jax.random.key(0)))
-    3.0
-    """
-    tensor = validation.floating("tensor", tensor, ndim=1)
-    if tensor.ndim <= 2:
-        return jnp.linalg.norm(tensor, ord=2)
-    starts, iterations = (
-        validation.whole(name, number, least=1)
-        for name, number in (("starts", starts), ("iterations", iterations))
-    )
-    normal = jax.random.normal(key, (starts, sum(tensor.shape)), tensor.dtype)
-    vectors = jnp.split(normal, np.cumsum(tensor.shape)[:-1], axis=1)
-
-    def sweep(_, vectors):
-        for axis in range(tensor.ndim):
-            vectors[axis] = _unit(_without(tensor, vectors, axis))
-        return vectors
-
-    def from_start(vectors):
-        vectors = jax.lax.fori_loop(0, iterations, sweep, [_unit(v) for v in vectors])
-        return jnp.linalg.norm(_without(tensor, vectors, 0))
-
-    return jax.vmap(from_start)(vectors).max()
+def _fit(apply, params, x, direction):
+    validation.outputs(apply, validation.parameters("params", params), x)
+    validation.parameters("direction", validation.like("direction", direction, "params", params))
 
 
-def spectral_norm(
-    function: Callable, params, key: jax.Array, iterations: int = 60
-) -> Float[Array, ""]:
-    """The largest absolute eigenvalue of the Hessian of a function, by power iteration.
-
-    The Hessian enters by its products with vectors. What comes out is a lower bound; where the
-    largest eigenvalues lie close together, as for many neurons, a few parts in a thousand low
-    after 60 iterations. With η/2 and the network as function it is |G²|, and with η²/2 and the
-    derivative of the network along v it is |C^{2,1}·c|.
-
-    Args:
-        function: ``function(params) -> number``.
-        params: where.
-        key: the start.
-        iterations: their number.
-    """
-    gradient = jax.grad(function)
-    flat, unravel = ravel_pytree(params)
-
-    def product(_, w):
-        return ravel_pytree(jax.jvp(gradient, (params,), (unravel(_unit(w)),))[1])[0]
-
-    start = jax.random.normal(key, flat.shape, flat.dtype)
-    iterations = validation.whole("iterations", iterations, least=1)
-    return jnp.linalg.norm(jax.lax.fori_loop(0, iterations, product, start))
+def _smooth(terms, first=0):
+    """The terms, the orders along their first axis, none of which may be infinite or nan."""
+    if not isinstance(terms, jax.core.Tracer) and not np.isfinite(terms).all():
+        bad = ~np.isfinite(np.asarray(terms)).reshape(len(terms), -1).all(1)
+        order = first + int(np.argmax(bad))
+        raise ValueError(f"apply must have finite derivatives, got inf or nan in order {order}")
+    return terms
 
 
 def _above_rounding(outputs, terms):
@@ -266,15 +224,3 @@ def _derivative(function, direction):
 
 def _square(tree):
     return sum(dot(leaf.ravel(), leaf.ravel()) for leaf in jax.tree.leaves(tree))
-
-
-def _unit(vector):
-    length = jnp.linalg.norm(vector)
-    return vector / jnp.where(length > 0, length, 1)
-
-
-def _without(tensor, vectors, axis):
-    """The tensor contracted with all vectors but that of one axis."""
-    others = [i for i in range(tensor.ndim) if i != axis]
-    operands = itertools.chain.from_iterable((vectors[i], [i]) for i in others)
-    return einsum(tensor, list(range(tensor.ndim)), *operands, [axis])

@@ -7,6 +7,7 @@ the same steps. Each function is one experiment, given by a key and named scalar
 compiled once for a width, depth and activation, for all rates, scales, schedules and seeds.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
@@ -50,7 +51,7 @@ class Deviations(NamedTuple):
 def kernel_change(
     network: Network, params, start, x: Float[Array, "samples inputs"]
 ) -> Float[Array, ""]:
-    """|K − K_0|/|K_0| of the tangent kernel since the start, Frobenius norms."""
+    """|K − K_0|/|K_0| of the tangent kernel since the start, Frobenius norms; inf if K_0 is 0."""
     now, then = empirical_ntk(network, params, x), empirical_ntk(network, start, x)
     return jnp.linalg.norm(now - then) / jnp.linalg.norm(then)
 
@@ -63,6 +64,8 @@ def gradient_change(
     A layer's gradient is D ⊗ h, and D ⊗ h − D_0 ⊗ h_0 = (D − D_0) ⊗ h + D_0 ⊗ (h − h_0), so that
     lengths and inner products of D, h and their changes suffice and nothing cancels.
     """
+    if network.sensitivities is None:
+        raise ValueError("network must know its sensitivities, got one without")
     changed, size = 0.0, 0.0
     layers = zip(
         network.layers,
@@ -148,8 +151,9 @@ def descend_by_sample(
     [rate] = validation.positives(rate=rate)
     sigma = validation.scalar("noise", validation.nonnegative("noise", noise))
     params, tasks = weights(key, width, 1, seeds), task(key, seeds, rescaled=True)
-    order = order_of_samples(key, seeds, steps[-1])
-    added = sigma * noise_of_samples(key, seeds, steps[-1])
+    drawn = max(int(steps[-1]), 1)
+    order = order_of_samples(key, seeds, drawn)
+    added = sigma * noise_of_samples(key, seeds, drawn)
     numbers = 1.0, 1.0, rate, 0.0
     return _descend((width, 1, activation), numbers, steps, params, tasks, (order, added))
 
@@ -179,6 +183,8 @@ def taylor_distances(
     Returns:
         The distances of the outputs at the end, root mean squares over the test inputs.
     """
+    if not isinstance(orders, Sequence) or not orders:
+        raise ValueError(f"orders must be a sequence of one order or more, got {orders!r}")
     orders = tuple(validation.whole("orders", order) for order in orders)
     settings = width, depth, activation, orders, validation.whole("steps", steps)
     params = weights(key, width, depth, seeds)

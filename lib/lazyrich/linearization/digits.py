@@ -60,7 +60,7 @@ def descend_on_digits(
         train: number of training images, 10 times as many rows of the kernel.
         test: number of test images.
     """
-    on_images, on_weights = jax.random.split(key)
+    on_images, on_weights = jax.random.split(validation.random_key("key", key))
     width, steps = validation.whole("width", width, least=1), validation.whole("steps", steps)
     [rate] = validation.positives(rate=rate)
     images = _standardised(on_images, train, test)

@@ -1,8 +1,8 @@
 """The exponents of width that theory predicts, for networks from NTK to mean-field scaling.
 
-F = n^(−a) Σ_i v_i φ(w_i·x) with the rate η ∝ n^(2a−1), so that the kernel is of order one: a = ½
+F = n^(−a) Σ_i u_i φ(w_i·x) with the rate η ∝ n^(2a−1), so that the kernel is of order one: a = ½
 is NTK scaling, a = 1 mean field. C^{0,d} is a sum over neurons of terms of size n^(−(d+1)/2) at
-a = ½. For even d a term is odd in v_i, so that the signs are random and the sum is of size √n; for
+a = ½. For even d a term is odd in u_i, so that the signs are random and the sum is of size √n; for
 odd d it is coherent, of size n. C^{1,d} has a block of that size for each neuron. The scale
 n^(½−a) then adds (a − ½)(D + d − 1).
 """
@@ -65,9 +65,11 @@ def deviation_exponents(a: float = 0.5, kinks: bool = False) -> DeviationExponen
     of √n terms ±1/n, by n^(−¾).
 
     Args:
-        a: the exponent of the scaling, ½ with kinks.
+        a: the exponent of the scaling, at most 1, and ½ with kinks.
         kinks: whether the activation has any.
     """
+    if not a <= 1:
+        raise ValueError(f"a must be at most 1, beyond which the first step diverges, got {a}")
     if validation.flag("kinks", kinks):
         if a != 0.5:
             raise ValueError(f"a must be 0.5 for an activation with kinks, got {a}")
@@ -79,4 +81,6 @@ def deviation_exponents(a: float = 0.5, kinks: bool = False) -> DeviationExponen
 def rate_exponent(order: int = 2, kinks: bool = False) -> float:
     """The exponent of the learning rate in the deviation after one step: d, or 3/2 with kinks."""
     order = validation.whole("order", order, least=2)
-    return 1.5 if validation.flag("kinks", kinks) else float(order)
+    if validation.flag("kinks", kinks) and order != 2:
+        raise ValueError(f"order must be 2 for an activation with kinks, got {order}")
+    return 1.5 if kinks else float(order)

@@ -2,7 +2,7 @@
 
 A member of the family has one hidden layer and the scaling exponent a,
 
-    F(x) = n^(−a) Σ_i v_i φ(w_i·x/√d),   η = η_0 n^(2a−1),
+    F(x) = n^(−a) Σ_i u_i φ(w_i·x/√d),   η = η_0 n^(2a−1),
 
 with standard normal weights and no biases. It is the network in NTK parametrisation, a = ½, with
 the external scale α = n^(½−a): so one network and one number stand for all of it, and with further
@@ -78,6 +78,8 @@ def order_of_samples(
     key: jax.Array, seeds: int, steps: int, train: int = 8
 ) -> Int[Array, "seeds steps"]:
     """Which training input each step of each seed takes, at random."""
+    steps = validation.whole("steps", steps)
+    train = validation.whole("train", train, least=1)
 
     def order(one):
         return jax.random.randint(jax.random.fold_in(one, 1), (steps,), 0, train)
@@ -87,6 +89,7 @@ def order_of_samples(
 
 def noise_of_samples(key: jax.Array, seeds: int, steps: int) -> Float[Array, "seeds steps"]:
     """A standard normal number for each step of each seed."""
+    steps = validation.whole("steps", steps)
     return over_seeds(
         key, seeds, lambda one: normal(jax.random.fold_in(jax.random.fold_in(one, 1), 1), (steps,))
     )
@@ -94,7 +97,7 @@ def noise_of_samples(key: jax.Array, seeds: int, steps: int) -> Float[Array, "se
 
 def probe(key: jax.Array) -> Probe:
     """The probe of a key: one for all seeds and widths."""
-    x = normal(key, (5, INPUTS))
+    x = normal(validation.random_key("key", key), (5, INPUTS))
     return Probe(x[:4], jnp.array([1.0, -1.0, 1.0, -1.0], x.dtype) / 2, x[4:])
 
 
@@ -135,6 +138,8 @@ def weights(
         validation.whole("depth", depth, least=1),
     )
 
+    offset = validation.scalar("offset", validation.floating("offset", offset))
+
     def layers(one):
         keys = [jax.random.fold_in(one, 2 + layer) for layer in range(depth + 1)]
         hidden = [_square(key, width) for key in keys[1:-1]]
@@ -142,7 +147,8 @@ def weights(
         return [{"weight": W} for W in (first, *hidden, last)]
 
     params = over_seeds(key, seeds, layers)
-    params[-1]["weight"] = params[-1]["weight"] + offset
+    last = params[-1]["weight"]
+    params[-1]["weight"] = last + offset.astype(last.dtype)
     return params
 
 
@@ -154,6 +160,7 @@ def external_scale(width: int, a: float) -> float:
 
 def over_seeds(key, seeds, draw):
     """What each seed of the key draws, on a leading axis."""
+    validation.random_key("key", key)
     draws = [
         draw(jax.random.fold_in(key, seed))
         for seed in range(validation.whole("seeds", seeds, least=1))

@@ -39,8 +39,10 @@ def taylor_expand(apply: Callable, params, order: int) -> Callable:
     1.33
     """
     validation.whole("order", order)
+    validation.parameters("params", params)
 
     def polynomial(moved, x):
+        validation.like("the parameters", moved, "those of the start", params)
         way = jax.tree.map(jnp.subtract, moved, params)
         return along(lambda params: apply(params, x), params, way, order).sum(0)
 
@@ -70,6 +72,11 @@ def descend_linear(
     """
     outputs, kernel = _fitting(outputs, kernel)
     [rate] = validation.positives(rate=rate)
+    residual = jax.eval_shape(slope, outputs[: kernel.shape[1]])
+    if residual.shape != kernel.shape[1:]:
+        raise ValueError(
+            f"slope must give a number for each of {kernel.shape[1]} outputs, got {residual.shape}"
+        )
 
     def step(outputs, _):
         return outputs - rate * matmul(kernel, slope(outputs[: kernel.shape[1]])), outputs
@@ -98,11 +105,14 @@ def predict_linear(
         times: numbers of steps s ≥ 0.
 
     Raises:
-        ValueError: if shapes do not fit or K is not symmetric.
+        ValueError: if shapes do not fit, a time is not whole, or K is not symmetric or, beyond
+            its rounding, not positive semidefinite.
     """
     outputs, kernel = _fitting(outputs, kernel)
     [rate] = validation.positives(rate=rate)
     times = validation.nonnegative("times", jnp.asarray(times, outputs.dtype), ndim=1)
+    if not isinstance(times, jax.core.Tracer) and (times != jnp.round(times)).any():
+        raise ValueError(f"times must be whole numbers of steps, got {times.tolist()}")
     train = kernel.shape[1]
     y = validation.floating("y", y, ndim=1)
     if y.shape != (train,):
@@ -115,6 +125,9 @@ def predict_linear(
 def _closed_form(outputs, kernel, K, y, rate, times):
     train = len(K)
     values, Q = jnp.linalg.eigh(K)
+    allowed = jnp.finfo(values.dtype).eps ** 0.5 * jnp.abs(values).max()
+    if not isinstance(values, jax.core.Tracer) and values[0] < -allowed:
+        raise ValueError(f"kernel must be positive semidefinite, got eigenvalue {values[0]:.3g}")
     shares = rate / train * jnp.maximum(values, 0)
     parts = matmul(Q.T, outputs[:train] - y)
     moved = _geometric_sum(shares, times[:, None]) * parts

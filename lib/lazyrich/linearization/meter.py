@@ -96,8 +96,12 @@ def laziness(
         x_test: where the distance is asked for; by default the training inputs.
 
     Raises:
-        ValueError: if the targets do not have the shape of the outputs, or the inputs of the test
-            are not like those of training.
+        ValueError: if the targets do not have the shape of the outputs, the inputs of the test
+            are not like those of training, params or inputs are not finite, or JAX cannot
+            differentiate the network three times forwards.
+
+    Above the rate at which the linear model diverges the reading grows without bound, and where the
+    kernel of the start vanishes its change is nan.
 
     A network that is linear in its parameters has no distance to go:
 
@@ -108,14 +112,18 @@ def laziness(
     """
     [rate] = validation.positives(rate=rate)
     steps = validation.whole("steps", steps)
-    outputs = jax.eval_shape(apply, params, x)
+    x = jnp.asarray(x)
+    outputs = validation.outputs(apply, validation.parameters("params", params), x)
+    if any(jnp.result_type(leaf) != outputs.dtype for leaf in jax.tree.leaves(params)):
+        raise ValueError(f"params must have the dtype of the outputs, {outputs.dtype}, all of them")
     y = validation.floating("y", y)
     if y.shape != outputs.shape:
         raise ValueError(f"y must have the shape of the outputs, {outputs.shape}, got {y.shape}")
-    x_test = x if x_test is None else x_test
+    x_test = x if x_test is None else jnp.asarray(x_test)
     if x_test.shape[1:] != x.shape[1:] or len(x_test) == 0:
         shape = ", ".join(map(str, ("test", *x.shape[1:])))
         raise ValueError(f"x_test must have shape ({shape}), one input or more, got {x_test.shape}")
+    validation.outputs(apply, params, x_test)
     return _laziness(
         apply, steps, params, x, y.astype(outputs.dtype), rate.astype(outputs.dtype), x_test
     )

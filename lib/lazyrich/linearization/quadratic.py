@@ -6,7 +6,8 @@ nothing beyond. So each of the conditions of the theorem can fail alone:
 
 - H of +1 on a share 1/m of random axes: C^{0,2} ∝ 1/m and C^{1,1} ∝ 1/√m, and dev ∝ 1/m;
 - H of random signs: C^{0,2} → 0 with the number of axes but |C^{1,1}| = η^{3/2}, and dev stays;
-- H A = 0, at the same norm of H: no correlation, and dev = 0.
+- H A = 0, at the same norm of H: no correlation, and dev = 0;
+- H = 1/√m on all axes: C^{1,1} ∝ 1/√m but C^{0,2} ∝ 1/√m too, and dev ∝ 1/√m, not 1/m.
 """
 
 from functools import partial
@@ -21,7 +22,7 @@ from lazyrich.arithmetic import dot
 from lazyrich.draws import normal
 from lazyrich.training import stacked
 
-KINDS = ("share", "signs", "orthogonal")
+KINDS = ("share", "signs", "orthogonal", "even")
 
 
 class QuadraticRun(NamedTuple):
@@ -53,18 +54,21 @@ def quadratic_run(
         key: the draws.
         axes: P, the number of parameters.
         kind: ``"share"``, H = +1 on P/m random axes; ``"signs"``, H = ±1 at random on all;
-            ``"orthogonal"``, random signs on the axes where A, now on half of them, is zero.
+            ``"orthogonal"``, random signs on the axes where A, now on half of them, is zero;
+            ``"even"``, H = 1/√m on all.
         seeds: the number of systems.
-        m: of ``"share"``.
+        m: of ``"share"`` and ``"even"``.
         rate: η.
         steps: their number.
         y: the target.
     """
     P, m = validation.whole("axes", axes, least=2), validation.whole("m", m, least=1)
     validation.one_of("kind", kind, KINDS)
-    if m > P:
+    if kind == "share" and m > P:
         raise ValueError(f"m must be at most {P} axes, got {m}")
     [rate] = validation.positives(rate=rate)
+    y = validation.scalar("y", validation.floating("y", y))
+    validation.random_key("key", key)
     steps = validation.whole("steps", steps, least=1)
     seeds = validation.whole("seeds", seeds, least=1)
     runs = []
@@ -83,6 +87,7 @@ def alternating_signs(
     F = b (1 + e), a step takes b to b − η c (1 + e) and e to e − η c b.
     """
     [rate] = validation.positives(rate=rate)
+    y = validation.scalar("y", validation.floating("y", y))
 
     def step(state, _):
         b, e, linear = state
@@ -107,6 +112,8 @@ def _placed(kind, drawn, share):
         a, h = jnp.where(half, a, 0), jnp.where(half, 0, jnp.sign(h))
     elif kind == "signs":
         h = jnp.sign(h)
+    elif kind == "even":
+        h = jnp.full_like(h, m**-0.5)
     else:
         h = (h <= jnp.sort(h)[share - 1]).astype(a.dtype)
     return a / jnp.linalg.norm(a), h

@@ -16,11 +16,11 @@ from lazyrich.derivatives import along
 from lazyrich.linearization.correlations import (
     contracted,
     gradient_norms,
-    spectral_norm,
     update_direction,
 )
 from lazyrich.linearization.family import external_scale, network, probe, task, weights
 from lazyrich.linearization.identity import OneStep, one_step
+from lazyrich.linearization.norms import spectral_norm
 from lazyrich.training import each
 
 
@@ -70,7 +70,7 @@ def correlations_at_start(
         order: the largest d of C^{0,d}.
         free_order: the largest d of C^{1,d}.
     """
-    on_inputs, on_weights = jax.random.split(key)
+    on_inputs, on_weights = jax.random.split(validation.random_key("key", key))
     settings = (
         width,
         depth,
@@ -106,7 +106,7 @@ def spectral_norms_at_start(
         rate: η_0.
         iterations: of each power iteration.
     """
-    on_inputs, on_weights = jax.random.split(key)
+    on_inputs, on_weights = jax.random.split(validation.random_key("key", key))
     settings = width, depth, validation.whole("iterations", iterations, least=1), activation
     params = weights(on_weights, width, depth, seeds)
     numbers = external_scale(width, a), *validation.positives(rate=rate)

@@ -76,7 +76,7 @@ def system_correlations(
     """
     validation.one_of("system", system, SYSTEMS)
     validation.one_of("direction", direction, DIRECTIONS)
-    on_inputs, on_weights = jax.random.split(key)
+    on_inputs, on_weights = jax.random.split(validation.random_key("key", key))
     width = validation.whole("width", width, least=1)
     params = over_seeds(on_weights, seeds, partial(SYSTEMS[system].init, width=width))
     x = normal(on_inputs, (5, TOKENS * ENTRIES))

@@ -1,0 +1,68 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lazyrich.linearization import injective_norm, spectral_norm, update_direction
+from linearization.small import (
+    FLAT,
+    PARAMS,
+    UNRAVEL,
+    X_TEST,
+    C,
+    X,
+    apply,
+    close,
+    derivative,
+    drawn,
+    flat,
+)
+
+V = update_direction(apply, PARAMS, X, C)
+
+
+def test_the_injective_norm_of_a_vector_is_its_length_and_of_a_matrix_its_largest_singular_value():
+    key = jax.random.key(0)
+    close(injective_norm(drawn(7), key), np.linalg.norm(drawn(7)), rtol=1e-13)
+    close(injective_norm(drawn(7, 4), key), np.linalg.svd(drawn(7, 4))[1][0], rtol=1e-13)
+
+
+def test_the_injective_norm_of_orthogonal_products_is_the_largest_factor():
+    A, B, D = (np.linalg.qr(drawn(n, n))[0][:3] for n in (4, 5, 6))
+    tensor = np.einsum("r,ra,rb,rc->abc", [1.0, -3.0, 2.0], A, B, D)
+    close(injective_norm(tensor, jax.random.key(0)), 3.0, rtol=1e-12)
+
+
+def test_the_injective_norm_is_a_maximum_over_unit_vectors():
+    tensor = np.asarray(drawn(3, 2, 2))
+    angle = np.linspace(0, np.pi, 400)
+    unit = np.stack([np.cos(angle), np.sin(angle)])
+    most = np.linalg.norm(np.einsum("abc,bi,cj->aij", tensor, unit, unit), axis=0).max()
+    norm = float(injective_norm(tensor, jax.random.key(0)))
+    assert most <= norm < most * (1 + 1e-4)
+    close(injective_norm(tensor[None], jax.random.key(1)), norm, rtol=1e-12)
+    assert injective_norm(np.zeros((2, 2, 2)), jax.random.key(0)) == 0
+
+
+def test_spectral_norms_are_those_of_dense_hessians():
+    key = jax.random.key(3)
+    output = lambda params: apply(params, X_TEST)[0]  # noqa: E731
+    slope = lambda params: jax.jvp(output, (params,), (V,))[1]  # noqa: E731
+    third = derivative(3, X_TEST)[0] @ flat(V)
+    for function, dense in ((output, derivative(2, X_TEST)[0]), (slope, third)):
+        expected = np.abs(np.linalg.eigvalsh(dense)).max()
+        close(spectral_norm(function, PARAMS, key, 3000), expected, rtol=1e-10)
+        assert 0.9 * expected < spectral_norm(function, PARAMS, key) <= expected * (1 + 1e-12)
+    assert len(FLAT) == 16 and UNRAVEL(FLAT)["w"].shape == (4, 3)
+
+
+def test_what_has_no_norm_is_refused():
+    key = jax.random.key(0)
+    with pytest.raises(ValueError, match=r"tensor must not be empty, got shape \(0, 2, 2\)"):
+        injective_norm(jnp.zeros((0, 2, 2)), key)
+    with pytest.raises(ValueError, match="key must be one jax.random.key, got float64 of shape"):
+        injective_norm(jnp.ones((2, 2, 2)), jnp.zeros(2))
+    with pytest.raises(ValueError, match=r"function must give one number, got shape \(2,\)"):
+        spectral_norm(lambda params: apply(params, X_TEST), PARAMS, key)
+    with pytest.raises(ValueError, match="params must be finite, got nan"):
+        spectral_norm(lambda params: params.sum(), jnp.full(3, jnp.nan), key)

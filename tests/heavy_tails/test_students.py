@@ -225,8 +225,8 @@ NAMED = {
         (np.ones(2), r"decay must be one number, got shape \(2,\)"),
     ],
     "schedule": [
-        ((3, 3), r"schedule must hold increasing numbers of steps, got \[3, 3\]"),
-        ((), r"schedule must hold increasing numbers of steps, got \[\]"),
+        ((3, 3), r"schedule must hold increasing numbers of steps, got \(3, 3\)"),
+        ((), r"schedule must hold increasing numbers of steps, got \(\)"),
         ((-1, 3), "schedule must be an integer of at least 0, got -1"),
     ],
     "normalise": [(1, "normalise must be True or False, got 1")],

@@ -77,6 +77,31 @@ def shape(inputs: int, hidden: int | None = None, samples: int | None = None) ->
     return Shape(d, h, n)
 
 
+def checked_shape(sizes: object) -> Shape:
+    """The sizes (d, h, n), which must be three."""
+    if not isinstance(sizes, tuple) or len(sizes) != 3:
+        raise ValueError(f"sizes must be a shape (d, h, n), got {sizes!r}")
+    return shape(*sizes)
+
+
+def checked_noise(noise: object) -> float:
+    """The label noise ρ, one known number that is not negative."""
+    noise = validation.known("noise", noise)
+    validation.scalar("noise", validation.nonnegative("noise", noise))
+    return float(noise)
+
+
+def checked_problem(problem: object) -> Problem:
+    """A problem whose parts fit each other."""
+    validation.instance("problem", problem, Problem)
+    parts = {"W": (problem.W, "h d"), "teacher": (problem.teacher, "d"), "a": (problem.a, "h")}
+    for name in ("train", "probe", "test"):
+        x, y = validation.instance(f"problem.{name}", getattr(problem, name), Samples)
+        parts |= {f"{name}.x": (x, f"{name} d"), f"{name}.y": (y, name)}
+    validation.axes(**{f"problem.{name}": part for name, part in parts.items()})
+    return problem
+
+
 def draw(
     key: jax.Array,
     sizes: Shape,
@@ -94,7 +119,8 @@ def draw(
         dtype: of all arrays. They are drawn in the default dtype, so that runs in two precisions
             have the same problem up to rounding.
     """
-    d, h, n = shape(*sizes)
+    key, dtype = validation.random_key("key", key), validation.precision("dtype", dtype)
+    d, h, n = checked_shape(sizes)
     noise = validation.scalar("noise", validation.nonnegative("noise", noise))
     tests = validation.whole("tests", tests, least=1)
     on_teacher, on_student, on_data = jax.random.split(key, 3)
@@ -123,6 +149,7 @@ def outputs(
         x: inputs.
         activation: φ, a name in :data:`ACTIVATIONS`.
     """
+    validation.axes(W=(W, "h d"), a=(a, "h"), x=(x, "n d"))
     return matmul(features(W, x, activation), a)
 
 
@@ -134,6 +161,8 @@ def features(
 ) -> Float[Array, "n h"]:
     """The hidden features φ(scale · W x/√d)/√h."""
     phi = ACTIVATIONS[validation.one_of("activation", activation, ACTIVATIONS)]
+    validation.axes(W=(W, "h d"), x=(x, "n d"))
+    validation.scalar("scale", validation.floating("scale", scale))
     h, d = W.shape
     return phi(matmul(x, W.T) * (scale / d**0.5)) / h**0.5
 
@@ -145,4 +174,6 @@ def loss(
     activation: str = "tanh",
 ) -> Float[Array, ""]:
     """The mean of (f − y)², without a factor ½."""
-    return ((outputs(W, a, samples.x, activation) - samples.y) ** 2).mean()
+    x, y = validation.instance("samples", samples, Samples)
+    validation.axes(**{"W": (W, "h d"), "samples.x": (x, "n d"), "samples.y": (y, "n")})
+    return ((outputs(W, a, x, activation) - y) ** 2).mean()

@@ -23,7 +23,15 @@ from lazyrich.heavy_tails.metrics import (
     weight_metrics,
 )
 from lazyrich.heavy_tails.optimizers import optimizer
-from lazyrich.heavy_tails.setting import ACTIVATIONS, Problem, Shape, draw, loss, shape
+from lazyrich.heavy_tails.setting import (
+    ACTIVATIONS,
+    Problem,
+    Shape,
+    checked_shape,
+    draw,
+    loss,
+    shape,
+)
 from lazyrich.heavy_tails.spike import OPTIMIZERS
 from lazyrich.training import ensemble, stacked, train
 
@@ -152,6 +160,7 @@ def problems(
         noise: ρ.
         dtype: of all arrays.
     """
+    key, sizes = validation.random_key("key", key), checked_shape(sizes)
     seeds = range(validation.whole("seeds", seeds, least=1))
     return (draw(jax.random.fold_in(key, i), sizes, noise, dtype=dtype) for i in seeds)
 

@@ -58,15 +58,25 @@ def numerical_rank(eigenvalues: ArrayLike, threshold: float | None = None) -> In
     Args:
         eigenvalues: the whole spectrum in any order, shape (…, n).
         threshold: relative, by default n ε, where rounding begins.
+
+    >>> numerical_rank(jnp.array([[0.0, 1e-17, 1.0], [0.0, 0.0, 0.0]])).tolist()
+    [1, 0]
     """
     values = validation.floating("eigenvalues", eigenvalues, ndim=1)
+    validation.filled("eigenvalues", values)
     if threshold is None:
         threshold = values.shape[-1] * float(jnp.finfo(values.dtype).eps)
-    return _numerical_rank(values, validation.nonnegative("threshold", threshold))
+    threshold = validation.scalar("threshold", validation.nonnegative("threshold", threshold))
+    return _numerical_rank(values, threshold)
 
 
 def rounding_floor(sizes: Float[Array, "*batch n"]) -> Float[Array, "*batch"]:
-    """The floor n ε λ_max, below which computed eigenvalues of a symmetric matrix say nothing."""
+    """The floor n ε λ_max, below which computed eigenvalues of a symmetric matrix say nothing.
+
+    Args:
+        sizes: their absolute values.
+    """
+    sizes = validation.filled("sizes", validation.nonnegative("sizes", sizes, ndim=1))
     return sizes.shape[-1] * jnp.finfo(sizes.dtype).eps * sizes.max(axis=-1)
 
 

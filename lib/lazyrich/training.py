@@ -152,6 +152,23 @@ def ensemble(function: Callable) -> Callable:
     return mapped
 
 
+def each(function: Callable, *members: Any) -> Any:
+    """A function of one network for many: one after another on a CPU, at once on a GPU.
+
+    The members have one more axis in front, and so has what comes back. In contrast to an
+    :func:`ensemble`, the function itself is not compiled: what it calls is, on a CPU for one
+    member, so that a program serves any number of them and takes the memory of one.
+
+    >>> each(jax.jit(lambda x, y: x + y), jnp.arange(3.0), jnp.ones(3)).tolist()
+    [1.0, 2.0, 3.0]
+    """
+    if jax.default_backend() != "cpu":
+        return jax.vmap(function)(*members)
+    leaves, tree = jax.tree.flatten(members)
+    rows = zip(*map(np.asarray, leaves), strict=True)
+    return stacked(function(*jax.tree.unflatten(tree, row)) for row in rows)
+
+
 def stacked(results: Iterable) -> Any:
     """Results of members that were run one by one, pytrees alike, with these on a leading axis.
 

@@ -263,7 +263,7 @@ def test_divergence_is_a_result_that_no_fit_takes():
     finite = run.finite[0, 0]
     assert finite.tolist() == [True, True, False, False]
     assert int(run.step[np.argmin(finite)]) == 30
-    assert np.isnan(run.eigenvalues[0, 0, 2:]).all() and np.isnan(run.teacher[0, 0, 2:]).all()
+    assert np.isnan(run.eigenvalues[0, 0, 2:]).all() and np.isnan(run.teacher[0, 0]).all()
     for fit in (hill, power_law_fit):
         with pytest.raises(ValueError, match="^eigenvalues must be finite, got nan"):
             fit(run.eigenvalues)

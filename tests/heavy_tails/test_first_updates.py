@@ -10,6 +10,7 @@ from lazyrich.heavy_tails import (
     first_step_law,
     one_step,
     one_step_features,
+    one_step_loss,
     shape,
     spike_law,
     teacher_alignment,
@@ -58,7 +59,10 @@ def test_first_gradients_follow_the_law():
 def test_one_step_is_measured_as_by_linear_algebra(optimizer):
     rates = [0.0, 0.7, 30.0]
     found = one_step(KEY, optimizer, rates, D, SEEDS, samples=15, noise=0.5)
-    features = one_step_features(KEY, optimizer, rates, D, SEEDS, samples=15, noise=0.5)
+    features, test = (
+        of(KEY, optimizer, rates, D, SEEDS, samples=15, noise=0.5)
+        for of in (one_step_features, one_step_loss)
+    )
     for i in range(SEEDS):
         problem = drawn(i, 0.5, (D, H, 15))
         G, w = gradient(problem.W, problem), problem.a
@@ -78,7 +82,7 @@ def test_one_step_is_measured_as_by_linear_algebra(optimizer):
             expected = [ridge(W, problem, 1.0, scaling)[2] for scaling in SCALINGS]
             close(features.alignment[i, j], expected)
             x, y = problem.test
-            close(features.test[i, j], ((output(W, problem, x) - y) ** 2).mean())
+            close(test[i, j], ((output(W, problem, x) - y) ** 2).mean())
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)

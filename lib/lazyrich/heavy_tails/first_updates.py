@@ -14,11 +14,12 @@ from jaxtyping import Array, Float
 from lazyrich import validation
 from lazyrich.arithmetic import matmul
 from lazyrich.heavy_tails.first_step import directions
-from lazyrich.heavy_tails.metrics import SCALINGS, kernel_alignment
+from lazyrich.heavy_tails.metrics import SCALINGS, kernel_alignment, weight_gram
 from lazyrich.heavy_tails.setting import loss, shape
 from lazyrich.heavy_tails.spike import OPTIMIZERS
 from lazyrich.heavy_tails.students import problems
-from lazyrich.training import ensemble, stacked
+from lazyrich.spectra.symmetric import leading
+from lazyrich.training import each, stacked
 
 
 class Gradients(NamedTuple):
@@ -63,8 +64,6 @@ class StepFeatures(NamedTuple):
 
     alignment: Float[Array, "seeds rates 2"]
     """The kernel-target alignment, as coded and as written."""
-    test: Float[Array, "seeds rates"]
-    """The student's own mean squared error on the test set."""
     p_norm2: Float[Array, "seeds rates"]
     """‖p‖²."""
     p_teacher: Float[Array, "seeds rates"]
@@ -123,6 +122,22 @@ def one_step_features(
     return _after_one_step(_step_features, key, optimizer, rates, inputs, seeds, samples, noise)
 
 
+def one_step_loss(
+    key: jax.Array,
+    optimizer: str,
+    rates: Sequence[float],
+    inputs: int,
+    seeds: int,
+    samples: int | None = None,
+    noise: float = 0.3,
+) -> Float[Array, "seeds rates"]:
+    """The students' own mean squared error on the test set after one step.
+
+    Arguments as for :func:`one_step`.
+    """
+    return _after_one_step(_step_loss, key, optimizer, rates, inputs, seeds, samples, noise)
+
+
 def _after_one_step(observe, key, optimizer, rates, inputs, seeds, samples, noise):
     adam = validation.one_of("optimizer", optimizer, OPTIMIZERS) == "Adam"
     rates = validation.nonnegative("rates", validation.vector("rates", rates))
@@ -132,51 +147,82 @@ def _after_one_step(observe, key, optimizer, rates, inputs, seeds, samples, nois
     )
 
 
-@jax.jit
 def _gradient(problem):
     G, A, q = directions(problem)
     W, a, signs = problem.W, problem.a, jnp.sign(G)
-    values, vectors = jnp.linalg.eigh(matmul(G.T, G))
-    sigma, v = jnp.sqrt(values[:-3:-1]), vectors[:, -1]
+    (values, vectors), (of_start, _), (of_signs, _) = (
+        leading(gram, number) for gram, number in zip(_grams(G, W, signs), (2, 1, 2), strict=True)
+    )
+    sigma, start, sign_sigma = map(jnp.sqrt, (values, of_start, of_signs))
+    return _measured_gradient(G, A, q, W, a, signs, vectors[:, 0], sigma, start[0], sign_sigma)
+
+
+@jax.jit
+def _grams(*matrices):
+    return [weight_gram(M) for M in matrices]
+
+
+@jax.jit
+def _measured_gradient(G, A, q, W, a, signs, v, sigma, start, sign_sigma):
     u = matmul(G, v) / sigma[0]
-    of_start, of_signs = (jnp.sqrt(jnp.linalg.eigvalsh(matmul(M.T, M))[:-3:-1]) for M in (W, signs))
-    start = jnp.stack([of_start[0], jnp.linalg.norm(W)])
-    updates = jnp.stack([sigma[0], jnp.linalg.norm(G), of_signs[0], jnp.linalg.norm(signs)])
+    of_start = jnp.stack([start, jnp.linalg.norm(W)])
+    updates = jnp.stack([sigma[0], jnp.linalg.norm(G), sign_sigma[0], jnp.linalg.norm(signs)])
     return Gradients(
         sigma,
         jnp.abs(matmul(u, a)) / jnp.linalg.norm(a),
         jnp.abs(matmul(v, q)) / jnp.linalg.norm(q),
         (updates[1] / sigma[0]) ** 2,
         jnp.linalg.norm(G - A) / jnp.linalg.norm(A),
-        of_signs[0] / G.size**0.5,
-        of_signs[1] / of_signs[0],
-        jnp.tile(start, 2) / updates,
+        sign_sigma[0] / G.size**0.5,
+        sign_sigma[1] / sign_sigma[0],
+        jnp.tile(of_start, 2) / updates,
     )
 
 
-@partial(jax.jit, static_argnums=(0, 3))
 def _one_step(observe, problem, rates, adam):
+    update, w = _first_update(problem, adam)
+    return each(lambda rate: observe(_moved(problem.W, rate, update), problem, w), rates)
+
+
+@partial(jax.jit, static_argnums=1)
+def _first_update(problem, adam):
+    """The update that a rate of one takes away, and its direction over hidden units."""
     G = directions(problem).gradient
-    update = jnp.sign(G) if adam else G
     w = jnp.sign(problem.a) if adam else problem.a
-    w = w / jnp.linalg.norm(w)
-    return ensemble(lambda rate: observe(problem.W - rate * update, problem, w))(rates)
+    return jnp.sign(G) if adam else G, w / jnp.linalg.norm(w)
+
+
+@jax.jit
+def _moved(W, rate, update):
+    return W - rate * update
 
 
 def _spikes(W, problem, w):
-    values, vectors = jnp.linalg.eigh(matmul(W.T, W))
-    sigma, v, p = jnp.sqrt(values[:-3:-1]), vectors[:, -1], matmul(w, W)
+    [gram] = _grams(W)
+    values, vectors = leading(gram, 2)
+    return _measured_spikes(W, problem.teacher, w, jnp.sqrt(values), vectors[:, 0])
+
+
+@jax.jit
+def _measured_spikes(W, teacher, w, sigma, v):
+    p = matmul(w, W)
     return OneStep(
         sigma,
         (matmul(matmul(W, v), w) / sigma[0]) ** 2,
         matmul(v, p) ** 2 / (p**2).sum(),
-        jnp.abs(matmul(v, problem.teacher)),
+        jnp.abs(matmul(v, teacher)),
         (p**2).sum(),
     )
 
 
+@jax.jit
 def _step_features(W, problem, w):
     alignment = jnp.stack([kernel_alignment(W, problem, scaling) for scaling in SCALINGS])
     p = matmul(w, W)
-    aligned = jnp.abs(matmul(p, problem.teacher))
-    return StepFeatures(alignment, loss(W, problem.a, problem.test), (p**2).sum(), aligned)
+    return StepFeatures(alignment, (p**2).sum(), jnp.abs(matmul(p, problem.teacher)))
+
+
+@jax.jit
+def _step_loss(W, problem, w):
+    del w
+    return loss(W, problem.a, problem.test)

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 from lazyrich import spectra, validation
 from lazyrich.arithmetic import matmul
 from lazyrich.heavy_tails.setting import Problem, checked_problem, features
+from lazyrich.spectra.symmetric import values_only
 
 SCALINGS = ("as coded", "as written")
 """How the features are scaled."""
@@ -118,15 +119,27 @@ def weight_metrics(W: Float[Array, "h d"], teacher: Float[Array, "d"]) -> Weight
     """
     validation.axes(W=(W, "h d"), teacher=(teacher, "d"))
     teacher = validation.unit("teacher", teacher)
-    W = W.astype(jnp.result_type(float))
-    values, vectors = jnp.linalg.eigh(matmul(W.T, W))
-    aligned = jnp.abs(matmul(vectors[:, -1], teacher.astype(W.dtype)))
+    values, vectors = jnp.linalg.eigh(gram := weight_gram(W))
+    aligned = jnp.abs(matmul(vectors[:, -1], teacher.astype(gram.dtype)))
     return WeightMetrics(jnp.maximum(values, 0), aligned)
 
 
 def weight_eigenvalues(W: Float[Array, "h d"]) -> Float[Array, "d"]:
     """The eigenvalues of WᵀW alone, ascending, in the precision of :func:`weight_metrics`."""
     return spectra.weight_spectrum(W.astype(jnp.result_type(float)))
+
+
+def weight_gram(W: Float[Array, "h d"]) -> Float[Array, "d d"]:
+    """WᵀW in float64 where that is on, since float32 would lose the lower end."""
+    W = W.astype(jnp.result_type(float))
+    return matmul(W.T, W)
+
+
+def gram_eigenvalues(grams: Float[Array, "*batch d d"]) -> Float[Array, "*batch d"]:
+    """The eigenvalues of many WᵀW, ascending; what is not finite has nan."""
+    finite = jnp.isfinite(grams).all((-1, -2), keepdims=True)
+    values = values_only(jnp.where(finite, grams, 0))
+    return jnp.where(finite[..., 0], jnp.maximum(values, 0), jnp.nan)
 
 
 def overlaps(W: Float[Array, "h d"], M: Float[Array, "h d"]) -> Overlaps:

@@ -9,6 +9,7 @@ and the student with h hidden units is f(x) = aᵀ tanh(W x/√d)/√h, with W_j
 the start. Only W learns, from the mean of (f − y)² over all n samples.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -124,14 +125,21 @@ def draw(
     noise = validation.scalar("noise", validation.nonnegative("noise", noise))
     tests = validation.whole("tests", tests, least=1)
     on_teacher, on_student, on_data = jax.random.split(key, 3)
-    beta = normal(on_teacher, (d,))
+    drawn = normal(on_teacher, (d,)), normal(on_student, (h, d + 1))
+    return _problem(*drawn, normal(on_data, (2 * n + tests, d + 1)), noise, n, dtype)
+
+
+@partial(jax.jit, static_argnums=(4, 5))
+def _problem(beta, student, data, noise, n, dtype):
+    """A problem of n samples twice, and the rest to test on, from normal numbers."""
+    d = len(beta)
     beta = beta / jnp.linalg.norm(beta)
-    student = normal(on_student, (h, d + 1))
-    x = normal(on_data, (2 * n + tests, d + 1))
-    x, xi = x[:, :d], x[:, d]
+    x, xi = data[:, :d], data[:, d]
     y = jax.nn.softplus(matmul(x, beta)) + noise * xi
-    sets = [Samples(x[i:j], y[i:j]) for i, j in ((0, n), (n, 2 * n), (2 * n, 2 * n + tests))]
-    problem = Problem(beta, student[:, :d], student[:, d], *sets)
+    parts = (slice(n), slice(n, 2 * n), slice(2 * n, None))
+    problem = Problem(
+        beta, student[:, :d], student[:, d], *[Samples(x[part], y[part]) for part in parts]
+    )
     return jax.tree.map(lambda array: array.astype(dtype), problem)
 
 

@@ -251,6 +251,8 @@ def test_closed_forms_are_of_known_numbers(function, name):
 
 def test_experiments_are_not_compiled_as_a_whole():
     with pytest.raises(ValueError, match="^results must be known numbers, got some that jit"):
+        jax.jit(lambda key: one_step(key, "GD", [0.1], D, 1))(KEY)
+    with pytest.raises(ValueError, match="^problem must be a known number, got one that jit"):
         jax.jit(lambda key: first_gradients(key, D, 1))(KEY)
 
 

@@ -36,7 +36,11 @@ students = partial(train_students, KEY, inputs=D, seeds=SEEDS)
 
 def test_problems_are_drawn_one_by_one():
     two = list(problems(KEY, shape(D), 2, 0.1))
-    three = list(problems(KEY, shape(D), 3, 0.1, jnp.float32))
+    three = list(problems(KEY, shape(D), 3, 0.1, dtype=jnp.float32))
+    [few] = problems(KEY, shape(D), 1, 0.1, tests=7)
+    for mine, its in zip(few[:-1], two[0][:-1], strict=True):
+        jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-12), mine, its)
+    np.testing.assert_array_equal(few.test.x, two[0].test.x[:7])
     for i, problem in enumerate(two):
         for mine, its in zip(problem, drawn(i, noise=0.1), strict=True):
             jax.tree.map(np.testing.assert_array_equal, mine, its)

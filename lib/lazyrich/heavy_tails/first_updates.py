@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from lazyrich import validation
@@ -83,7 +84,7 @@ def first_gradients(
         noise: ρ.
     """
     sizes = shape(inputs, samples=samples)
-    return stacked(map(_gradient, problems(key, sizes, seeds, noise)))
+    return stacked(map(_gradient, problems(key, sizes, seeds, noise, tests=1)))
 
 
 def one_step(
@@ -106,7 +107,7 @@ def one_step(
         samples: n, by default 2d.
         noise: ρ.
     """
-    return _after_one_step(_spikes, key, optimizer, rates, inputs, seeds, samples, noise)
+    return _after_one_step(_spikes, key, optimizer, rates, inputs, seeds, samples, noise, tests=1)
 
 
 def one_step_features(
@@ -119,7 +120,9 @@ def one_step_features(
     noise: float = 0.3,
 ) -> StepFeatures:
     """What students compute after one step. Arguments as for :func:`one_step`."""
-    return _after_one_step(_step_features, key, optimizer, rates, inputs, seeds, samples, noise)
+    return _after_one_step(
+        _step_features, key, optimizer, rates, inputs, seeds, samples, noise, tests=1
+    )
 
 
 def one_step_loss(
@@ -138,45 +141,41 @@ def one_step_loss(
     return _after_one_step(_step_loss, key, optimizer, rates, inputs, seeds, samples, noise)
 
 
-def _after_one_step(observe, key, optimizer, rates, inputs, seeds, samples, noise):
+def _after_one_step(observe, key, optimizer, rates, inputs, seeds, samples, noise, tests=2000):
     adam = validation.one_of("optimizer", optimizer, OPTIMIZERS) == "Adam"
     rates = validation.nonnegative("rates", validation.vector("rates", rates))
     sizes = shape(inputs, samples=samples)
     return stacked(
-        _one_step(observe, problem, rates, adam) for problem in problems(key, sizes, seeds, noise)
+        _one_step(observe, problem, rates, adam)
+        for problem in problems(key, sizes, seeds, noise, tests)
     )
 
 
 def _gradient(problem):
-    G, A, q = directions(problem)
-    W, a, signs = problem.W, problem.a, jnp.sign(G)
-    (values, vectors), (of_start, _), (of_signs, _) = (
-        leading(gram, number) for gram, number in zip(_grams(G, W, signs), (2, 1, 2), strict=True)
-    )
-    sigma, start, sign_sigma = map(jnp.sqrt, (values, of_start, of_signs))
-    return _measured_gradient(G, A, q, W, a, signs, vectors[:, 0], sigma, start[0], sign_sigma)
-
-
-@jax.jit
-def _grams(*matrices):
-    return [weight_gram(M) for M in matrices]
-
-
-@jax.jit
-def _measured_gradient(G, A, q, W, a, signs, v, sigma, start, sign_sigma):
-    u = matmul(G, v) / sigma[0]
-    of_start = jnp.stack([start, jnp.linalg.norm(W)])
-    updates = jnp.stack([sigma[0], jnp.linalg.norm(G), sign_sigma[0], jnp.linalg.norm(signs)])
+    # In NumPy: to compile this for each size would take longer than to compute it.
+    parts = (*directions(problem), problem.W, problem.a)
+    G, A, q, W, a = (validation.known("problem", part) for part in parts)
+    signs = np.sign(G)
+    (sigma, v), (of_start, _), (of_signs, _) = (_largest(M) for M in (G, W, signs))
+    u = G @ v / sigma[0]
+    start = np.array([of_start[0], np.linalg.norm(W)])
+    updates = np.array([sigma[0], np.linalg.norm(G), of_signs[0], np.linalg.norm(signs)])
     return Gradients(
         sigma,
-        jnp.abs(matmul(u, a)) / jnp.linalg.norm(a),
-        jnp.abs(matmul(v, q)) / jnp.linalg.norm(q),
+        np.abs(u @ a) / np.linalg.norm(a),
+        np.abs(v @ q) / np.linalg.norm(q),
         (updates[1] / sigma[0]) ** 2,
-        jnp.linalg.norm(G - A) / jnp.linalg.norm(A),
-        sign_sigma[0] / G.size**0.5,
-        sign_sigma[1] / sign_sigma[0],
-        jnp.tile(of_start, 2) / updates,
+        np.linalg.norm(G - A) / np.linalg.norm(A),
+        of_signs[0] / G.size**0.5,
+        of_signs[1] / of_signs[0],
+        np.tile(start, 2) / updates,
     )
+
+
+def _largest(M):
+    """The two largest singular values of a matrix, and the right vector of the first."""
+    values, vectors = leading(jnp.asarray(M.T @ M), 2)
+    return np.sqrt(values), np.asarray(vectors[:, 0])
 
 
 def _one_step(observe, problem, rates, adam):
@@ -198,8 +197,7 @@ def _moved(W, rate, update):
 
 
 def _spikes(W, problem, w):
-    [gram] = _grams(W)
-    values, vectors = leading(gram, 2)
+    values, vectors = leading(weight_gram(W), 2)
     return _measured_spikes(W, problem.teacher, w, jnp.sqrt(values), vectors[:, 0])
 
 

@@ -83,7 +83,7 @@ def long_run(
         jnp.asarray([each.get("amsgrad", False) for each in chosen]),
         jnp.asarray([frozen_from if each.get("frozen") else never for each in chosen], jnp.int32),
     )
-    drawn = problems(key, shape(inputs), seeds, dtype=dtype)
+    drawn = problems(key, shape(inputs), seeds, tests=1, dtype=dtype)
     observed = stacked(_long_run(problem, data, schedule) for problem in drawn)
     return LongRun(jnp.asarray(schedule), *observed)
 

@@ -70,7 +70,8 @@ def start_spectra(key: jax.Array, inputs: int, seeds: int) -> Float[Array, "seed
         seeds: how many.
     """
     return stacked(
-        spectra.weight_spectrum(problem.W) for problem in problems(key, shape(inputs), seeds)
+        spectra.weight_spectrum(problem.W)
+        for problem in problems(key, shape(inputs), seeds, tests=1)
     )
 
 
@@ -93,7 +94,7 @@ def start_losses(
     sizes = shape(inputs, hidden, samples)
     return stacked(
         _fits(problem.W, problem, ridges, activation)
-        for problem in problems(key, sizes, seeds, noise, jnp.float32)
+        for problem in problems(key, sizes, seeds, noise, dtype=jnp.float32)
     )
 
 
@@ -152,7 +153,7 @@ def train_students(
 
         return each(one, rates.astype(dtype))
 
-    observed = stacked(map(trained, problems(key, sizes, seeds, noise, dtype)))
+    observed = stacked(map(trained, problems(key, sizes, seeds, noise, dtype=dtype)))
     return Trajectory(jnp.asarray(schedule), *observed)
 
 
@@ -161,6 +162,7 @@ def problems(
     sizes: Shape,
     seeds: int,
     noise: float = 0.3,
+    tests: int = 2000,
     dtype: DTypeLike = float,
 ) -> Iterator[Problem]:
     """The problems of a key one by one; more seeds begin with the same ones.
@@ -170,11 +172,12 @@ def problems(
         sizes: d, h, n.
         seeds: how many.
         noise: ρ.
+        tests: the size of the test set, which comes last and changes nothing else.
         dtype: of all arrays.
     """
     key, sizes = validation.random_key("key", key), checked_shape(sizes)
     seeds = range(validation.whole("seeds", seeds, least=1))
-    return (draw(jax.random.fold_in(key, i), sizes, noise, dtype=dtype) for i in seeds)
+    return (draw(jax.random.fold_in(key, i), sizes, noise, tests, dtype) for i in seeds)
 
 
 @partial(jax.jit, static_argnums=3)

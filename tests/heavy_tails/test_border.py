@@ -249,11 +249,15 @@ def test_closed_forms_are_of_known_numbers(function, name):
     assert jax.jit(lambda x: x * spike_law("GD", 0.5, SIZES).sigma)(2.0) > 0
 
 
-def test_experiments_are_not_compiled_as_a_whole():
-    with pytest.raises(ValueError, match="^results must be known numbers, got some that jit"):
-        jax.jit(lambda key: one_step(key, "GD", [0.1], D, 1))(KEY)
-    with pytest.raises(ValueError, match="^problem must be a known number, got one that jit"):
-        jax.jit(lambda key: first_gradients(key, D, 1))(KEY)
+@pytest.mark.parametrize("function", [first_gradients, one_step, train_students, long_run])
+def test_experiments_are_not_compiled_as_a_whole(function):
+    with pytest.raises(ValueError, match="^key must be a known key, got one that jit"):
+        jax.jit(lambda key: given(function, key=key)())(KEY)
+    if "rates" in inspect.signature(function).parameters:
+        with pytest.raises(ValueError, match="^rates must be a known number, got one that jit"):
+            jax.vmap(lambda rate: inspect.unwrap(function)(KEY, "GD", rate[None], D, 1))(
+                jnp.ones(2)
+            )
 
 
 # What is no mistake: divergence, and matrices with nothing or little in them

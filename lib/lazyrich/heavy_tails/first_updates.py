@@ -143,7 +143,8 @@ def one_step_loss(
 
 def _after_one_step(observe, key, optimizer, rates, inputs, seeds, samples, noise, tests=2000):
     adam = validation.one_of("optimizer", optimizer, OPTIMIZERS) == "Adam"
-    rates = validation.nonnegative("rates", validation.vector("rates", rates))
+    rates = validation.vector("rates", validation.known("rates", rates))
+    validation.nonnegative("rates", rates)
     sizes = shape(inputs, samples=samples)
     return stacked(
         _one_step(observe, problem, rates, adam)
@@ -153,8 +154,7 @@ def _after_one_step(observe, key, optimizer, rates, inputs, seeds, samples, nois
 
 def _gradient(problem):
     # In NumPy: to compile this for each size would take longer than to compute it.
-    parts = (*directions(problem), problem.W, problem.a)
-    G, A, q, W, a = (validation.known("problem", part) for part in parts)
+    G, A, q, W, a = map(np.asarray, (*directions(problem), problem.W, problem.a))
     signs = np.sign(G)
     (sigma, v), (of_start, _), (of_signs, _) = (_largest(M) for M in (G, W, signs))
     u = G @ v / sigma[0]

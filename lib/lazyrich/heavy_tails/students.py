@@ -134,7 +134,8 @@ def train_students(
     """
     validation.one_of("optimizer", optimizer, OPTIMIZERS)
     validation.one_of("activation", activation, ACTIVATIONS)
-    rates = validation.positive("rates", validation.vector("rates", rates))
+    rates = validation.vector("rates", validation.known("rates", rates))
+    validation.positive("rates", rates)
     ridges = validation.positive("ridges", validation.vector("ridges", ridges))
     decay = validation.scalar("decay", validation.positive("decay", decay))
     schedule = validation.schedule("schedule", schedule)
@@ -176,6 +177,8 @@ def problems(
         dtype: of all arrays.
     """
     key, sizes = validation.random_key("key", key), checked_shape(sizes)
+    if isinstance(key, jax.core.Tracer):
+        raise ValueError("key must be a known key, got one that jit, vmap or grad traces")
     seeds = range(validation.whole("seeds", seeds, least=1))
     return (draw(jax.random.fold_in(key, i), sizes, noise, tests, dtype) for i in seeds)
 

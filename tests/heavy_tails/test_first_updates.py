@@ -1,3 +1,4 @@
+import jax
 import numpy as np
 import pytest
 
@@ -109,3 +110,10 @@ def test_one_step_follows_the_law_of_the_alignment(optimizer):
     found = one_step_features(KEY, optimizer, rates.tolist(), 60, 12).alignment[..., 0]
     law, spread = alignment_law(optimizer, rates, sizes), np.std(found, 0) / 12**0.5
     assert (np.abs(found.mean(0) - law) <= 0.15 * law + 2 * spread).all()
+
+
+def test_a_device_that_takes_all_rates_at_once_finds_the_same(monkeypatch):
+    one_by_one = one_step(KEY, "Adam", [0.1, 0.7], D, SEEDS)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    for mine, its in zip(one_step(KEY, "Adam", [0.1, 0.7], D, SEEDS), one_by_one, strict=True):
+        close(mine, its, rtol=1e-8)

@@ -17,6 +17,7 @@ from lazyrich.heavy_tails import (
     ridge_losses,
     weight_metrics,
 )
+from lazyrich.heavy_tails.metrics import gram_eigenvalues, weight_gram
 
 PLAIN = {
     "tanh": np.tanh,
@@ -191,6 +192,16 @@ def test_single_precision_is_decomposed_in_double():
     values, teacher = weight_metrics(jnp.asarray(W), jnp.asarray(beta))
     assert values.dtype == teacher.dtype == jnp.float64
     close(values, np.linalg.svd(W.astype(float), compute_uv=False)[::-1] ** 2, rtol=1e-4)
+
+
+def test_many_spectra_are_taken_at_once_and_those_not_finite_are_nan():
+    W = jnp.asarray(np.random.default_rng(0).normal(size=(3, 7, 5)))
+    grams = jax.vmap(weight_gram)(W.at[1, 0, 0].set(jnp.inf))
+    values = gram_eigenvalues(grams)
+    assert np.isnan(values[1]).all()
+    for i in (0, 2):
+        close(values[i], np.linalg.svd(W[i], compute_uv=False)[::-1] ** 2)
+    assert (gram_eigenvalues(0 * grams[:1]) == 0).all()
 
 
 # Overlaps

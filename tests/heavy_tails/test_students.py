@@ -161,6 +161,14 @@ def test_the_ridge_does_not_change_the_weights(adam):
     close(other.written.test[..., 1:], adam.written.test, rtol=1e-5)
 
 
+def test_a_device_that_trains_all_at_once_finds_the_same(monkeypatch):
+    one_by_one = students("Adam", [0.3, 0.03], double=True)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    at_once = students("Adam", [0.3, 0.03], double=True)
+    for mine, its in zip(jax.tree.leaves(at_once), jax.tree.leaves(one_by_one), strict=True):
+        close(mine, its, rtol=1e-7, atol=1e-9)
+
+
 def test_a_student_that_diverges_is_a_result():
     relu = students("GD", [1e6, 0.1], schedule=(0, 1, 20), activation="ReLU")
     assert relu.finite[:, 0].tolist() == [[True, True, False]] * SEEDS

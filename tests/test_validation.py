@@ -1,3 +1,5 @@
+import inspect
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -212,14 +214,6 @@ def test_members_are_rows_of_every_array():
             validation.members("x", bad)
 
 
-@pytest.mark.parametrize("make", [jax.random.key, jax.random.PRNGKey])
-def test_a_key_is_one_key_of_either_kind(make):
-    validation.random_key("key", make(0))
-    assert jax.jit(lambda key: validation.random_key("key", key))(make(0)).dtype == make(0).dtype
-    with pytest.raises(ValueError, match="key must be one jax.random.key, got .* of shape"):
-        validation.random_key("key", jax.random.split(make(0)))
-
-
 def test_parameters_are_finite_floats():
     params = {"w": np.ones((2, 3)), "b": 1.0}
     assert validation.parameters("p", params) is params
@@ -250,3 +244,87 @@ def test_a_network_gives_floats_from_parameters_and_samples():
     ):
         with pytest.raises(ValueError, match=sentence):
             validation.outputs(apply, np.ones(3), x)
+
+
+# Of what comes from elsewhere: the annotations that tests check would refuse it first.
+
+
+def test_what_is_no_schedule_or_name_at_all_is_named():
+    schedule, one_of = map(inspect.unwrap, (validation.schedule, validation.one_of))
+    for bad in (5, None, 2.5):
+        with pytest.raises(ValueError, match=f"t must hold increasing numbers of steps, got {bad}"):
+            schedule("t", bad)
+    for bad in ([1], {}, np.ones(2)):
+        with pytest.raises(ValueError, match="^x must be one of 'a', 'b', got "):
+            one_of("x", bad, ("a", "b"))
+
+
+def test_keys_are_random_keys():
+    for good in (jax.random.key(0), jax.random.PRNGKey(0)):
+        assert validation.random_key("key", good) is good
+    assert jax.jit(lambda key: validation.random_key("key", key))(jax.random.key(0)).shape == ()
+    for bad in (5, 5.0, "a", np.ones(2), jax.random.split(jax.random.key(0))):
+        with pytest.raises(ValueError, match="^key must be one jax.random.key, got"):
+            validation.random_key("key", bad)
+
+
+def test_axes_of_one_name_have_one_length():
+    validation.axes(W=(np.ones((3, 2)), "h d"), x=(jnp.full((5, 2), jnp.nan), "n d"))
+    for bad, message in (
+        (jnp.ones((5, 3)), r"x must have shape \(n, 2\), got \(5, 3\)"),
+        (jnp.ones(2), r"x must have shape \(n, 2\), got \(2,\)"),
+        (jnp.ones((0, 2)), r"x must have shape \(n, 2\), got \(0, 2\)"),
+        (np.ones((5, 2), int), "x must be an array of floats, got dtype int64"),
+    ):
+        with pytest.raises(ValueError, match="^" + message):
+            validation.axes(W=(np.ones((3, 2)), "h d"), x=(bad, "n d"))
+    with pytest.raises(ValueError, match=r"^X must have shape \(n, n\), got \(2, 3\)"):
+        validation.axes(X=(np.ones((2, 3)), "n n"))
+    with pytest.raises(ValueError, match=r"^x must have shape \(n, 2\), got \(5, 3\)"):
+        jax.jit(lambda W, x: validation.axes(W=(W, "h d"), x=(x, "n d")))(
+            jnp.ones((3, 2)), jnp.ones((5, 3))
+        )
+
+
+def test_shapes_that_broadcast_pass():
+    validation.broadcasting(x=np.ones((3, 1)), y=np.ones(2), z=np.ones(()))
+    with pytest.raises(ValueError, match=r"^x and y must .*, got shapes \(3,\) and \(2,\)"):
+        validation.broadcasting(x=np.ones(3), y=jnp.ones(2))
+
+
+def test_a_known_number_is_none_that_is_traced():
+    value = validation.known("x", np.float32(0.5))
+    assert type(value) is np.ndarray and value.dtype == np.float64 and value == 0.5
+    with pytest.raises(ValueError, match="^x must be a known number, got one that jit"):
+        jax.jit(lambda x: validation.known("x", x))(1.0)
+    with pytest.raises(ValueError, match="^x must be finite, got inf"):
+        validation.known("x", np.inf)
+
+
+def test_a_unit_vector_is_one_to_half_its_digits():
+    for dtype in ("float32", "float64"):
+        assert validation.unit("x", np.array([0.6, 0.8], dtype)).dtype == dtype
+    with pytest.raises(ValueError, match="^x must be a unit vector, got one of length 1.00001"):
+        validation.unit("x", np.array([1.00001, 0.0]))
+    with pytest.raises(ValueError, match=r"^x must be a sequence of numbers, got shape \(1, 2\)"):
+        validation.unit("x", np.array([[0.6, 0.8]]))
+
+
+def test_kinds_and_precisions_are_named():
+    assert validation.kind("n", 3, "integers") == 3
+    assert not validation.kind("x", jnp.array(False), "truth values")
+    with pytest.raises(ValueError, match="^n must be of integers, got dtype float64"):
+        validation.kind("n", 3.0, "integers")
+    with pytest.raises(ValueError, match="^n must be of truth values, got dtype int64"):
+        validation.kind("n", 1, "truth values")
+    for good in (float, "float32", jnp.float32, np.dtype("float64")):
+        assert validation.precision("dtype", good) == np.dtype(good)
+    for bad in (int, "float16", [1], object()):
+        with pytest.raises(ValueError, match="^dtype must be float32 or float64, got"):
+            validation.precision("dtype", bad)
+
+
+def test_a_type_is_named():
+    assert validation.instance("x", (1,), tuple) == (1,)
+    with pytest.raises(ValueError, match="^x must be a tuple, got a list"):
+        validation.instance("x", [1], tuple)

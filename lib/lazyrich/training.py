@@ -208,9 +208,15 @@ def stacked(results: Iterable) -> Any:
 
     One member at a time needs the memory of one, and programs that know nothing of how many follow.
 
+    Raises:
+        ValueError: under ``jit``, ``vmap`` or ``grad``, which members run one by one cannot pass.
+
     >>> stacked([{"x": 1.0}, {"x": 2.0}])["x"].tolist()
     [1.0, 2.0]
     """
+    results = list(results)
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(results)):
+        raise ValueError("results must be known numbers, got some that jit, vmap or grad traces")
     return jax.tree.map(lambda *each: jnp.asarray(np.stack(each)), *results)
 
 

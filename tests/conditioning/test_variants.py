@@ -6,74 +6,13 @@ import numpy as np
 import pytest
 
 from lazyrich import conditioning, data, derivatives, networks
-from lazyrich.conditioning import kaiming, linear, on_range, relu, second_moment
-from lazyrich.draws import normal
+from lazyrich.conditioning import kaiming, linear, on_range, second_moment
 
 KEY = jax.random.key(3)
 
 
 def close(measured, expected, rtol=1e-9, atol=0.0):
     np.testing.assert_allclose(measured, expected, rtol, atol)
-
-
-# Leaky ReLU
-
-SMALL = {"data": 4, "width": 5, "outputs": 2, "samples": 3}
-
-
-def kernel(V, W, x, slope):
-    """J Jᵀ/n of a leaky-ReLU network, from the derivatives of each output."""
-    rows = []
-    for sample in x:
-        z = V @ sample
-        bent, slopes = np.where(z >= 0, z, slope * z), np.where(z >= 0, 1, slope)
-        for output, w in enumerate(W):
-            by_W = np.zeros_like(W)
-            by_W[output] = bent
-            rows.append(np.concatenate([np.outer(w * slopes, sample).ravel(), by_W.ravel()]))
-    return np.array(rows) @ np.array(rows).T / len(x)
-
-
-def leaky_parts(draws, widths):
-    """The weights of each draw, and the samples if they are normal."""
-    on_weights, on_data = jax.random.split(KEY)
-    weights = zip(*map(np.asarray, kaiming(on_weights, widths, draws)), strict=True)
-    return list(weights), np.asarray(normal(on_data, (draws, 3, widths[0])))
-
-
-@pytest.mark.parametrize("slope", [0.1, 0.5])
-def test_leaky_relu_starts_have_the_same_weights_and_samples_at_every_slope(slope):
-    start = conditioning.leaky_relu_start(KEY, slope, 2, **SMALL)
-    for i, ((V, W), x) in enumerate(zip(*leaky_parts(2, (4, 5, 2)), strict=True)):
-        values = np.linalg.eigvalsh(kernel(V, W, x, slope))
-        close(start.condition_number[i], values[-1] / values[0])
-        bounds = relu.leaky_relu_bounds([V, W], x, slope)
-        for measured, expected in zip(start.bounds, bounds, strict=True):
-            close(measured[i], expected)
-    assert start.error.shape == (2,) and (start.error < 1e-13).all()
-
-
-def test_leaky_relu_starts_on_images_take_the_first_ones_whitened(few):
-    start = conditioning.leaky_relu_start(KEY, 0.5, 2, **SMALL | {"data": "few"})
-    x = np.delete(few.x, 2, axis=1)
-    inputs = on_range(second_moment(x))
-    x = conditioning.whiten(jnp.asarray(x), inputs)
-    close(second_moment(x), np.eye(5), atol=1e-12)
-    for i, (V, W) in enumerate(leaky_parts(2, (5, 5, 2))[0]):
-        values = np.linalg.eigvalsh(kernel(V, W, np.asarray(x[:3]), 0.5))
-        close(start.condition_number[i], values[-1] / values[0])
-    assert (start.error < 1e-13).all()
-
-
-def test_simplified_bounds_are_violated_as_often_as_a_count_says():
-    draws, slope = 500, 0.3
-    violations = conditioning.leaky_relu_violations(KEY, draws)
-    z = np.asarray(normal(KEY, (draws, 6, 4)))
-    bent = np.where(z >= 0, z, slope * z)
-    linear, hidden = (np.linalg.svd(part, compute_uv=False) ** 2 for part in (z, bent))
-    np.testing.assert_array_equal(violations.top, hidden[:, 0] > linear[:, 0])
-    np.testing.assert_array_equal(violations.bottom, hidden[:, 3] < slope**2 * linear[:, 3])
-    assert all(0.005 < np.mean(part) < 0.2 for part in violations)
 
 
 # Convolutions
@@ -169,8 +108,6 @@ def test_pruned_starts_are_differentiated_by_what_is_kept(activation):
 @pytest.mark.parametrize(
     "experiment",
     [
-        lambda draws: conditioning.leaky_relu_start(KEY, 0.5, draws, **SMALL),
-        lambda draws: conditioning.leaky_relu_violations(KEY, draws),
         lambda draws: conditioning.convolution_start(KEY, 2, 3, draws, length=9),
         lambda draws: conditioning.filter_start(KEY, 2, 3, draws, length=7),
         lambda draws: conditioning.normalised_start(KEY, 6, draws, "few", outputs=2),
@@ -185,8 +122,6 @@ def test_more_draws_begin_with_the_same_ones(experiment):
 
 
 GIVEN = {
-    "leaky_relu_start": {"slope": 0.5, "draws": 2, **SMALL},
-    "leaky_relu_violations": {"draws": 2, "units": 6, "samples": 4},
     "convolution_start": {"channels": 2, "kernel": 3, "draws": 2, "length": 9, "samples": 9},
     "filter_start": {"channels": 2, "kernel": 3, "draws": 2, "length": 9},
     "normalised_start": {"width": 6, "draws": 2, "data": "few", "outputs": 2},
@@ -195,26 +130,21 @@ GIVEN = {
 
 
 @pytest.mark.parametrize(
-    ("experiment", "given", "bad", "message"),
+    ("experiment", "bad", "message"),
     [
-        ("leaky_relu_start", {}, {"slope": 2.0}, "slope must be from -1 to 1, got 2.0"),
-        ("leaky_relu_start", {}, {"slope": np.nan}, "slope must be finite, got nan"),
-        ("leaky_relu_start", {}, {"data": "letters"}, "data must be one of .*, got 'letters'"),
-        ("leaky_relu_start", {"data": "few"}, {"samples": 31}, "samples must be at most 30"),
-        ("leaky_relu_violations", {"draws": 2}, {"slope": 2.0}, "slope must be from -1 to 1"),
-        ("convolution_start", {}, {"length": 4}, "length must be at least 5 for these filters"),
-        ("filter_start", {}, {"length": 4}, "length must be at least 5 for these filters, got 4"),
-        ("normalised_start", {}, {"data": "letters"}, "data must be one of .*, got 'letters'"),
-        ("pruned_start", {}, {"share": 1.0}, "share must be below 1, got 1.0"),
-        ("pruned_start", {}, {"share": -0.1}, "share must be not negative, got -0.1"),
-        ("pruned_start", {}, {"share": np.nan}, "share must be finite, got nan"),
-        ("pruned_start", {}, {"samples": 151}, "samples must be at most 150, .*, got 151"),
-        ("pruned_start", {}, {"activation": "sine"}, "activation must be one of .*, got 'sine'"),
+        ("convolution_start", {"length": 4}, "length must be at least 5 for these filters"),
+        ("filter_start", {"length": 4}, "length must be at least 5 for these filters, got 4"),
+        ("normalised_start", {"data": "letters"}, "data must be one of .*, got 'letters'"),
+        ("pruned_start", {"share": 1.0}, "share must be below 1, got 1.0"),
+        ("pruned_start", {"share": -0.1}, "share must be not negative, got -0.1"),
+        ("pruned_start", {"share": np.nan}, "share must be finite, got nan"),
+        ("pruned_start", {"samples": 151}, "samples must be at most 150, .*, got 151"),
+        ("pruned_start", {"activation": "sine"}, "activation must be one of .*, got 'sine'"),
     ],
 )
-def test_what_makes_no_start_is_named(experiment, given, bad, message):
+def test_what_makes_no_start_is_named(experiment, bad, message):
     with pytest.raises(ValueError, match="^" + message):
-        getattr(conditioning, experiment)(KEY, **GIVEN[experiment] | given | bad)
+        getattr(conditioning, experiment)(KEY, **GIVEN[experiment] | bad)
 
 
 SIZES = [
@@ -236,7 +166,6 @@ def test_sizes_are_positive(experiment, name):
     [
         ("convolution_start", {"length": "a"}, "length must be an integer of at least 1, got 'a'"),
         ("filter_start", {"length": "a"}, "length must be an integer of at least 1, got 'a'"),
-        ("leaky_relu_start", {"slope": np.ones(2)}, r"slope must be one number, got shape \(2,\)"),
     ],
 )
 def test_arguments_of_another_type_are_named(experiment, bad, message):

@@ -1,3 +1,4 @@
+import jax
 import numpy as np
 import pytest
 
@@ -10,6 +11,7 @@ from lazyrich.heavy_tails import (
     first_step_law,
     one_step,
     one_step_features,
+    one_step_loss,
     shape,
     spike_law,
     teacher_alignment,
@@ -58,7 +60,10 @@ def test_first_gradients_follow_the_law():
 def test_one_step_is_measured_as_by_linear_algebra(optimizer):
     rates = [0.0, 0.7, 30.0]
     found = one_step(KEY, optimizer, rates, D, SEEDS, samples=15, noise=0.5)
-    features = one_step_features(KEY, optimizer, rates, D, SEEDS, samples=15, noise=0.5)
+    features, test = (
+        of(KEY, optimizer, rates, D, SEEDS, samples=15, noise=0.5)
+        for of in (one_step_features, one_step_loss)
+    )
     for i in range(SEEDS):
         problem = drawn(i, 0.5, (D, H, 15))
         G, w = gradient(problem.W, problem), problem.a
@@ -78,7 +83,7 @@ def test_one_step_is_measured_as_by_linear_algebra(optimizer):
             expected = [ridge(W, problem, 1.0, scaling)[2] for scaling in SCALINGS]
             close(features.alignment[i, j], expected)
             x, y = problem.test
-            close(features.test[i, j], ((output(W, problem, x) - y) ** 2).mean())
+            close(test[i, j], ((output(W, problem, x) - y) ** 2).mean())
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -105,3 +110,10 @@ def test_one_step_follows_the_law_of_the_alignment(optimizer):
     found = one_step_features(KEY, optimizer, rates.tolist(), 60, 12).alignment[..., 0]
     law, spread = alignment_law(optimizer, rates, sizes), np.std(found, 0) / 12**0.5
     assert (np.abs(found.mean(0) - law) <= 0.15 * law + 2 * spread).all()
+
+
+def test_a_device_that_takes_all_rates_at_once_finds_the_same(monkeypatch):
+    one_by_one = one_step(KEY, "Adam", [0.1, 0.7], D, SEEDS)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    for mine, its in zip(one_step(KEY, "Adam", [0.1, 0.7], D, SEEDS), one_by_one, strict=True):
+        close(mine, its, rtol=1e-8)

@@ -17,6 +17,7 @@ from lazyrich.heavy_tails import (
     ridge_losses,
     weight_metrics,
 )
+from lazyrich.heavy_tails.metrics import gram_eigenvalues, weight_gram
 
 PLAIN = {
     "tanh": np.tanh,
@@ -35,6 +36,7 @@ def problem_of(samples, hidden=HIDDEN, inputs=INPUTS, size=1.0, seed=0):
     """A problem with as many samples to probe, and 11 tests."""
     rng = np.random.default_rng(seed)
     beta = rng.normal(size=inputs)
+    beta /= np.linalg.norm(beta)
 
     def labelled(n):
         x = rng.normal(size=(n, inputs))
@@ -175,7 +177,7 @@ def test_what_makes_no_loss_is_named(bad, message):
 def test_the_weights_are_measured_as_by_their_singular_values():
     rng = np.random.default_rng(0)
     for shape in ((7, 5), (5, 5), (3, 5)):
-        W, beta = rng.normal(size=shape), rng.normal(size=5)
+        W, beta = rng.normal(size=shape), np.array([0.6, 0, 0, -0.8, 0])
         values, teacher = weight_metrics(jnp.asarray(W), jnp.asarray(beta))
         _, sigma, Vt = np.linalg.svd(W)
         close(values[-len(sigma) :], sigma[::-1] ** 2)
@@ -186,10 +188,20 @@ def test_the_weights_are_measured_as_by_their_singular_values():
 def test_single_precision_is_decomposed_in_double():
     rng = np.random.default_rng(0)
     W = (rng.normal(size=(7, 5)) * [1, 1, 1, 1, 1e-6]).astype("float32")
-    beta = np.ones(5, "float32")
+    beta = np.full(5, 5**-0.5, "float32")
     values, teacher = weight_metrics(jnp.asarray(W), jnp.asarray(beta))
     assert values.dtype == teacher.dtype == jnp.float64
     close(values, np.linalg.svd(W.astype(float), compute_uv=False)[::-1] ** 2, rtol=1e-4)
+
+
+def test_many_spectra_are_taken_at_once_and_those_not_finite_are_nan():
+    W = jnp.asarray(np.random.default_rng(0).normal(size=(3, 7, 5)))
+    grams = jax.vmap(weight_gram)(W.at[1, 0, 0].set(jnp.inf))
+    values = gram_eigenvalues(grams)
+    assert np.isnan(values[1]).all()
+    for i in (0, 2):
+        close(values[i], np.linalg.svd(W[i], compute_uv=False)[::-1] ** 2)
+    assert (gram_eigenvalues(0 * grams[:1]) == 0).all()
 
 
 # Overlaps

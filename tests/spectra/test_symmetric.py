@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lazyrich import spectra
+from lazyrich.spectra.symmetric import leading
 
 EPSILON = np.finfo(float).eps
 
@@ -132,3 +133,16 @@ def test_the_default_threshold_is_where_the_precision_ends():
     assert spectra.numerical_rank(np.zeros(3)) == 0
     with pytest.raises(ValueError, match="eigenvalues must be finite, got nan"):
         spectra.numerical_rank(np.array([1.0, np.nan]))
+
+
+def test_the_leading_eigenvalues_are_the_largest_with_their_vectors():
+    A = np.random.default_rng(0).normal(size=(9, 9))
+    A = jnp.asarray(A + A.T)
+    expected = np.linalg.eigvalsh(A)[:-4:-1]
+    for find in (leading, jax.jit(leading, static_argnums=1)):
+        values, vectors = find(A, 3)
+        np.testing.assert_allclose(values, expected)
+        np.testing.assert_allclose(A @ vectors, vectors * values, atol=1e-13)
+        np.testing.assert_allclose(vectors.T @ vectors, np.eye(3), atol=1e-14)
+        for part in find(A.at[0, 1].set(jnp.nan), 3):
+            assert np.isnan(part).all()

@@ -11,8 +11,10 @@ convolutions (:mod:`~lazyrich.conditioning.convolutions`), the Hessian
 (:mod:`~lazyrich.conditioning.hessian`), batch normalisation
 (:mod:`~lazyrich.conditioning.normalisation`) and pruning (:mod:`~lazyrich.conditioning.pruning`).
 The chapter's experiments stand on these: linear networks at the start
-(:mod:`~lazyrich.conditioning.starts`), other networks (:mod:`~lazyrich.conditioning.variants`),
-automatic differentiation (:mod:`~lazyrich.conditioning.checks`), training
+(:mod:`~lazyrich.conditioning.starts`), leaky ReLU
+(:mod:`~lazyrich.conditioning.relu_starts`), other networks
+(:mod:`~lazyrich.conditioning.variants`), automatic differentiation
+(:mod:`~lazyrich.conditioning.checks`), training
 (:mod:`~lazyrich.conditioning.descents`) and training in two precisions
 (:mod:`~lazyrich.conditioning.precisions`).
 """
@@ -113,6 +115,12 @@ from lazyrich.conditioning.relu import (
     leaky_relu_extremes,
     leaky_relu_matrix,
 )
+from lazyrich.conditioning.relu_starts import (
+    LeakyReluStart,
+    Violations,
+    leaky_relu_start,
+    leaky_relu_violations,
+)
 from lazyrich.conditioning.starts import (
     DATA,
     Certificate,
@@ -126,13 +134,9 @@ from lazyrich.conditioning.variants import (
     ACTIVATIONS,
     ConvolutionStart,
     FilterStart,
-    LeakyReluStart,
     NormalisedStart,
-    Violations,
     convolution_start,
     filter_start,
-    leaky_relu_start,
-    leaky_relu_violations,
     normalised_start,
     pruned_start,
 )

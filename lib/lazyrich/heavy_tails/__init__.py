@@ -34,6 +34,7 @@ from lazyrich.heavy_tails.first_updates import (
     first_gradients,
     one_step,
     one_step_features,
+    one_step_loss,
 )
 from lazyrich.heavy_tails.interventions import (
     Ablation,
@@ -140,6 +141,7 @@ __all__ = [
     "normal_mean",
     "one_step",
     "one_step_features",
+    "one_step_loss",
     "optimizer",
     "outlier",
     "outputs",

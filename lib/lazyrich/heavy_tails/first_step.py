@@ -26,7 +26,15 @@ from lazyrich.heavy_tails.constants import (
     TEACHER_SLOPE,
     normal_mean,
 )
-from lazyrich.heavy_tails.setting import Problem, Shape, loss, outputs, shape
+from lazyrich.heavy_tails.setting import (
+    Problem,
+    Shape,
+    checked_noise,
+    checked_problem,
+    checked_shape,
+    loss,
+    outputs,
+)
 
 
 class FirstStep(NamedTuple):
@@ -63,8 +71,7 @@ class Directions(NamedTuple):
 
 def residual_power(noise: float) -> float:
     """E r² at the start, E tanh²(g) + E softplus²(g) + ρ²."""
-    noise = validation.scalar("noise", validation.nonnegative("noise", noise))
-    return FEATURE_POWER + TEACHER_POWER + float(noise) ** 2
+    return FEATURE_POWER + TEACHER_POWER + checked_noise(noise) ** 2
 
 
 def first_step_law(sizes: Shape, noise: float = 0.3) -> FirstStep:
@@ -77,7 +84,7 @@ def first_step_law(sizes: Shape, noise: float = 0.3) -> FirstStep:
     >>> round(first_step_law(Shape(1000, 1500, 2000)).sign_norm, 4)
     0.8244
     """
-    d, _, n = shape(*sizes)
+    d, _, n = checked_shape(sizes)
     power = residual_power(noise)
     q2 = SLOPE**2 + TEACHER_SLOPE**2 + d / n * power
     signal = SLOPE**2 * q2 / (SLOPE_VARIANCE * d / n * power)
@@ -109,9 +116,13 @@ def equal_norm_rates(sizes: Shape, noise: float = 0.3) -> dict[tuple[str, str], 
     }
 
 
-@jax.jit
 def directions(problem: Problem) -> Directions:
     """The gradient of the training loss at the start, and its rank-one part."""
+    return _directions(checked_problem(problem))
+
+
+@jax.jit
+def _directions(problem):
     W, a, (x, y) = problem.W, problem.a, problem.train
     q = matmul(outputs(W, a, x) - y, x) / len(y)
     A = 2 * SLOPE / W.size**0.5 * jnp.outer(a, q)
@@ -129,7 +140,9 @@ def overshoot(sizes: Shape, rate: float, noise: float = 0.3) -> float:
         rate: η.
         noise: ρ.
     """
-    rate = float(validation.scalar("rate", validation.positive("rate", rate)))
+    rate = validation.known("rate", rate)
+    validation.scalar("rate", validation.positive("rate", rate))
+    rate = float(rate)
     kappa_s = first_step_law(sizes, noise).sign_norm
     tau = (1 + rate**2 * (1 - kappa_s**2)) ** 0.5
 

@@ -72,7 +72,10 @@ def overlap_run(
     """
     rate = validation.scalar("rate", validation.positive("rate", rate))
     steps = validation.whole("steps", steps, least=1)
-    each = [_overlap_run(problem, rate, steps) for problem in problems(key, shape(inputs), seeds)]
+    each = [
+        _overlap_run(problem, rate, steps)
+        for problem in problems(key, shape(inputs), seeds, tests=1)
+    ]
     participations = stacked(tops for tops, _ in each)
     return OverlapRun(*participations, *each[0][1])
 
@@ -90,7 +93,7 @@ def spike_ablation(
     sizes = shape(inputs)
     tau = float(update("Adam", rate, sizes).variance) ** 0.5
     edge = tau * (sizes.hidden**0.5 + sizes.inputs**0.5)
-    drawn = problems(key, sizes, seeds)
+    drawn = problems(key, sizes, seeds, tests=1)
     return stacked(_spike_ablation(problem, rate, edge, steps) for problem in drawn)
 
 
@@ -120,7 +123,7 @@ def batch_run(
     if batch > sizes.samples:
         raise ValueError(f"batch must be at most the {sizes.samples} samples, got {batch}")
     schedule = validation.schedule("schedule", schedule)
-    drawn = problems(key, sizes, seeds)
+    drawn = problems(key, sizes, seeds, tests=1)
     observed = stacked(
         _batch_run(
             jax.random.fold_in(jax.random.fold_in(key, i), 1),

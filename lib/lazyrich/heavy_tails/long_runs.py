@@ -72,9 +72,9 @@ def long_run(
     rate = validation.scalar("rate", validation.positive("rate", rate))
     schedule = validation.schedule("schedule", schedule)
     frozen_from = validation.whole("frozen_from", frozen_from, least=1)
-    chosen = [VARIANTS[validation.one_of("variants", name, VARIANTS)] for name in variants]
-    if not chosen:
+    if not isinstance(variants, Sequence) or isinstance(variants, str) or not variants:
         raise ValueError(f"variants must hold at least one name, got {variants!r}")
+    chosen = [VARIANTS[validation.one_of("variants", name, VARIANTS)] for name in variants]
     dtype = jnp.float64 if validation.flag("double", double) else jnp.float32
     never = jnp.iinfo(jnp.int32).max
     data = AdamVariant(
@@ -83,7 +83,7 @@ def long_run(
         jnp.asarray([each.get("amsgrad", False) for each in chosen]),
         jnp.asarray([frozen_from if each.get("frozen") else never for each in chosen], jnp.int32),
     )
-    drawn = problems(key, shape(inputs), seeds, dtype=dtype)
+    drawn = problems(key, shape(inputs), seeds, tests=1, dtype=dtype)
     observed = stacked(_long_run(problem, data, schedule) for problem in drawn)
     return LongRun(jnp.asarray(schedule), *observed)
 

@@ -14,7 +14,8 @@ from jaxtyping import Array, Float
 
 from lazyrich import spectra, validation
 from lazyrich.arithmetic import matmul
-from lazyrich.heavy_tails.setting import Problem, features
+from lazyrich.heavy_tails.setting import Problem, checked_problem, features
+from lazyrich.spectra.symmetric import values_only
 
 SCALINGS = ("as coded", "as written")
 """How the features are scaled."""
@@ -61,13 +62,15 @@ def ridge_losses(
     Of ZᵀZ and ZZᵀ the smaller is formed, once for all λ and for :func:`kernel_alignment`.
 
     Args:
-        W: hidden weights; those that are not finite have the losses nan.
+        W: hidden weights; those that are not finite have the losses nan, and those whose features
+            all vanish the alignment nan.
         problem: the probe and test sets.
-        ridge: λ > 0, one or many, whose shape is that of the losses.
+        ridge: λ > 0, one or more, whose shape is that of the losses.
         scaling: one of :data:`SCALINGS`.
         activation: of the student.
     """
-    ridge = validation.positive("ridge", ridge)
+    ridge = validation.filled("ridge", validation.positive("ridge", ridge))
+    checked_problem(problem)
     y, tests = problem.probe.y, _features(W, problem.test.x, scaling, activation)
     Z = _features(W, problem.probe.x, scaling, activation)
     gram, correlation = _gram(Z), matmul(Z.T, y)
@@ -95,6 +98,7 @@ def kernel_alignment(
     It is ‖Zᵀy‖²/(‖ZᵀZ‖_F ‖y‖²), and decays like d^(−½): to be compared at one (d, h, n) only.
     Arguments as for :func:`ridge_losses`.
     """
+    checked_problem(problem)
     Z, y = _features(W, problem.probe.x, scaling, activation), problem.probe.y
     return _alignment(_gram(Z), matmul(Z.T, y), y)
 
@@ -103,11 +107,20 @@ def weight_metrics(W: Float[Array, "h d"], teacher: Float[Array, "d"]) -> Weight
     """The spectrum of the weights and how its top vector stands to the teacher.
 
     One eigendecomposition, in float64 where that is on, since float32 would lose the lower end.
-    What rounding leaves below zero is zero. Weights that are not finite have nan.
+    What rounding leaves below zero is zero. Weights that are not finite have nan. Where the largest
+    eigenvalue is repeated, as in the zero matrix, v₁ is one choice among many.
+
+    Args:
+        W: hidden weights.
+        teacher: β, a unit vector.
+
+    Raises:
+        ValueError: if the shapes do not fit, or the teacher is not of length one.
     """
-    W = W.astype(jnp.result_type(float))
-    values, vectors = jnp.linalg.eigh(matmul(W.T, W))
-    aligned = jnp.abs(matmul(vectors[:, -1], teacher.astype(W.dtype)))
+    validation.axes(W=(W, "h d"), teacher=(teacher, "d"))
+    teacher = validation.unit("teacher", teacher)
+    values, vectors = jnp.linalg.eigh(gram := weight_gram(W))
+    aligned = jnp.abs(matmul(vectors[:, -1], teacher.astype(gram.dtype)))
     return WeightMetrics(jnp.maximum(values, 0), aligned)
 
 
@@ -116,13 +129,35 @@ def weight_eigenvalues(W: Float[Array, "h d"]) -> Float[Array, "d"]:
     return spectra.weight_spectrum(W.astype(jnp.result_type(float)))
 
 
+def weight_gram(W: Float[Array, "h d"]) -> Float[Array, "d d"]:
+    """WᵀW in float64 where that is on, since float32 would lose the lower end."""
+    W = W.astype(jnp.result_type(float))
+    return matmul(W.T, W)
+
+
+def gram_eigenvalues(grams: Float[Array, "*batch d d"]) -> Float[Array, "*batch d"]:
+    """The eigenvalues of many WᵀW, ascending; what is not finite has nan."""
+    finite = jnp.isfinite(grams).all((-1, -2), keepdims=True)
+    values = values_only(jnp.where(finite, grams, 0))
+    return jnp.where(finite[..., 0], jnp.maximum(values, 0), jnp.nan)
+
+
 def overlaps(W: Float[Array, "h d"], M: Float[Array, "h d"]) -> Overlaps:
-    """The squared overlaps of all singular vectors of two matrices, largest first."""
+    """The squared overlaps of all singular vectors of two matrices, largest first.
+
+    Vectors of a singular value that is repeated, or zero, are one choice among many. Matrices that
+    are not finite have nan.
+
+    Raises:
+        ValueError: if they are no matrices of one shape.
+    """
+    validation.axes(W=(W, "h d"), M=(M, "h d"))
     (U, _, Vt), (U_M, _, Vt_M) = (jnp.linalg.svd(each, full_matrices=False) for each in (W, M))
     return Overlaps(matmul(U.T, U_M) ** 2, matmul(Vt, Vt_M.T) ** 2)
 
 
 def _features(W, x, scaling, activation):
+    validation.axes(W=(W, "h d"))
     coded = validation.one_of("scaling", scaling, SCALINGS) == "as coded"
     return features(W, x, activation, W.shape[1] ** -0.5 if coded else 1.0)
 

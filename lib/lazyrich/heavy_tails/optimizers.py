@@ -45,8 +45,8 @@ def optimizer(name: str, rate: ArrayLike, decay: ArrayLike = 1.0) -> optax.Gradi
         rate: η.
         decay: γ.
     """
-    validation.nonnegative("rate", rate)
-    validation.positive("decay", decay)
+    validation.scalar("rate", validation.nonnegative("rate", rate))
+    validation.scalar("decay", validation.positive("decay", decay))
     makers = {"GD": optax.sgd, "Adam": optax.adam}
     make = makers[validation.one_of("name", name, makers)]
     return make(lambda count: rate * decay**count)
@@ -54,8 +54,11 @@ def optimizer(name: str, rate: ArrayLike, decay: ArrayLike = 1.0) -> optax.Gradi
 
 def adam_variant(variant: AdamVariant) -> optax.GradientTransformation:
     """Adam with the changes of an :class:`AdamVariant`; by default it is ``optax.adam``."""
-    validation.nonnegative("variant.rate", variant.rate)
-    validation.positive("variant.epsilon", variant.epsilon)
+    rate, epsilon, amsgrad, frozen_from = validation.instance("variant", variant, AdamVariant)
+    validation.scalar("variant.rate", validation.nonnegative("variant.rate", rate))
+    validation.scalar("variant.epsilon", validation.positive("variant.epsilon", epsilon))
+    validation.kind("variant.amsgrad", amsgrad, "truth values")
+    validation.kind("variant.frozen_from", frozen_from, "integers")
 
     def init(params):
         zeros = jax.tree.map(jnp.zeros_like, params)
@@ -69,15 +72,15 @@ def adam_variant(variant: AdamVariant) -> optax.GradientTransformation:
         largest = jax.tree.map(jnp.maximum, moments.largest, square)
 
         def correct(square, largest, frozen):
-            now = jnp.where(variant.amsgrad, largest, square) / (1 - BETA_2**count)
+            now = jnp.where(amsgrad, largest, square) / (1 - BETA_2**count)
             now = now.astype(square.dtype)
-            return jnp.where(count > variant.frozen_from, frozen, now)
+            return jnp.where(count > frozen_from, frozen, now)
 
         corrected = jax.tree.map(correct, square, largest, moments.corrected)
 
         def change(mean, corrected):
-            step = mean / (1 - BETA_1**count) / (jnp.sqrt(corrected) + variant.epsilon)
-            return (-variant.rate * step).astype(mean.dtype)
+            step = mean / (1 - BETA_1**count) / (jnp.sqrt(corrected) + epsilon)
+            return (-rate * step).astype(mean.dtype)
 
         changes = jax.tree.map(change, mean, corrected)
         return changes, _Moments(count, mean, square, largest, corrected)

@@ -7,9 +7,8 @@ part that can be learnt is a linear regression with signal ‖β/2‖² = ¼ and
 
 import numpy as np
 
-from lazyrich import validation
 from lazyrich.heavy_tails.constants import EVEN_POWER, TEACHER_SLOPE
-from lazyrich.heavy_tails.setting import Shape, shape
+from lazyrich.heavy_tails.setting import Shape, checked_noise, checked_shape
 
 
 def parity_floor(noise: float = 0.3) -> float:
@@ -18,13 +17,12 @@ def parity_floor(noise: float = 0.3) -> float:
     >>> round(parity_floor(0.3), 4)
     0.7612
     """
-    noise = validation.scalar("noise", validation.nonnegative("noise", noise))
-    return EVEN_POWER + float(noise) ** 2
+    return EVEN_POWER + checked_noise(noise) ** 2
 
 
 def least_squares_loss(sizes: Shape, noise: float = 0.3) -> float:
     """Test error σ²/(1 − δ) of least squares on the inputs, δ = d/n; ``inf`` for n ≤ d."""
-    d, _, n = shape(*sizes)
+    d, _, n = checked_shape(sizes)
     return parity_floor(noise) / (1 - d / n) if n > d else np.inf
 
 
@@ -36,7 +34,7 @@ def ridge_loss(sizes: Shape, noise: float = 0.3) -> float:
     >>> round(ridge_loss(Shape(1000, 1500, 2000)), 4)
     0.9234
     """
-    d, _, n = shape(*sizes)
+    d, _, n = checked_shape(sizes)
     floor, delta = parity_floor(noise), d / n
     ridge = delta * floor / TEACHER_SLOPE**2
     b = 1 - delta + ridge

@@ -9,6 +9,7 @@ and the student with h hidden units is f(x) = aᵀ tanh(W x/√d)/√h, with W_j
 the start. Only W learns, from the mean of (f − y)² over all n samples.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -77,6 +78,31 @@ def shape(inputs: int, hidden: int | None = None, samples: int | None = None) ->
     return Shape(d, h, n)
 
 
+def checked_shape(sizes: object) -> Shape:
+    """The sizes (d, h, n), which must be three."""
+    if not isinstance(sizes, tuple) or len(sizes) != 3:
+        raise ValueError(f"sizes must be a shape (d, h, n), got {sizes!r}")
+    return shape(*sizes)
+
+
+def checked_noise(noise: object) -> float:
+    """The label noise ρ, one known number that is not negative."""
+    noise = validation.known("noise", noise)
+    validation.scalar("noise", validation.nonnegative("noise", noise))
+    return float(noise)
+
+
+def checked_problem(problem: object) -> Problem:
+    """A problem whose parts fit each other."""
+    validation.instance("problem", problem, Problem)
+    parts = {"W": (problem.W, "h d"), "teacher": (problem.teacher, "d"), "a": (problem.a, "h")}
+    for name in ("train", "probe", "test"):
+        x, y = validation.instance(f"problem.{name}", getattr(problem, name), Samples)
+        parts |= {f"{name}.x": (x, f"{name} d"), f"{name}.y": (y, name)}
+    validation.axes(**{f"problem.{name}": part for name, part in parts.items()})
+    return problem
+
+
 def draw(
     key: jax.Array,
     sizes: Shape,
@@ -94,18 +120,26 @@ def draw(
         dtype: of all arrays. They are drawn in the default dtype, so that runs in two precisions
             have the same problem up to rounding.
     """
-    d, h, n = shape(*sizes)
+    key, dtype = validation.random_key("key", key), validation.precision("dtype", dtype)
+    d, h, n = checked_shape(sizes)
     noise = validation.scalar("noise", validation.nonnegative("noise", noise))
     tests = validation.whole("tests", tests, least=1)
     on_teacher, on_student, on_data = jax.random.split(key, 3)
-    beta = normal(on_teacher, (d,))
+    drawn = normal(on_teacher, (d,)), normal(on_student, (h, d + 1))
+    return _problem(*drawn, normal(on_data, (2 * n + tests, d + 1)), noise, n, dtype)
+
+
+@partial(jax.jit, static_argnums=(4, 5))
+def _problem(beta, student, data, noise, n, dtype):
+    """A problem of n samples twice, and the rest to test on, from normal numbers."""
+    d = len(beta)
     beta = beta / jnp.linalg.norm(beta)
-    student = normal(on_student, (h, d + 1))
-    x = normal(on_data, (2 * n + tests, d + 1))
-    x, xi = x[:, :d], x[:, d]
+    x, xi = data[:, :d], data[:, d]
     y = jax.nn.softplus(matmul(x, beta)) + noise * xi
-    sets = [Samples(x[i:j], y[i:j]) for i, j in ((0, n), (n, 2 * n), (2 * n, 2 * n + tests))]
-    problem = Problem(beta, student[:, :d], student[:, d], *sets)
+    parts = (slice(n), slice(n, 2 * n), slice(2 * n, None))
+    problem = Problem(
+        beta, student[:, :d], student[:, d], *[Samples(x[part], y[part]) for part in parts]
+    )
     return jax.tree.map(lambda array: array.astype(dtype), problem)
 
 
@@ -123,6 +157,7 @@ def outputs(
         x: inputs.
         activation: φ, a name in :data:`ACTIVATIONS`.
     """
+    validation.axes(W=(W, "h d"), a=(a, "h"), x=(x, "n d"))
     return matmul(features(W, x, activation), a)
 
 
@@ -134,6 +169,8 @@ def features(
 ) -> Float[Array, "n h"]:
     """The hidden features φ(scale · W x/√d)/√h."""
     phi = ACTIVATIONS[validation.one_of("activation", activation, ACTIVATIONS)]
+    validation.axes(W=(W, "h d"), x=(x, "n d"))
+    validation.scalar("scale", validation.floating("scale", scale))
     h, d = W.shape
     return phi(matmul(x, W.T) * (scale / d**0.5)) / h**0.5
 
@@ -145,4 +182,6 @@ def loss(
     activation: str = "tanh",
 ) -> Float[Array, ""]:
     """The mean of (f − y)², without a factor ½."""
-    return ((outputs(W, a, samples.x, activation) - samples.y) ** 2).mean()
+    x, y = validation.instance("samples", samples, Samples)
+    validation.axes(**{"W": (W, "h d"), "samples.x": (x, "n d"), "samples.y": (y, "n")})
+    return ((outputs(W, a, x, activation) - y) ** 2).mean()

@@ -22,7 +22,7 @@ from jax.typing import ArrayLike
 from lazyrich import validation
 from lazyrich.heavy_tails.constants import SLOPE, TEACHER_POWER, TEACHER_SLOPE
 from lazyrich.heavy_tails.first_step import first_step_law
-from lazyrich.heavy_tails.setting import Shape, shape
+from lazyrich.heavy_tails.setting import Shape, checked_noise, checked_shape
 
 OPTIMIZERS = ("GD", "Adam")
 """The optimisers of the chapter by name."""
@@ -72,7 +72,8 @@ def update(
         naive: whether the cross term is dropped.
     """
     validation.one_of("optimizer", optimizer, OPTIMIZERS)
-    rate = np.asarray(validation.nonnegative("rate", rate), dtype=float)
+    rate = validation.known("rate", rate)
+    validation.nonnegative("rate", rate)
     law, (d, h, _) = first_step_law(sizes, noise), sizes
     own = 0.0 if validation.flag("naive", naive) else SLOPE / law.q_norm
     if optimizer == "GD":
@@ -96,9 +97,11 @@ def outlier(p_norm2: ArrayLike, variance: ArrayLike, sizes: Shape) -> Spike:
         variance: τ².
         sizes: d, h, n.
     """
-    variance = np.asarray(validation.positive("variance", variance), dtype=float)
-    p_norm2 = np.asarray(validation.nonnegative("p_norm2", p_norm2), dtype=float)
-    d, h, _ = shape(*sizes)
+    p_norm2, variance = validation.known("p_norm2", p_norm2), validation.known("variance", variance)
+    validation.nonnegative("p_norm2", p_norm2)
+    validation.positive("variance", variance)
+    validation.broadcasting(p_norm2=p_norm2, variance=variance)
+    d, h, _ = checked_shape(sizes)
     c = d / h
     theta2 = (p_norm2 - d * variance) / (h * variance)
     out = theta2 > c**0.5
@@ -173,10 +176,17 @@ def linear_alignment(after: Update, sizes: Shape, noise: float = 0.3) -> np.ndar
         sizes: d, h, n.
         noise: ρ.
     """
-    (d, h, n), noise = sizes, float(validation.nonnegative("noise", noise))
+    validation.instance("after", after, Update)
+    names = [f"after.{name}" for name in after._fields]
+    variance, p2, teacher = known = list(map(validation.known, names, after))
+    validation.positive(names[0], variance)
+    for name, part in zip(names[1:], known[1:], strict=True):
+        validation.nonnegative(name, part)
+    validation.broadcasting(**dict(zip(names, known, strict=True)))
+    (d, h, n), noise = checked_shape(sizes), checked_noise(noise)
     power, delta, c = TEACHER_POWER + noise**2, d / n, d / h
-    bulk, p2 = h * after.variance, after.p_norm2
-    top = TEACHER_SLOPE**2 * after.teacher**2 + p2 * power / n
+    bulk = h * variance
+    top = TEACHER_SLOPE**2 * teacher**2 + p2 * power / n
     top = top + bulk * (TEACHER_SLOPE**2 + delta * power)
     size = p2**2 + 2 * p2 * bulk * (1 + delta) + bulk**2 * d * (1 + c + delta)
     return np.asarray(top / (power * np.sqrt(size)))

@@ -16,16 +16,27 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
 from lazyrich import spectra, validation
+from lazyrich.arithmetic import matmul
 from lazyrich.heavy_tails.metrics import (
     SCALINGS,
     Losses,
+    gram_eigenvalues,
     ridge_losses,
-    weight_metrics,
+    weight_gram,
 )
 from lazyrich.heavy_tails.optimizers import optimizer
-from lazyrich.heavy_tails.setting import ACTIVATIONS, Problem, Shape, draw, loss, shape
+from lazyrich.heavy_tails.setting import (
+    ACTIVATIONS,
+    Problem,
+    Shape,
+    checked_shape,
+    draw,
+    loss,
+    shape,
+)
 from lazyrich.heavy_tails.spike import OPTIMIZERS
-from lazyrich.training import ensemble, stacked, train
+from lazyrich.spectra.symmetric import leading
+from lazyrich.training import each, stacked, train
 
 
 class Trajectory(NamedTuple):
@@ -37,8 +48,8 @@ class Trajectory(NamedTuple):
     """The training loss."""
     eigenvalues: Float[Array, "seeds rates times d"]
     """Of WᵀW, ascending."""
-    teacher: Float[Array, "seeds rates times"]
-    """|v₁·β|."""
+    teacher: Float[Array, "seeds rates"]
+    """|v₁·β| at the end."""
     coded: Losses
     """The last layer fitted at the end on features as coded, of shape (seeds, rates, ridges)."""
     written: Losses
@@ -59,7 +70,8 @@ def start_spectra(key: jax.Array, inputs: int, seeds: int) -> Float[Array, "seed
         seeds: how many.
     """
     return stacked(
-        spectra.weight_spectrum(problem.W) for problem in problems(key, shape(inputs), seeds)
+        spectra.weight_spectrum(problem.W)
+        for problem in problems(key, shape(inputs), seeds, tests=1)
     )
 
 
@@ -82,7 +94,7 @@ def start_losses(
     sizes = shape(inputs, hidden, samples)
     return stacked(
         _fits(problem.W, problem, ridges, activation)
-        for problem in problems(key, sizes, seeds, noise, jnp.float32)
+        for problem in problems(key, sizes, seeds, noise, dtype=jnp.float32)
     )
 
 
@@ -122,17 +134,27 @@ def train_students(
     """
     validation.one_of("optimizer", optimizer, OPTIMIZERS)
     validation.one_of("activation", activation, ACTIVATIONS)
-    rates = validation.positive("rates", validation.vector("rates", rates))
+    rates = validation.vector("rates", validation.known("rates", rates))
+    validation.positive("rates", rates)
     ridges = validation.positive("ridges", validation.vector("ridges", ridges))
     decay = validation.scalar("decay", validation.positive("decay", decay))
     schedule = validation.schedule("schedule", schedule)
     normalise = validation.flag("normalise", normalise)
     dtype = jnp.float64 if validation.flag("double", double) else jnp.float32
     sizes = shape(inputs, hidden, samples)
-    observed = stacked(
-        _train(problem, rates, ridges, decay, optimizer, schedule, normalise, activation)
-        for problem in problems(key, sizes, seeds, noise, dtype)
-    )
+
+    def trained(problem):
+        def one(rate):
+            (losses, grams), W = _train(
+                problem, rate, decay, normalise, optimizer, schedule, activation
+            )
+            _, top = leading(grams[-1], 1)
+            aligned = jnp.abs(matmul(top[:, 0], problem.teacher.astype(top.dtype)))
+            return losses, gram_eigenvalues(grams), aligned, *_fits(W, problem, ridges, activation)
+
+        return each(one, rates.astype(dtype))
+
+    observed = stacked(map(trained, problems(key, sizes, seeds, noise, dtype=dtype)))
     return Trajectory(jnp.asarray(schedule), *observed)
 
 
@@ -141,6 +163,7 @@ def problems(
     sizes: Shape,
     seeds: int,
     noise: float = 0.3,
+    tests: int = 2000,
     dtype: DTypeLike = float,
 ) -> Iterator[Problem]:
     """The problems of a key one by one; more seeds begin with the same ones.
@@ -150,10 +173,14 @@ def problems(
         sizes: d, h, n.
         seeds: how many.
         noise: ρ.
+        tests: the size of the test set, which comes last and changes nothing else.
         dtype: of all arrays.
     """
+    key, sizes = validation.random_key("key", key), checked_shape(sizes)
+    if isinstance(key, jax.core.Tracer):
+        raise ValueError("key must be a known key, got one that jit, vmap or grad traces")
     seeds = range(validation.whole("seeds", seeds, least=1))
-    return (draw(jax.random.fold_in(key, i), sizes, noise, dtype=dtype) for i in seeds)
+    return (draw(jax.random.fold_in(key, i), sizes, noise, tests, dtype) for i in seeds)
 
 
 @partial(jax.jit, static_argnums=3)
@@ -161,24 +188,22 @@ def _fits(W, problem, ridges, activation):
     return tuple(ridge_losses(W, problem, ridges, scaling, activation) for scaling in SCALINGS)
 
 
-@partial(jax.jit, static_argnums=(4, 5, 6, 7))
-def _train(problem, rates, ridges, decay, name, schedule, normalise, activation):
-    def normalised(W):
-        return W * (W.size**0.5 / jnp.linalg.norm(W))
+@partial(jax.jit, static_argnums=(4, 5, 6))
+def _train(problem, rate, decay, normalise, name, schedule, activation):
+    """The losses and WᵀW along the way, and the weights at the end."""
+
+    def before(W):
+        return W * jnp.where(normalise, W.size**0.5 / jnp.linalg.norm(W), 1)
 
     def observe(W, step):
-        return loss(W, problem.a, problem.train, activation), *weight_metrics(W, problem.teacher)
+        return loss(W, problem.a, problem.train, activation), weight_gram(W)
 
-    def run(rate):
-        trained = train(
-            lambda W, step: loss(W, problem.a, problem.train, activation),
-            problem.W,
-            optimizer(name, rate, decay),
-            schedule,
-            observe,
-            before=normalised if normalise else None,
-        )
-        fits = _fits(trained.params, problem, ridges, activation)
-        return *trained.observed, *fits
-
-    return ensemble(run)(rates.astype(problem.W.dtype))
+    trained = train(
+        lambda W, step: loss(W, problem.a, problem.train, activation),
+        problem.W,
+        optimizer(name, rate, decay),
+        schedule,
+        observe,
+        before=before,
+    )
+    return trained.observed, trained.params

@@ -67,6 +67,7 @@ def power_law_goodness(
     Raises:
         ValueError: as there.
     """
+    key = validation.random_key("key", key)
     smallest = validation.whole("smallest_tail", smallest_tail, least=2)
     replicas = validation.whole("replicas", replicas, least=1)
     return _goodness(key, jnp.log(ascending(eigenvalues, smallest)), replicas, smallest)
@@ -101,15 +102,15 @@ def likelihood_ratio(eigenvalues: ArrayLike, tail: ArrayLike, alternative: str) 
     """
     validation.one_of("alternative", alternative, ALTERNATIVES)
     values = ascending(eigenvalues)
-    tail = _tail(tail, values)
+    tail, values = _tail(tail, values)
     return _likelihood_ratio(jnp.log(values), tail, alternative)
 
 
 def _tail(tail, values):
-    tail, d = jnp.asarray(tail), values.shape[-1]
-    if not jnp.issubdtype(tail.dtype, jnp.integer):
-        raise ValueError(f"tail must be of integers, got dtype {tail.dtype}")
-    tail = jnp.broadcast_to(tail, values.shape[:-1])
+    tail, d = jnp.asarray(validation.kind("tail", tail, "integers")), values.shape[-1]
+    validation.broadcasting(tail=tail, spectra=values[..., 0])
+    batch = jnp.broadcast_shapes(tail.shape, values.shape[:-1])
+    tail, values = jnp.broadcast_to(tail, batch), jnp.broadcast_to(values, (*batch, d))
     if not isinstance(tail, jax.core.Tracer):
         wrong = np.asarray((tail < 2) | (tail > d))
         if wrong.any():
@@ -118,7 +119,7 @@ def _tail(tail, values):
             cut = np.take_along_axis(np.asarray(values), d - np.asarray(tail)[..., None], axis=-1)
             if not ((cut > 0) & (cut < values[..., -1:])).all():
                 raise ValueError("eigenvalues of a tail must be positive and differ, got some not")
-    return tail
+    return tail, values
 
 
 @partial(jax.jit, static_argnums=(2, 3))

@@ -44,6 +44,7 @@ def marchenko_pastur_edges(
     """
     ratio = validation.positive("ratio", ratio)
     variance = validation.positive("variance", variance)
+    validation.broadcasting(ratio=ratio, variance=variance)
     root = jnp.sqrt(ratio)
     return variance * (1 - root) ** 2, variance * (1 + root) ** 2
 
@@ -56,6 +57,7 @@ def marchenko_pastur_density(x: ArrayLike, ratio: ArrayLike) -> Float[Array, "*s
         ratio: r > 0; broadcasts against `x`.
     """
     x, ratio = validation.floating("x", x), validation.positive("ratio", ratio)
+    validation.broadcasting(x=x, ratio=ratio)
     low, high = (1 - jnp.sqrt(ratio)) ** 2, (1 + jnp.sqrt(ratio)) ** 2
     inside = (low < x) & (x < high)
     root = jnp.sqrt(jnp.where(inside, (high - x) * (x - low), 0))
@@ -78,6 +80,7 @@ def marchenko_pastur_distribution(x: ArrayLike, ratio: ArrayLike) -> Float[Array
     [0.0, 0.609, 1.0]
     """
     x, ratio = validation.floating("x", x), validation.positive("ratio", ratio)
+    validation.broadcasting(x=x, ratio=ratio)
     return _distribution(x, ratio)
 
 
@@ -91,7 +94,9 @@ def marchenko_pastur_quantile(probability: ArrayLike, ratio: ArrayLike) -> Float
         ratio: r > 0; broadcasts against `probability`.
     """
     p = validation.between("probability", probability, 0, 1)
-    return _quantile(p, validation.positive("ratio", ratio))
+    ratio = validation.positive("ratio", ratio)
+    validation.broadcasting(probability=p, ratio=ratio)
+    return _quantile(p, ratio)
 
 
 def marchenko_pastur_median(ratio: ArrayLike) -> Float[Array, "*shape"]:
@@ -131,9 +136,9 @@ def marchenko_pastur_distance(eigenvalues: ArrayLike, ratio: ArrayLike) -> Float
         ValueError: if there are none, or one is not finite.
     """
     values = validation.floating("eigenvalues", eigenvalues, ndim=1)
-    if values.shape[-1] == 0:
-        raise ValueError(f"eigenvalues must hold at least one number, got shape {values.shape}")
+    validation.filled("eigenvalues", values)
     ratio = validation.positive("ratio", ratio).astype(values.dtype)
+    validation.broadcasting(ratio=ratio, spectra=values[..., 0])
     return lower_distance(jnp.sort(values, axis=-1), ratio, values.shape[-1])
 
 

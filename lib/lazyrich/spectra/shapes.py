@@ -46,7 +46,13 @@ class Shape(NamedTuple):
 
     @property
     def name(self) -> np.ndarray | str:
-        """The name, outside of compiled code; of many spectra an array of names."""
+        """The name, outside of compiled code; of many spectra an array of names.
+
+        Raises:
+            ValueError: under ``jit``, where only the code is known to the program.
+        """
+        if isinstance(self.code, jax.core.Tracer):
+            raise ValueError("name must be taken outside of jit and vmap, where code is to be used")
         return np.asarray((*SHAPES, "none"))[np.asarray(self.code)]
 
 

@@ -1,15 +1,8 @@
-"""Checks at the public border, made outside of compiled code.
-
-Each function takes the name of an argument and its value, and gives the value back or raises a
-``ValueError`` whose one sentence names the argument, what came and what is allowed. Under
-``jit``, ``vmap`` or ``grad`` a value is not known yet, so there only shape and dtype are checked.
-"""
+"""Arrays and numbers: dtypes, shapes, ranges, and that every entry is finite."""
 
 import math
-from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
-from itertools import pairwise
-from numbers import Integral, Real
-from typing import Any
+from collections.abc import Sequence
+from numbers import Real
 
 import jax
 import jax.numpy as jnp
@@ -52,8 +45,7 @@ def positives(**numbers: ArrayLike) -> list[Float[Array, ""]]:
 
 def increasing(name: str, value: Float[Array, "*shape times"]) -> Float[Array, "*shape times"]:
     """`value`, at least one along its last axis and none below the one before."""
-    if value.shape[-1] == 0:
-        raise ValueError(f"{name} must hold at least one number, got shape {value.shape}")
+    filled(name, value)
     steps = np.diff(value) if not isinstance(value, jax.core.Tracer) else np.zeros(1)
     if (steps < 0).any():
         raise ValueError(f"{name} must be increasing, got a step of {steps[steps < 0][0]}")
@@ -65,6 +57,30 @@ def scalar(name: str, value: Float[Array, "..."]) -> Float[Array, ""]:
     if value.ndim:
         raise ValueError(f"{name} must be one number, got shape {value.shape}")
     return value
+
+
+def filled(name: str, value: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """`value`, which must hold at least one number."""
+    if 0 in value.shape:
+        raise ValueError(f"{name} must hold at least one number, got shape {value.shape}")
+    return value
+
+
+def known(name: str, value: object) -> np.ndarray:
+    """`value` as NumPy's floats in double precision, every one finite and none traced."""
+    if isinstance(value, jax.core.Tracer):
+        raise ValueError(f"{name} must be a known number, got one that jit, vmap or grad traces")
+    return np.asarray(_finite(name, value), dtype=float)
+
+
+def unit(name: str, value: object) -> Float[Array, "_"]:
+    """`value` as a vector of length one, to half its digits."""
+    array = vector(name, value)
+    if not isinstance(array, jax.core.Tracer):
+        length = float(np.linalg.norm(array))
+        if abs(length - 1) > np.finfo(array.dtype).eps ** 0.5:
+            raise ValueError(f"{name} must be a unit vector, got one of length {length:.6g}")
+    return array
 
 
 def vector(name: str, value: ArrayLike | Sequence[float]) -> Float[Array, "_"]:
@@ -94,6 +110,34 @@ def samples(name: str, value: ArrayLike, entries: int | None = None) -> Float[Ar
     return array
 
 
+def axes(**arrays: tuple[object, str]) -> None:
+    """Arrays of floats with the names of their axes; each name has one length, at least one.
+
+    Entries may be inf or nan.
+
+    >>> axes(W=(jnp.ones((3, 2)), "h d"), x=(jnp.ones((5, 4)), "n d"))
+    Traceback (most recent call last):
+    ValueError: x must have shape (n, 2), got (5, 4)
+    """
+    lengths: dict[str, int] = {}
+    for name, (value, wanted) in arrays.items():
+        shape, names = _floats(name, value).shape, wanted.split()
+        described = str(tuple(lengths.get(axis, axis) for axis in names)).replace("'", "")
+        fitting = [lengths.setdefault(axis, n) == n for axis, n in zip(names, shape, strict=False)]
+        if len(shape) != len(names) or 0 in shape or not all(fitting):
+            raise ValueError(f"{name} must have shape {described}, got {shape}")
+
+
+def broadcasting(**arrays: jax.Array | np.ndarray) -> None:
+    """Arrays whose shapes broadcast against each other."""
+    shapes = [array.shape for array in arrays.values()]
+    try:
+        np.broadcast_shapes(*shapes)
+    except ValueError:
+        names, came = (" and ".join(map(str, each)) for each in (arrays, shapes))
+        raise ValueError(f"{names} must broadcast against each other, got shapes {came}") from None
+
+
 def symmetric(name: str, value: ArrayLike) -> Float[Array, "*batch n n"]:
     """`value` as symmetric matrices of floats, equal to their transposes to half the digits."""
     array = _finite(name, value, 2)
@@ -112,107 +156,17 @@ def symmetric(name: str, value: ArrayLike) -> Float[Array, "*batch n n"]:
     return jnp.asarray(array)
 
 
-def whole(name: str, value: object, least: int = 0) -> int:
-    """`value` as an integer that is at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-        raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
-    return int(value)
-
-
-def schedule(name: str, value: Sequence[int]) -> tuple[int, ...]:
-    """`value` as increasing numbers of steps, at least one."""
-    steps = tuple(whole(name, step) for step in value) if isinstance(value, Iterable) else ()
-    if not steps or any(later <= earlier for earlier, later in pairwise(steps)):
-        raise ValueError(f"{name} must hold increasing numbers of steps, got {value!r}")
-    return steps
-
-
-def widths(name: str, value: object, least: int = 2) -> tuple[int, ...]:
-    """`value` as the widths of a network's layers, at least `least` positive integers."""
-    if not isinstance(value, Sequence) or len(value) < least:
-        raise ValueError(f"{name} must be a sequence of at least {least} integers, got {value!r}")
-    return tuple(whole(name, width, least=1) for width in value)
-
-
-def members(name: str, value: Any) -> int:
-    """The number of rows that all arrays of the pytree `value` have along their first axes."""
-    found = {}
-    for path, leaf in jax.tree.leaves_with_path(value):
-        length = next(iter(jnp.shape(leaf)), "none")
-        found.setdefault(length, f"{length} in {name}{jax.tree_util.keystr(path)}")
-    if len(found) != 1 or "none" in found:
-        lengths = ", ".join(found.values()) or "no array"
-        raise ValueError(f"{name} must be alike in the length of their first axes, got {lengths}")
-    return next(iter(found))
-
-
-def flag(name: str, value: object) -> bool:
-    """`value`, which must be a truth value."""
-    if not isinstance(value, (bool, np.bool_)):
-        raise ValueError(f"{name} must be True or False, got {value!r}")
-    return bool(value)
-
-
-def one_of(name: str, value: Hashable, allowed: Collection) -> Hashable:
-    """`value`, which must stand in `allowed`."""
-    if not isinstance(value, Hashable) or value not in allowed:
-        options = ", ".join(map(repr, allowed))
-        raise ValueError(f"{name} must be one of {options}, got {value!r}")
-    return value
-
-
-def random_key(name: str, value: jax.Array) -> jax.Array:
-    """`value`, which must be one key of :func:`jax.random.key` (or of the older ``PRNGKey``)."""
-    shape, dtype = jnp.shape(value), getattr(value, "dtype", type(value).__name__)
-    typed = isinstance(value, jax.Array) and jnp.issubdtype(dtype, jax.dtypes.prng_key)
-    if not (typed and shape == () or dtype == jnp.uint32 and shape == (2,)):
-        raise ValueError(f"{name} must be one jax.random.key, got {dtype} of shape {shape}")
-    return value
-
-
-def parameters(name: str, value):
-    """`value`, a pytree of arrays of floats, at least one, every entry finite."""
-    leaves = jax.tree.leaves(value)
-    if not leaves:
-        raise ValueError(f"{name} must hold at least one array of floats, got {value!r}")
-    for leaf in leaves:
-        _finite(name, leaf)
-    return value
-
-
-def like(name: str, value, other: str, wanted):
-    """`value`, a pytree with the structure and the shapes of another."""
-    shapes, wanted = (jax.tree.map(jnp.shape, tree) for tree in (value, wanted))
-    if shapes != wanted:
-        raise ValueError(f"{name} must be a pytree with the shapes of {other}, got {shapes}")
-    return value
-
-
-def outputs(apply: Callable, params, x: ArrayLike) -> jax.ShapeDtypeStruct:
-    """Shape and dtype of a network's outputs, which must be floats, on a sample or more."""
-    if jnp.ndim(x) == 0 or len(x) == 0:
-        raise ValueError(f"x must hold samples along its first axis, got shape {jnp.shape(x)}")
-    if jnp.issubdtype(jnp.result_type(x), jnp.floating):
-        _finite("x", x)
-    try:
-        outputs = jax.eval_shape(apply, params, x)
-    except Exception as error:
-        raise ValueError(
-            f"apply must take params and x, of shape {jnp.shape(x)}: {first_line(error)}"
-        ) from error
-    if not jnp.issubdtype(getattr(outputs, "dtype", bool), jnp.floating):
-        raise ValueError(f"apply must give an array of floats, got {outputs}")
-    return outputs
-
-
-def first_line(error: Exception) -> str:
-    """What an error says, without the paragraphs that follow."""
-    return f"{str(error) or type(error).__name__}".splitlines()[0]
-
-
 def _finite(name, value, ndim=0):
     if isinstance(value, Real) and not isinstance(value, (bool, np.generic)):
         value = float(value)
+    array = _floats(name, value)
+    if array.ndim < ndim:
+        raise ValueError(f"{name} must have at least {ndim} axes, got shape {array.shape}")
+    _require(name, array, np.isfinite, "finite")
+    return array
+
+
+def _floats(name, value):
     try:
         array = value if isinstance(value, jax.Array) else np.asarray(value)
     except ValueError as error:
@@ -221,9 +175,6 @@ def _finite(name, value, ndim=0):
         raise ValueError(f"{name} must be an array of floats, got dtype {array.dtype}")
     if array.dtype.itemsize < 4:
         raise ValueError(f"{name} must be float32 or float64, got dtype {array.dtype}")
-    if array.ndim < ndim:
-        raise ValueError(f"{name} must have at least {ndim} axes, got shape {array.shape}")
-    _require(name, array, np.isfinite, "finite")
     return array
 
 

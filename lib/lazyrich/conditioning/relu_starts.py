@@ -1,0 +1,131 @@
+"""One hidden leaky-ReLU layer at the start: its spectrum, its bounds, and how often they fail.
+
+Experiments like those of :mod:`lazyrich.conditioning.starts`.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from lazyrich import data as images
+from lazyrich import derivatives, spectra, validation
+from lazyrich.arithmetic import matmul
+from lazyrich.conditioning.covariance import whiten
+from lazyrich.conditioning.relu import (
+    LeakyReluBounds,
+    leaky_relu_bounds,
+    leaky_relu_matrix,
+)
+from lazyrich.conditioning.starts import (
+    layer_widths,
+    mapped,
+    moment,
+    samples,
+)
+from lazyrich.conditioning.weights import kaiming
+from lazyrich.draws import normal
+
+
+class LeakyReluStart(NamedTuple):
+    """Networks with one hidden leaky-ReLU layer at the start, a row a draw."""
+
+    condition_number: Float[Array, "draws"]
+    """κ over all nk eigenvalues, ``inf`` if some vanish."""
+    bounds: LeakyReluBounds
+    """The bounds, each of shape (draws,)."""
+    error: Float[Array, "draws"]
+    """Largest deviation of Ĝ from automatic differentiation, over its largest entry."""
+
+
+class Violations(NamedTuple):
+    """Whether a simplified bound on T = σ(V X)ᵀ σ(V X) is violated, a row a draw."""
+
+    top: Bool[Array, "draws"]
+    """λ_max(T) > λ_max(XᵀVᵀVX)."""
+    bottom: Bool[Array, "draws"]
+    """λ_min(T) < α² λ_min(XᵀVᵀVX)."""
+
+
+def leaky_relu_start(
+    key: jax.Array,
+    slope: float,
+    draws: int,
+    data: str | int = 12,
+    width: int = 20,
+    outputs: int = 3,
+    samples: int = 8,
+) -> LeakyReluStart:
+    """Kaiming starts of one hidden leaky-ReLU layer on a few samples.
+
+    Args:
+        key: the same weights and samples at every slope.
+        slope: α.
+        draws: their number.
+        data: a number of inputs, whose samples are normal and new in each draw, or the name of a
+            data set, whitened, of which the first samples are taken.
+        width: m.
+        outputs: k.
+        samples: n.
+    """
+    on_weights, on_data = jax.random.split(key)
+    draws = validation.whole("draws", draws, least=1)
+    if isinstance(data, str):
+        x = whitened_samples(data)
+        x = x[: images.available(samples, len(x))]
+        x = jnp.broadcast_to(x, (draws, *x.shape))
+    else:
+        samples = validation.whole("samples", samples, least=1)
+        data = validation.whole("data", data, least=1)
+        x = normal(on_data, (draws, samples, data))
+    weights = kaiming(on_weights, layer_widths(x.shape[2], width, 2, outputs), draws)
+    slope = validation.scalar("slope", validation.between("slope", slope, -1, 1))
+    return LeakyReluStart(*_leaky_relu_start(weights, x, slope))
+
+
+@jax.jit
+def _leaky_relu_start(weights, x, slope):
+    def network(weights, x):
+        return matmul(jax.nn.leaky_relu(matmul(x, weights[0].T), slope), weights[1].T)
+
+    def one(weights, x):
+        G = leaky_relu_matrix(weights, x, slope)
+        off = jnp.abs(G - derivatives.empirical_ntk(network, weights, x) / len(x)).max()
+        values = spectra.eigenvalues(G)
+        return (
+            spectra.condition_number(values, len(values)),
+            leaky_relu_bounds(weights, x, slope),
+            off / jnp.abs(G).max(),
+        )
+
+    return mapped(one, weights, x)
+
+
+def whitened_samples(data: str) -> Float[Array, "samples inputs"]:
+    """The images of a data set of :data:`~lazyrich.conditioning.starts.DATA`, whitened."""
+    x = samples(data).x
+    return whiten(x, moment(data))
+
+
+@partial(jax.jit, static_argnums=(1, 2, 3, 4))
+def leaky_relu_violations(
+    key: jax.Array, draws: int, units: int = 6, samples: int = 4, slope: float = 0.3
+) -> Violations:
+    """How often the simplified bounds on T are violated, for normal V X.
+
+    Args:
+        key: a random key.
+        draws: their number.
+        units: rows of V X.
+        samples: columns of V X.
+        slope: α.
+    """
+    sizes = {"draws": draws, "units": units, "samples": samples}
+    shape = tuple(validation.whole(name, size, least=1) for name, size in sizes.items())
+    slope = validation.scalar("slope", validation.between("slope", slope, -1, 1))
+    z = normal(key, shape)
+    bent = jnp.where(z >= 0, z, slope * z)
+    linear, hidden = (spectra.eigenvalues(matmul(part.swapaxes(1, 2), part)) for part in (z, bent))
+    return Violations(hidden[:, -1] > linear[:, -1], hidden[:, 0] < slope**2 * linear[:, 0])

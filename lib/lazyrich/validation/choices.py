@@ -1,0 +1,81 @@
+"""Whole numbers, types, keys, and names out of a list."""
+
+from collections.abc import Collection, Hashable, Iterable, Sequence
+from itertools import pairwise
+from numbers import Integral
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def whole(name: str, value: object, least: int = 0) -> int:
+    """`value` as an integer that is at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
+    return int(value)
+
+
+def schedule(name: str, value: Sequence[int]) -> tuple[int, ...]:
+    """`value` as increasing numbers of steps, at least one."""
+    steps = tuple(whole(name, step) for step in value) if isinstance(value, Iterable) else ()
+    if not steps or any(later <= earlier for earlier, later in pairwise(steps)):
+        raise ValueError(f"{name} must hold increasing numbers of steps, got {value!r}")
+    return steps
+
+
+def widths(name: str, value: object, least: int = 2) -> tuple[int, ...]:
+    """`value` as the widths of a network's layers, at least `least` positive integers."""
+    if not isinstance(value, Sequence) or len(value) < least:
+        raise ValueError(f"{name} must be a sequence of at least {least} integers, got {value!r}")
+    return tuple(whole(name, width, least=1) for width in value)
+
+
+def kind(name: str, value: object, of: str) -> np.ndarray | jax.Array:
+    """`value` as an array of ``"integers"`` or of ``"truth values"``."""
+    array = value if isinstance(value, jax.Array) else np.asarray(value)
+    if not jnp.issubdtype(array.dtype, {"integers": jnp.integer, "truth values": jnp.bool_}[of]):
+        raise ValueError(f"{name} must be of {of}, got dtype {array.dtype}")
+    return array
+
+
+def precision(name: str, value: object) -> np.dtype:
+    """`value` as float32 or float64."""
+    try:
+        dtype = np.dtype(value)
+    except (TypeError, ValueError):
+        dtype = None
+    if dtype not in (np.float32, np.float64):
+        raise ValueError(f"{name} must be float32 or float64, got {value!r}")
+    return dtype
+
+
+def instance(name: str, value: object, kind: type) -> object:
+    """`value`, which must be a `kind`."""
+    if not isinstance(value, kind):
+        raise ValueError(f"{name} must be a {kind.__name__}, got a {type(value).__name__}")
+    return value
+
+
+def flag(name: str, value: object) -> bool:
+    """`value`, which must be a truth value."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ValueError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
+def one_of(name: str, value: Hashable, allowed: Collection) -> Hashable:
+    """`value`, which must stand in `allowed`."""
+    if not isinstance(value, Hashable) or value not in allowed:
+        options = ", ".join(map(repr, allowed))
+        raise ValueError(f"{name} must be one of {options}, got {value!r}")
+    return value
+
+
+def random_key(name: str, value: object) -> jax.Array:
+    """`value`, which must be one key of :func:`jax.random.key` (or of the older ``PRNGKey``)."""
+    shape, dtype = jnp.shape(value), getattr(value, "dtype", type(value).__name__)
+    typed = isinstance(value, jax.Array) and jnp.issubdtype(dtype, jax.dtypes.prng_key)
+    if not (typed and shape == () or dtype == jnp.uint32 and shape == (2,)):
+        raise ValueError(f"{name} must be one jax.random.key, got {dtype} of shape {shape}")
+    return value

@@ -1,0 +1,311 @@
+"""What does not fit is named before anything is computed, whatever function it is given to."""
+
+import inspect
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lazyrich.heavy_tails import (
+    AdamVariant,
+    Samples,
+    Shape,
+    Update,
+    adam_variant,
+    alignment_law,
+    batch_run,
+    directions,
+    draw,
+    features,
+    first_gradients,
+    first_step_law,
+    kernel_alignment,
+    least_squares_loss,
+    linear_alignment,
+    long_run,
+    loss,
+    one_step,
+    optimizer,
+    outlier,
+    outputs,
+    overlap_run,
+    overlaps,
+    overshoot,
+    parity_floor,
+    problems,
+    ridge_losses,
+    spike_ablation,
+    spike_law,
+    train_students,
+    update,
+    weight_metrics,
+)
+from lazyrich.spectra import hill, power_law_fit
+
+KEY = jax.random.key(3)
+D, H, N = 4, 6, 8
+SIZES = Shape(D, H, N)
+PROBLEM = draw(KEY, SIZES, tests=7)
+W, a, (x, y) = PROBLEM.W, PROBLEM.a, PROBLEM.train
+
+
+def given(function, **bad):
+    """A function with arguments that fit, but for some."""
+    arguments = {
+        "key": KEY,
+        "optimizer": "GD",
+        "rate": 0.1,
+        "rates": [0.1],
+        "inputs": D,
+        "seeds": 1,
+        "batch": 3,
+        "schedule": (0, 1),
+        "variants": ["AMSGrad"],
+        "sizes": SIZES,
+    }
+    taken = inspect.signature(function).parameters
+    needed = {name: arguments[name] for name in taken if name in arguments}
+    return partial(function, **needed | bad)
+
+
+def named(call, message, unchecked):
+    call = partial(unchecked(call.func), *call.args, **call.keywords)
+    with pytest.raises(ValueError, match="^" + message):
+        call()
+
+
+# Arrays
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            partial(loss, W, a, Samples(x, y[:, None])),
+            r"samples.y must have shape \(8,\), got \(8, 1\)",
+        ),
+        (
+            partial(loss, W, a, Samples(x, y[:1])),
+            r"samples.y must have shape \(8,\), got \(1,\)",
+        ),
+        (
+            partial(loss, W, a, Samples(x[:, :3], y)),
+            r"samples.x must have shape \(n, 4\), got \(8, 3\)",
+        ),
+        (partial(loss, W, a, (x, y)), "samples must be a Samples, got a tuple"),
+        (partial(outputs, W, a[:, None], x), r"a must have shape \(6,\), got \(6, 1\)"),
+        (partial(outputs, W, a[:5], x), r"a must have shape \(6,\), got \(5,\)"),
+        (partial(features, W, x[0]), r"x must have shape \(n, 4\), got \(4,\)"),
+        (partial(features, W[0], x), r"W must have shape \(h, d\), got \(4,\)"),
+        (partial(features, W, x[:0]), r"x must have shape \(n, 4\), got \(0, 4\)"),
+        (
+            partial(features, np.ones((H, D), int), x),
+            "W must be an array of floats, got dtype int64",
+        ),
+        (
+            partial(features, W, x, scale=np.ones(H)),
+            r"scale must be one number, got shape \(6,\)",
+        ),
+        (partial(overlaps, W, W.T), r"M must have shape \(6, 4\), got \(4, 6\)"),
+        (
+            partial(weight_metrics, W, PROBLEM.teacher[:3]),
+            r"teacher must have shape \(4,\), got \(3,\)",
+        ),
+        (
+            partial(weight_metrics, W, 2 * PROBLEM.teacher),
+            "teacher must be a unit vector, got one of length 2",
+        ),
+        (partial(weight_metrics, W, jnp.full(D, jnp.nan)), "teacher must be finite, got nan"),
+        (
+            partial(ridge_losses, W, PROBLEM, ridge=np.zeros(0)),
+            r"ridge must hold at least one number, got shape \(0,\)",
+        ),
+        (partial(ridge_losses, 1.0, PROBLEM), r"W must have shape \(h, d\), got \(\)"),
+        (partial(kernel_alignment, W[0], PROBLEM), r"W must have shape \(h, d\), got \(4,\)"),
+    ],
+)
+def test_an_array_of_another_shape_is_named(call, message, unchecked):
+    named(call, message, unchecked)
+
+
+@pytest.mark.parametrize("function", [directions, partial(ridge_losses, W)])
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (tuple(PROBLEM), "problem must be a Problem, got a tuple"),
+        (PROBLEM._replace(a=a[:3]), r"problem.a must have shape \(6,\), got \(3,\)"),
+        (
+            PROBLEM._replace(teacher=jnp.ones(3)),
+            r"problem.teacher must have shape \(4,\), got \(3,\)",
+        ),
+        (PROBLEM._replace(train=(x, y)), "problem.train must be a Samples, got a tuple"),
+        (
+            PROBLEM._replace(probe=Samples(x, y[:, None])),
+            r"problem.probe.y must have shape \(8,\), got \(8, 1\)",
+        ),
+        (
+            PROBLEM._replace(test=Samples(x[:, :2], y)),
+            r"problem.test.x must have shape \(test, 4\), got \(8, 2\)",
+        ),
+    ],
+)
+def test_a_problem_whose_parts_do_not_fit_is_named(function, bad, message, unchecked):
+    named(partial(function, problem=bad), message, unchecked)
+
+
+def test_what_fits_is_taken_in_compiled_code_and_keeps_its_precision():
+    expected = loss(W, a, PROBLEM.train)
+    np.testing.assert_allclose(jax.jit(loss)(W, a, PROBLEM.train), expected)
+    many = jax.vmap(loss, (0, None, None))(jnp.stack([W, 2 * W]), a, PROBLEM.train)
+    np.testing.assert_allclose(many[0], expected)
+    single = jax.tree.map(lambda each: each.astype("float32"), PROBLEM)
+    assert features(single.W, single.train.x, scale=0.5).dtype == jnp.float32
+    assert loss(single.W, single.a, single.train).dtype == jnp.float32
+
+
+# Keys, sizes, names and numbers
+
+
+@pytest.mark.parametrize("bad", [5, "seed", np.ones(2), jax.random.split(KEY)])
+@pytest.mark.parametrize("function", [draw, problems])
+def test_a_key_is_one_random_key(function, bad, unchecked):
+    named(given(function, key=bad), "key must be one jax.random.key, got", unchecked)
+
+
+@pytest.mark.parametrize("function", [first_step_law, least_squares_loss, problems, draw, outlier])
+@pytest.mark.parametrize("bad", [5, (D, H), (D, H, N, 1), np.array([D, H, N]), None])
+def test_sizes_are_three(function, bad, unchecked):
+    arguments = {"p_norm2": 1.0, "variance": 1.0} if function is outlier else {}
+    call = given(function, sizes=bad, **arguments)
+    named(call, r"sizes must be a shape \(d, h, n\), got", unchecked)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (given(draw, dtype=int), "dtype must be float32 or float64, got <class 'int'>"),
+        (given(draw, dtype="float16"), "dtype must be float32 or float64, got 'float16'"),
+        (given(draw, dtype=[1]), r"dtype must be float32 or float64, got \[1\]"),
+        (given(long_run, variants=3), "variants must hold at least one name, got 3"),
+        (given(long_run, variants="AMSGrad"), "variants must hold at least one name, got 'AMS"),
+        (partial(optimizer, "GD", np.ones(2)), r"rate must be one number, got shape \(2,\)"),
+        (
+            partial(optimizer, "GD", 0.1, np.ones(2)),
+            r"decay must be one number, got shape \(2,\)",
+        ),
+        (partial(adam_variant, 0.1), "variant must be a AdamVariant, got a float"),
+        (
+            partial(adam_variant, AdamVariant(0.1, amsgrad=1)),
+            "variant.amsgrad must be of truth values, got dtype int64",
+        ),
+        (
+            partial(adam_variant, AdamVariant(0.1, frozen_from=2.5)),
+            "variant.frozen_from must be of integers, got dtype float64",
+        ),
+        (
+            partial(adam_variant, AdamVariant(np.ones(2))),
+            r"variant.rate must be one number, got shape \(2,\)",
+        ),
+        (
+            partial(outlier, np.ones(2), np.ones(3), SIZES),
+            r"p_norm2 and variance must broadcast .*, got shapes \(2,\) and \(3,\)",
+        ),
+        (partial(linear_alignment, (1.0, 1.0, 1.0), SIZES), "after must be a Update, got a tuple"),
+        (
+            partial(linear_alignment, Update(-1.0, 1.0, 1.0), SIZES),
+            "after.variance must be positive, got -1.0",
+        ),
+        (
+            partial(linear_alignment, Update(1.0, 1.0, np.nan), SIZES),
+            "after.teacher must be finite, got nan",
+        ),
+        (
+            partial(linear_alignment, Update(np.ones(2), np.ones(3), 1.0), SIZES),
+            "after.variance and after.p_norm2 and after.teacher must broadcast",
+        ),
+    ],
+)
+def test_what_is_no_such_thing_is_named(call, message, unchecked):
+    named(call, message, unchecked)
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (lambda rate: update("GD", rate, SIZES), "rate"),
+        (lambda rate: spike_law("Adam", rate, SIZES).sigma, "rate"),
+        (lambda rate: alignment_law("Adam", rate, SIZES), "rate"),
+        (lambda rate: inspect.unwrap(overshoot)(SIZES, rate), "rate"),
+        (lambda p_norm2: outlier(p_norm2, 1.0, SIZES), "p_norm2"),
+        (inspect.unwrap(parity_floor), "noise"),
+    ],
+)
+def test_closed_forms_are_of_known_numbers(function, name):
+    with pytest.raises(ValueError, match=f"^{name} must be a known number, got one that jit"):
+        jax.jit(function)(0.5)
+    # Of what is known there they are constants.
+    assert jax.jit(lambda x: x * spike_law("GD", 0.5, SIZES).sigma)(2.0) > 0
+
+
+@pytest.mark.parametrize("function", [first_gradients, one_step, train_students, long_run])
+def test_experiments_are_not_compiled_as_a_whole(function):
+    with pytest.raises(ValueError, match="^key must be a known key, got one that jit"):
+        jax.jit(lambda key: given(function, key=key)())(KEY)
+    if "rates" in inspect.signature(function).parameters:
+        with pytest.raises(ValueError, match="^rates must be a known number, got one that jit"):
+            jax.vmap(lambda rate: inspect.unwrap(function)(KEY, "GD", rate[None], D, 1))(
+                jnp.ones(2)
+            )
+
+
+# What is no mistake: divergence, and matrices with nothing or little in them
+
+
+def test_divergence_is_a_result_that_no_fit_takes():
+    # A ReLU at this rate; tanh is bounded, and stays where it was thrown.
+    run = train_students(KEY, "GD", [1e6], D, 1, (0, 1, 30, 31), activation="ReLU", double=True)
+    finite = run.finite[0, 0]
+    assert finite.tolist() == [True, True, False, False]
+    assert int(run.step[np.argmin(finite)]) == 30
+    assert np.isnan(run.eigenvalues[0, 0, 2:]).all() and np.isnan(run.teacher[0, 0]).all()
+    for fit in (hill, power_law_fit):
+        with pytest.raises(ValueError, match="^eigenvalues must be finite, got nan"):
+            fit(run.eigenvalues)
+
+
+@pytest.mark.parametrize("rate", [1e6, 1e200])
+def test_absurd_rates_leave_no_nan_where_the_weights_are_finite(rate):
+    batches = batch_run(KEY, "GD", rate, 3, D, 1, (0, 1, 3))
+    long = long_run(KEY, rate, ["as it is"], D, 1, (1, 3), double=True)
+    step = one_step(KEY, "Adam", [rate], D, 1)
+    spread = overlap_run(KEY, rate, D, 1, 2)
+    # The squares of weights of 1e200 are beyond float64, and their spectra are nan.
+    known = rate < 1e100
+    assert np.isfinite(batches.hill).all() == np.isfinite(long.hill).all() == known
+    assert np.isfinite(step.sigma).all() == known
+    assert np.isfinite(spread.left).all() and np.isfinite(batches.loss).all()
+
+
+def test_an_absurd_rate_can_be_followed_without_its_spike():
+    assert np.isfinite(spike_ablation(KEY, 1e6, D, 1, 3).removed).all()
+
+
+def test_weights_without_features_have_no_alignment():
+    losses = ridge_losses(0 * W, PROBLEM)
+    np.testing.assert_allclose(losses.train, (PROBLEM.probe.y**2).mean())
+    assert np.isnan(losses.alignment) and np.isnan(kernel_alignment(0 * W, PROBLEM))
+
+
+def test_matrices_with_little_in_them_have_their_spectra():
+    beta = PROBLEM.teacher
+    assert (weight_metrics(0 * W, beta).eigenvalues == 0).all()
+    assert 0 <= weight_metrics(0 * W, beta).teacher <= 1 + 1e-12
+    rank_one = weight_metrics(jnp.outer(a, beta), beta)
+    np.testing.assert_allclose(rank_one.eigenvalues, [0, 0, 0, a @ a], atol=1e-12 * (a @ a))
+    np.testing.assert_allclose(rank_one.teacher, 1)
+    for update_ in (0 * W, jnp.outer(a, beta)):
+        found = overlaps(W, update_)
+        assert np.isfinite(found.left).all() and np.isfinite(found.right).all()
+        np.testing.assert_allclose(found.right.sum(0), 1)

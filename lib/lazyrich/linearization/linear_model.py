@@ -117,17 +117,16 @@ def predict_linear(
     y = validation.floating("y", y, ndim=1)
     if y.shape != (train,):
         raise ValueError(f"y must have a number for each of {train} columns, got {y.shape}")
-    K = validation.symmetric("kernel", kernel[:train])
-    return _closed_form(outputs, kernel, K, y, rate, times)
-
-
-@jax.jit
-def _closed_form(outputs, kernel, K, y, rate, times):
-    train = len(K)
-    values, Q = jnp.linalg.eigh(K)
+    values, Q = jnp.linalg.eigh(validation.symmetric("kernel", kernel[:train]))
     allowed = jnp.finfo(values.dtype).eps ** 0.5 * jnp.abs(values).max()
     if not isinstance(values, jax.core.Tracer) and values[0] < -allowed:
         raise ValueError(f"kernel must be positive semidefinite, got eigenvalue {values[0]:.3g}")
+    return _closed_form(outputs, kernel, values, Q, y, rate, times)
+
+
+@jax.jit
+def _closed_form(outputs, kernel, values, Q, y, rate, times):
+    train = len(values)
     shares = rate / train * jnp.maximum(values, 0)
     parts = matmul(Q.T, outputs[:train] - y)
     moved = _geometric_sum(shares, times[:, None]) * parts

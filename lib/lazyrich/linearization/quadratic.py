@@ -101,11 +101,11 @@ def alternating_signs(
 
 
 def _system(key, P, kind, m):
-    return _placed(kind, normal(key, (2, P)), P // m)
+    return _placed(kind, normal(key, (2, P)), m)
 
 
 @partial(jax.jit, static_argnums=0)
-def _placed(kind, drawn, share):
+def _placed(kind, drawn, m):
     a, h = drawn
     if kind == "orthogonal":
         half = jnp.arange(len(a)) < len(a) // 2
@@ -113,9 +113,9 @@ def _placed(kind, drawn, share):
     elif kind == "signs":
         h = jnp.sign(h)
     elif kind == "even":
-        h = jnp.full_like(h, m**-0.5)
+        h = jnp.full_like(h, 1.0) / m**0.5
     else:
-        h = (h <= jnp.sort(h)[share - 1]).astype(a.dtype)
+        h = (h <= jnp.sort(h)[len(h) // m - 1]).astype(a.dtype)
     return a / jnp.linalg.norm(a), h
 
 

@@ -19,7 +19,7 @@ from lazyrich.linearization.family import over_seeds
 from lazyrich.linearization.linear_model import linearize
 from lazyrich.linearization.meter import MeterRun, laziness
 from lazyrich.linearization.systems import ENTRIES, SYSTEMS, TOKENS
-from lazyrich.training import ensemble, mean_squared_error, train
+from lazyrich.training import each, mean_squared_error, train
 
 TRAIN, TEST = 8, 16
 
@@ -44,34 +44,30 @@ def meter_system(
     on_inputs, on_weights = jax.random.split(validation.random_key("key", key))
     params = over_seeds(on_weights, seeds, partial(SYSTEMS[system].init, width=width))
     x = over_seeds(on_inputs, seeds, lambda one: normal(one, (TRAIN + TEST, TOKENS * ENTRIES)))
-    return _metered((system, steps), *validation.positives(rate=rate), x, params)
+    [rate] = validation.positives(rate=rate)
+    # A program of this call alone, whose memory goes with it.
+    return each(jax.jit(partial(_metered, system, steps, rate)), x, params)
 
 
-@partial(jax.jit, static_argnums=0)
-def _metered(settings, rate, x, params):
-    system, steps = settings
+def _metered(system, steps, rate, x, params):
     apply = SYSTEMS[system].apply
+    x, x_test = x[:TRAIN], x[TRAIN:]
+    y = (jnp.sin(2 * x[:, 0]) + x[:, 1] * x[:, 2] / 2)[:, None]
+    reading = laziness(apply, params, x, y, rate, steps, x_test)
 
-    def one(x, params):
-        x, x_test = x[:TRAIN], x[TRAIN:]
-        y = (jnp.sin(2 * x[:, 0]) + x[:, 1] * x[:, 2] / 2)[:, None]
-        reading = laziness(apply, params, x, y, rate, steps, x_test)
+    def trained(apply):
+        def loss(params, _):
+            return mean_squared_error(apply(params, x), y)
 
-        def trained(apply):
-            def loss(params, _):
-                return mean_squared_error(apply(params, x), y)
+        return train(loss, params, optax.sgd(rate), [steps]).params
 
-            return train(loss, params, optax.sgd(rate), [steps]).params
-
-        linear, end = linearize(apply, params), trained(apply)
-        off = apply(end, x_test) - linear(trained(linear), x_test)
-        now, then = (empirical_ntk(apply, theta, x) for theta in (end, params))
-        return MeterRun(
-            reading.distance,
-            root_mean_square(off),
-            root_mean_square(reading.terms[0]),
-            reading.kernel,
-            jnp.linalg.norm(now - then) / jnp.linalg.norm(then),
-        )
-
-    return ensemble(one)(x, params)
+    linear, end = linearize(apply, params), trained(apply)
+    off = apply(end, x_test) - linear(trained(linear), x_test)
+    now, then = (empirical_ntk(apply, theta, x) for theta in (end, params))
+    return MeterRun(
+        reading.distance,
+        root_mean_square(off),
+        root_mean_square(reading.terms[0]),
+        reading.kernel,
+        jnp.linalg.norm(now - then) / jnp.linalg.norm(then),
+    )

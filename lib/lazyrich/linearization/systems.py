@@ -36,9 +36,8 @@ from lazyrich import validation
 from lazyrich.arithmetic import einsum, matmul
 from lazyrich.draws import normal
 from lazyrich.linearization.correlations import contracted, gradient_norms, update_direction
-from lazyrich.linearization.family import over_seeds
 from lazyrich.linearization.starts import Correlations
-from lazyrich.training import each
+from lazyrich.training import stacked
 
 TOKENS, ENTRIES, TAPS, BLOCKS = 4, 5, 3, 2
 
@@ -78,12 +77,16 @@ def system_correlations(
     validation.one_of("direction", direction, DIRECTIONS)
     on_inputs, on_weights = jax.random.split(validation.random_key("key", key))
     width = validation.whole("width", width, least=1)
-    params = over_seeds(on_weights, seeds, partial(SYSTEMS[system].init, width=width))
+    seeds = validation.whole("seeds", seeds, least=1)
     x = normal(on_inputs, (5, TOKENS * ENTRIES))
     [rate] = validation.positives(rate=rate)
     # A program of this call alone, whose memory goes with it.
     program = jax.jit(partial(_correlations, system, direction))
-    return each(partial(program, rate, x), params)
+
+    def one(seed):
+        return program(rate, x, SYSTEMS[system].init(jax.random.fold_in(on_weights, seed), width))
+
+    return stacked(one(seed) for seed in range(seeds))
 
 
 def gradient_step(gradient):

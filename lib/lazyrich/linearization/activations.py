@@ -13,6 +13,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.errors import UnexpectedTracerError
 from jax.experimental.jet import jet
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
@@ -77,7 +78,7 @@ def largest_derivatives(
     one, zero = jnp.ones_like(z), jnp.zeros_like(z)
     try:
         _, derivatives = jet(phi, (z,), ([one] + [zero] * (order - 1),))
-    except (TypeError, NotImplementedError, jax.errors.UnexpectedTracerError) as error:
+    except (TypeError, NotImplementedError, UnexpectedTracerError) as error:
         raise ValueError(
             "phi must be an activation that jax.experimental.jet knows, which softplus and ReLU "
             f"are not: {validation.first_line(error)[:60]}"

@@ -184,3 +184,18 @@ def test_progress_goes_where_a_variable_says(tmp_path, monkeypatch, capsys):
     sweeps.sweep(shifted, sweeps.grid(shift=[0.0, 1.0, 2.0]), jax.random.key(0))
     assert "point 0 of 3" in (tmp_path / "progress").read_text()
     assert capsys.readouterr() == ("", "")
+
+
+def test_threads_are_taken_unless_an_engine_was_chosen():
+    def engine():
+        backend, number = joblib.parallel.get_active_backend()
+        return type(backend).__name__, number
+
+    with joblib.parallel_config("sequential"):
+        sweeps.threads(3)
+        assert engine() == ("ThreadingBackend", 3)
+    with joblib.parallel_config("loky", n_jobs=2):
+        sweeps.threads(3)
+        assert engine() == ("LokyBackend", 2)
+    with pytest.raises(ValueError, match="number must be an integer of at least 1, got 0"):
+        sweeps.threads(0)

@@ -14,7 +14,8 @@ from typing import Any
 
 import jax
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, parallel_config
+from joblib.parallel import get_active_backend
 from tqdm import tqdm
 
 from lazyrich import provenance, store, validation
@@ -44,6 +45,17 @@ def grid(**axes: Sequence) -> list[dict[str, Any]]:
     {'width': 64, 'scheme': 'mean field'}
     """
     return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+
+
+def threads(number: int) -> None:
+    """Let the points of all further sweeps run in so many threads of this process.
+
+    It pays where most of the time goes into one core at a time, as into LAPACK. Where joblib has
+    been told already to run the points elsewhere, as on a cluster, they run there.
+    """
+    validation.whole("number", number, least=1)
+    if get_active_backend()[1] == 1:
+        parallel_config("threading", n_jobs=number)
 
 
 class SweepError(RuntimeError):

@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import jax
 import jax.numpy as jnp
 import joblib
@@ -191,9 +193,13 @@ def test_threads_are_taken_unless_an_engine_was_chosen():
         backend, number = joblib.parallel.get_active_backend()
         return type(backend).__name__, number
 
-    with joblib.parallel_config("sequential"):
+    def chosen():
         sweeps.threads(3)
-        assert engine() == ("ThreadingBackend", 3)
+        return engine()
+
+    with ThreadPoolExecutor(1) as fresh:  # joblib keeps its settings for each thread
+        assert fresh.submit(chosen).result() == ("ThreadingBackend", 3)
+    assert engine() != ("ThreadingBackend", 3)
     with joblib.parallel_config("loky", n_jobs=2):
         sweeps.threads(3)
         assert engine() == ("LokyBackend", 2)

@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 from joblib import Parallel, delayed, parallel_config
-from joblib.parallel import get_active_backend
+from joblib.parallel import LokyBackend, get_active_backend
 from tqdm import tqdm
 
 from lazyrich import provenance, store, validation
@@ -54,7 +54,8 @@ def threads(number: int) -> None:
     been told already to run the points elsewhere, as on a cluster, they run there.
     """
     validation.whole("number", number, least=1)
-    if get_active_backend()[1] == 1:
+    backend, processes = get_active_backend()
+    if isinstance(backend, LokyBackend) and processes in (None, 1):  # as joblib starts
         parallel_config("threading", n_jobs=number)
 
 

@@ -82,6 +82,8 @@ def test_one_step_is_measured_as_by_linear_algebra(optimizer):
             close(at["p_norm2"], p @ p)
             expected = [ridge(W, problem, 1.0, scaling)[2] for scaling in SCALINGS]
             close(features.alignment[i, j], expected)
+            close(features.p_norm2[i, j], p @ p)
+            close(features.p_teacher[i, j], abs(p @ problem.teacher))
             x, y = problem.test
             close(test[i, j], ((output(W, problem, x) - y) ** 2).mean())
 

@@ -34,6 +34,13 @@ def test_a_run_is_that_of_its_matrix(kind, m):
         close(run.hessian_norm[seed], m**-0.5 if kind == "even" else 1, rtol=1e-15)
 
 
+def test_by_default_a_run_takes_sixty_steps_of_three_tenths():
+    run = quadratic_run(KEY, 8, "signs", 2)
+    for seed in range(2):
+        A, H = quadratic._system(jax.random.fold_in(KEY, seed), 8, "signs", 1)
+        close(run.deviation[seed], stepped(A, H, 60), rtol=1e-11, atol=1e-14)
+
+
 def test_a_share_of_axes_has_curvature_or_all_have_a_sign():
     _, H = quadratic._system(KEY, 64, "share", 4)
     assert sorted(np.unique(H)) == [0, 1] and H.sum() == 16

@@ -161,11 +161,9 @@ def external_scale(width: int, a: float) -> float:
 def over_seeds(key, seeds, draw):
     """What each seed of the key draws, on a leading axis."""
     validation.random_key("key", key)
-    draws = [
-        draw(jax.random.fold_in(key, seed))
-        for seed in range(validation.whole("seeds", seeds, least=1))
-    ]
-    return stacked(draws)
+    seeds = range(validation.whole("seeds", seeds, least=1))
+    # One after another: drawn at once, what is cut off of them would take all memory.
+    return stacked([jax.tree.map(np.asarray, draw(jax.random.fold_in(key, i))) for i in seeds])
 
 
 def _square(key, n):

@@ -180,8 +180,11 @@ def test_rows_of_a_tensor_run_over_samples_and_outputs():
     params = two.init(jax.random.key(0))
     tensor = correlation_tensor(two.apply, params, X, X, 1, 0.5)
     close(tensor, 0.5 * empirical_ntk(two, params, X), rtol=1e-12, atol=1e-14)
-    with pytest.raises(ValueError, match="inputs must have at most 16 outputs in all, got 20"):
-        correlation_tensor(two.apply, params, X, drawn(10, 3), 2)
+    assert correlation_tensor(two.apply, params, X, drawn(8, 3), 1).shape[1:] == (16,)
+    for inputs, outputs in ((9, 18), (10, 20)):
+        message = f"inputs must have at most 16 outputs in all, got {outputs}"
+        with pytest.raises(ValueError, match=message):
+            correlation_tensor(two.apply, params, X, drawn(inputs, 3), 2)
 
 
 # What does not fit

@@ -89,3 +89,11 @@ def test_what_is_out_of_range_is_refused():
         one_step_at_start(KEY, 4, 1, order=1)
     with pytest.raises(ValueError, match="activation must be one of"):
         correlations_at_start(KEY, 4, 1, activation="relu")
+
+
+def test_the_first_orders_alone_can_be_had():
+    one = correlations_at_start(KEY, 5, 2, order=1, free_order=1)
+    more = correlations_at_start(KEY, 5, 2, order=2, free_order=2)
+    assert one.C0.shape == one.C1.shape == (2, 1)
+    close(one.C0, more.C0[:, :1], rtol=1e-12)
+    close(one.C1, more.C1[:, :1], rtol=1e-12)

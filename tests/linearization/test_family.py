@@ -102,6 +102,8 @@ def test_what_is_out_of_range_is_refused():
         weights(KEY, 0, 1, 1)
     with pytest.raises(ValueError, match="depth must be an integer of at least 1, got 0"):
         network(4, 0)
+    with pytest.raises(ValueError, match="depth must be an integer of at least 1, got 0"):
+        weights(KEY, 5, 0, 2)
     with pytest.raises(ValueError, match="seeds must be an integer of at least 1, got 0"):
         task(KEY, 0)
     with pytest.raises(ValueError, match="a must be finite"):

@@ -133,23 +133,22 @@ def weights(
         seeds: their number.
         offset: the mean of the output weights.
     """
+    return over_seeds(key, seeds, lambda one: weights_of_one(one, width, depth, offset))
+
+
+def weights_of_one(
+    key: jax.Array, width: int, depth: int, offset: float = 0.0
+) -> list[dict[str, Float[Array, "outputs inputs"]]]:
+    """Those of one seed: ``weights(key, …)`` has them for ``jax.random.fold_in(key, seed)``."""
     width, depth = (
         validation.whole("width", width, least=1),
         validation.whole("depth", depth, least=1),
     )
-
     offset = validation.scalar("offset", validation.floating("offset", offset))
-
-    def layers(one):
-        keys = [jax.random.fold_in(one, 2 + layer) for layer in range(depth + 1)]
-        hidden = [_square(key, width) for key in keys[1:-1]]
-        first, last = normal(keys[0], (width, INPUTS)), normal(keys[-1], (1, width))
-        return [{"weight": W} for W in (first, *hidden, last)]
-
-    params = over_seeds(key, seeds, layers)
-    last = params[-1]["weight"]
-    params[-1]["weight"] = last + offset.astype(last.dtype)
-    return params
+    keys = [jax.random.fold_in(key, 2 + layer) for layer in range(depth + 1)]
+    hidden = [_square(key, width) for key in keys[1:-1]]
+    first, last = normal(keys[0], (width, INPUTS)), normal(keys[-1], (1, width))
+    return [{"weight": W} for W in (first, *hidden, last + offset.astype(last.dtype))]
 
 
 def external_scale(width: int, a: float) -> float:
@@ -161,9 +160,11 @@ def external_scale(width: int, a: float) -> float:
 def over_seeds(key, seeds, draw):
     """What each seed of the key draws, on a leading axis."""
     validation.random_key("key", key)
-    seeds = range(validation.whole("seeds", seeds, least=1))
-    # One after another: drawn at once, what is cut off of them would take all memory.
-    return stacked([jax.tree.map(np.asarray, draw(jax.random.fold_in(key, i))) for i in seeds])
+    draws = [
+        draw(jax.random.fold_in(key, seed))
+        for seed in range(validation.whole("seeds", seeds, least=1))
+    ]
+    return stacked(draws)
 
 
 def _square(key, n):

@@ -18,10 +18,17 @@ from lazyrich.linearization.correlations import (
     gradient_norms,
     update_direction,
 )
-from lazyrich.linearization.family import external_scale, network, probe, task, weights
+from lazyrich.linearization.family import (
+    external_scale,
+    network,
+    probe,
+    task,
+    weights,
+    weights_of_one,
+)
 from lazyrich.linearization.identity import OneStep, one_step
 from lazyrich.linearization.norms import spectral_norm
-from lazyrich.training import each
+from lazyrich.training import each, stacked
 
 
 class Correlations(NamedTuple):
@@ -142,8 +149,14 @@ def one_step_at_start(
     """
     settings = width, depth, validation.whole("order", order, least=2), activation
     numbers = external_scale(width, a), *validation.positives(rate=rate)
-    params = weights(key, width, depth, seeds)
-    return each(partial(_one_step, settings, numbers), task(key, seeds), params)
+    tasks = task(key, seeds)
+
+    def of_seed(seed):  # its weights alone, since those of all seeds may not fit
+        own = jax.tree.map(lambda x: x[seed], tasks)
+        drawn = weights_of_one(jax.random.fold_in(key, seed), width, depth)
+        return _one_step(settings, numbers, own, drawn)
+
+    return stacked(map(of_seed, range(seeds)))
 
 
 @partial(jax.jit, static_argnums=0)

@@ -154,6 +154,16 @@ def test_a_function_that_is_not_of_a_module_is_refused_by_the_store(notes):
         sweeps.sweep(lambda key: 0, [{}], jax.random.key(0))
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_result_that_cannot_be_pickled_is_a_failing_point(jobs, notes):
+    with (
+        joblib.parallel_config("threading", n_jobs=jobs),
+        pytest.raises(sweeps.SweepError, match=r"^1 of 4 points (?s:.*)\n  number 2: .*pickle"),
+    ):
+        sweeps.sweep(points.refused, sweeps.grid(number=[1, 2, 3, 4]), jax.random.key(0))
+    assert sorted(notes()) == [1, 3, 4]
+
+
 def test_a_result_that_cannot_be_kept_is_an_error(notes, monkeypatch):
     def full(path, result):
         raise OSError(28, "No space left on device")
@@ -168,6 +178,15 @@ def test_processes_must_run_the_same_software(notes, monkeypatch):
     monkeypatch.setattr(store, "conditions", lambda: (there, {}, "cpu"))
     with pytest.raises(ValueError, match="must run the same software"):
         sweeps.sweep(points.noted, [{"number": 1}], jax.random.key(0))
+
+
+def test_also_a_process_that_joined_later_must_run_the_same_software(notes, monkeypatch, tmp_path):
+    here = store.conditions()
+    answers = iter([here, here, ({"python": "3.0"}, *here[1:])])
+    monkeypatch.setattr(store, "conditions", lambda: next(answers))
+    with pytest.raises(ValueError, match="must run the same software"):
+        sweeps.sweep(points.noted, sweeps.grid(number=[1, 2]), jax.random.key(0))
+    assert len(list((tmp_path / "store/points.noted").iterdir())) == 1
 
 
 def test_other_processes_compute_in_the_precision_of_this_one(notes):

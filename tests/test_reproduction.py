@@ -12,7 +12,7 @@ import pytest
 
 import points
 import small_book
-from lazyrich import chapters, engines, notebooks, reproduction
+from lazyrich import chapters, engines, notebooks, reproduction, store
 from lazyrich.__main__ import main
 
 
@@ -196,6 +196,50 @@ def test_what_a_killed_run_left_is_swept_up(place):
     with reproduction._held(place / "out", {}):
         assert not any((place / "out" / name).exists() for name in left)
         assert not (place / "out/.draft-x").exists() and (place / "out/mine.part").exists()
+
+
+def test_in_a_folder_of_someone_else_nothing_is_touched(place, capsys):
+    mine = ["file", ".lock", ".draft-mine/a", "manifest.json.7.part", ".points/b.part"]
+    for name in mine:
+        (place / "home" / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / "home" / name).write_text("mine")
+    assert main(["reproduce", "--out", "home"]) == 2
+    assert "out must be a new folder" in capsys.readouterr().err
+    assert all((place / "home" / name).read_text() == "mine" for name in mine)
+    assert len([path for path in (place / "home").rglob("*") if path.is_file()]) == len(mine)
+
+
+def edit(place, cell, change):
+    """Change a cell of the small book."""
+    notebook = notebooks.read(place / "book/one.ipynb")
+    change(notebook.cells[cell])
+    notebooks.write(place / "book/one.ipynb", notebook)
+
+
+def test_prose_and_captions_are_never_stale(place, capsys):
+    assert reproduce() == 0
+    edit(place, 5, lambda cell: cell.metadata.mystnb.figure.update(caption="It goes beyond."))
+    assert reproduce() == 0
+    assert "# It goes beyond." in (place / "out/one/fig-means.csv").read_text()
+    edit(place, 0, lambda cell: cell.update(source="New prose."))
+    assert reproduce() == 0
+    assert notebooks.read(place / "out/one/one.ipynb").cells[0].source == "New prose."
+    assert numbers(place) == [3, 4, 5, 6, 7, 8]
+
+
+def test_a_library_that_was_changed_meanwhile_leaves_nothing(place, capsys):
+    change = "\nfrom lazyrich import provenance\nprovenance.software = lambda: {}"
+    edit(place, 7, lambda cell: cell.update(source=cell.source + change))
+    assert reproduce() == 2
+    assert "the library must stay as it is while it computes" in capsys.readouterr().err
+    assert not (place / "out/one").exists()
+
+
+def test_a_store_named_by_a_relative_path_stands_where_it_was_asked_for(place, monkeypatch):
+    monkeypatch.setenv(store.VARIABLE, "mine")
+    assert reproduce("one#fig-means") == 0
+    assert len(list((place / "mine/points.slow").iterdir())) == 6
+    assert not (place / "book/mine").exists() and not (place / "out/.points").exists()
 
 
 def test_targets_are_grouped_by_chapter(place):

@@ -25,7 +25,11 @@ from lazyrich.sweeps import SCALES
 
 MANIFEST, LOCK, DRAFT = "manifest.json", ".lock", ".draft-"
 ENDINGS = ("svg", "pdf", "png", "csv")
-TOLD = "from lazyrich import provenance\nimport json\nprint(json.dumps(provenance.precision()))"
+# The hash of the library is taken before a chapter imports it, and told when all is computed.
+KNOWN = "from lazyrich import provenance\nprovenance.software()\n"
+TOLD = """import json
+from lazyrich import provenance
+print(json.dumps({"precision": provenance.precision(), "software": provenance.software()}))"""
 
 
 class Figure(NamedTuple):
@@ -88,7 +92,7 @@ def reproduce(
     run = {"scale": scale, "seed": seed, "device": engines.device(device)}
     run["software"] = provenance.software()
     with _held(Path(out), run) as manifest:
-        environment[store.VARIABLE] = os.environ.get(store.VARIABLE) or str(_points(out))
+        environment[store.VARIABLE] = str(store.folder() or _points(out))
         computed = []
         for number, (path, names) in enumerate(wanted.items(), start=1):
             label = f"{path.stem} ({number} of {len(wanted)})"
@@ -123,7 +127,7 @@ def select(folder: Path | str, targets: Sequence[str] = ()) -> dict[Path, list[s
 def _compute(out, manifest, path, targets, label, environment, engine, progress):
     """Execute a chapter as far as its targets need it, move them into place, and say so."""
     notebook, known = notebooks.read(path), _figures_of(path)
-    mark = chapters.fingerprint(notebook, path.parent)
+    mark = _mark(notebook, path.parent)
     names = [target.partition("#")[2] for target in targets]
     whole = names == [""]
     notebook = notebooks.set_parameters(notebook, manifest["scale"], manifest["seed"])
@@ -137,9 +141,15 @@ def _compute(out, manifest, path, targets, label, environment, engine, progress)
         progress,
         chapters.shares(path),
         environment | {drawing.VARIABLE: str(draft)},
-        before=engine,
+        before=KNOWN + engine,
         after=TOLD,
     )
+    told = json.loads(done.told)
+    if told["software"] != manifest["software"]:
+        raise ValueError(
+            "the library must stay as it is while it computes, but it was changed since this run "
+            f"began, so {path.stem} is not kept"
+        )
     for name in known if whole else names:
         _explain(draft / f"{name}.csv", known[name][0], manifest)
     if whole:
@@ -152,7 +162,7 @@ def _compute(out, manifest, path, targets, label, environment, engine, progress)
         manifest["computed"][target] = {
             "commit": provenance.commit(path.parent),
             "fingerprint": mark,
-            "precision": json.loads(done.told),
+            "precision": told["precision"],
             "seconds": round(done.seconds, 1),
             "files": {part.name: _hash(part) for part in parts},
         }
@@ -164,7 +174,7 @@ def _compute(out, manifest, path, targets, label, environment, engine, progress)
 
 def _stale(out, manifest, path, targets):
     """The targets that are not there as they were computed, from the chapter as it is now."""
-    mark = chapters.fingerprint(notebooks.read(path), path.parent)
+    mark = _mark(notebooks.read(path), path.parent)
 
     def fresh(target):
         known = manifest["computed"].get(target)
@@ -178,6 +188,13 @@ def _stale(out, manifest, path, targets):
         )
 
     return [target for target in targets if not fresh(target)]
+
+
+def _mark(notebook, folder):
+    """A hash of what a chapter's files depend on: what computes it, its prose, its captions."""
+    cells = [(one.source, one.metadata) for one in notebooks.normalise(notebook).cells]
+    content = chapters.fingerprint(notebook, folder) + json.dumps(cells, sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _figures_of(path):
@@ -211,7 +228,8 @@ def _held(out: Path, run: dict) -> Iterator[dict]:
     """The manifest of a folder that holds this run or nothing; no other call gets it meanwhile."""
     try:
         out.mkdir(parents=True, exist_ok=True)
-        lock = (out / LOCK).open("w")
+        _check_ours(out)
+        lock = (out / LOCK).open("a")
     except OSError as error:
         raise ValueError(
             f"out must be a folder that can be written, got {str(out)!r} ({error.strerror})"
@@ -219,21 +237,30 @@ def _held(out: Path, run: dict) -> Iterator[dict]:
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             raise ValueError(f"out must not be in use by another run, got {str(out)!r}") from None
+        except OSError as error:
+            raise ValueError(
+                f"out must lie where files can be locked, got {str(out)!r} ({error.strerror})"
+            ) from None
+        manifest = _begun(out, run)
         _sweep_up(out)
-        yield _begun(out, run)
+        yield manifest
+
+
+def _check_ours(out):
+    """Refuse a folder that holds anything before there was a manifest: it is someone else's."""
+    names = {path.name for path in out.iterdir()}
+    drafts = {name for name in names if re.fullmatch(rf"{re.escape(MANIFEST)}\.\d+\.part", name)}
+    if MANIFEST not in names and names - drafts - {LOCK}:
+        raise ValueError(
+            f"out must be a new folder, an empty one, or that of an earlier run, got {str(out)!r}"
+        )
 
 
 def _begun(out, run):
-    """The manifest of a run in its folder, a new one if the folder is empty."""
+    """The manifest of a run in its folder, a new one if there is none yet."""
     if not (out / MANIFEST).exists():
-        if {path.name for path in out.iterdir()} != {LOCK}:
-            (out / LOCK).unlink()
-            raise ValueError(
-                "out must be a new folder, an empty one, or that of an earlier run, "
-                f"got {str(out)!r}"
-            )
         manifest = run | {"computed": {}}
         _write(out, manifest)
         return manifest

@@ -1,3 +1,4 @@
+import fcntl
 import json
 import os
 import re
@@ -172,6 +173,10 @@ def test_a_folder_keeps_to_its_run(place, capsys, monkeypatch):
     with reproduction._held(place / "out", {"scale": "quick", "seed": 0}):
         assert reproduce() == 2
         assert "out must not be in use by another run, got 'out'" in capsys.readouterr().err
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl, "flock", lambda *_: os.open("out/nothing", os.O_RDONLY))
+        assert reproduce() == 2
+        assert "out must lie where files can be locked" in capsys.readouterr().err
     run = {"scale": "quick", "seed": 0, "device": "cpu"}
     for name, other in (("scale", "book"), ("seed", 1), ("device", "another")):
         message = f"holds a run with another {name} {run[name]!r}, not {other!r}"
@@ -225,6 +230,57 @@ def test_prose_and_captions_are_never_stale(place, capsys):
     assert reproduce() == 0
     assert notebooks.read(place / "out/one/one.ipynb").cells[0].source == "New prose."
     assert numbers(place) == [3, 4, 5, 6, 7, 8]
+
+
+def test_a_figure_of_a_chapter_that_is_there_is_not_computed_again(place, capsys):
+    assert reproduce() == 0
+    assert reproduce("one#fig-means") == 0
+    assert "Computed: nothing, all is there already." in capsys.readouterr().out
+
+
+def test_a_figure_with_two_names_is_told(place, capsys):
+    edit(place, 5, lambda cell: cell.metadata.mystnb.figure.update(name="fig-other"))
+    for target, names in (("one", "fig-means, fig-other"), ("one#fig-other", "fig-other")):
+        assert reproduce(target) == 2
+        [line] = [line for line in capsys.readouterr().err.splitlines() if "lazyrich: " in line]
+        assert line.endswith(f"metadata give it, but does not: {names}")
+
+
+def test_what_a_changed_chapter_no_longer_shows_goes(place):
+    assert reproduce("one#fig-means") == 0 and reproduce() == 0
+    edit(place, 5, lambda cell: cell.update(source=cell.source.replace("fig-means", "fig-x")))
+    edit(place, 5, lambda cell: cell.metadata.mystnb.figure.update(name="fig-x"))
+    assert reproduce() == 0
+    assert {path.stem for path in (place / "out/one").glob("fig-*")} == {"fig-maxima", "fig-x"}
+    assert list(json.loads((place / "out/manifest.json").read_text())["computed"]) == ["one"]
+
+
+def test_a_figure_without_a_caption_answers_nothing(place, capsys):
+    edit(place, 5, lambda cell: cell.metadata.mystnb.figure.pop("caption"))
+    assert main(["figures"]) == 0
+    assert capsys.readouterr().out.splitlines()[:2] == ["one#fig-means", "    "]
+
+
+def test_a_tilde_is_the_home_of_the_user(place, monkeypatch):
+    monkeypatch.setenv("HOME", str(place))
+    assert (
+        main(["reproduce", "one#fig-means", "--scale=quick", "--out=~/x", "--folder=~/book"]) == 0
+    )
+    assert (place / "x/one/fig-means.csv").exists()
+
+
+@pytest.mark.parametrize("request_", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_asked_to_end_it_ends_in_order(request_, place):
+    command = [sys.executable, "-m", "lazyrich", "reproduce", "--scale", "quick", "--jobs", "2"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    kept = place / "reproduced/.points/points.slow"
+    while not kept.exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(request_)
+    shown = process.communicate()[1]
+    assert process.returncode == 130
+    assert shown.endswith("\nlazyrich: interrupted\n") and "Error" not in shown
 
 
 def test_a_library_that_was_changed_meanwhile_leaves_nothing(place, capsys):

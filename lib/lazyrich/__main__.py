@@ -5,7 +5,9 @@ What a command needs is imported when it runs, so that reading the claims starts
 
 import argparse
 import json
+import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -25,9 +27,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         0, or 1 if a cell failed or a verdict depends on the seed, or 2 if the command cannot be
-        carried out as given.
+        carried out as given, or 130 if it was interrupted.
     """
     options = _parser().parse_args(arguments)
+    _end_in_order()
     try:
         status = options.run(options)
         sys.stdout.flush()
@@ -48,6 +51,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nlazyrich: interrupted", file=sys.stderr)
         return 130
+
+
+def _end_in_order() -> None:
+    """Let what asks for an end do as Ctrl-C does, so that kernels and their processes end too."""
+    for request in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(request) == signal.SIG_DFL:  # nohup has it ignored
+            signal.signal(request, signal.default_int_handler)
+    # It would tell at length of the cell that was interrupted.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
 
 
 def _claims(options) -> int:

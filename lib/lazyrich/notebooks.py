@@ -278,5 +278,7 @@ def _explain(error, name, cell, count):
         return f"{title}\n  its kernel died, perhaps because there was not enough memory"
     plain = re.sub(r"\x1b\[[\d;]*m", "", error.traceback)
     steps = [line.rstrip() for line in plain.splitlines() if re.match(r"-+> *\d+ ", line)][-4:]
-    message = f"{error.ename}: {error.evalue}".splitlines()[:6]
+    message = f"{error.ename}: {error.evalue}".splitlines()
+    if len(message) > 20:
+        message[20:] = [f"and {len(message) - 20} more lines"]
     return "\n".join([title, *(f"  {line}" for line in steps + message)])

@@ -81,24 +81,25 @@ def reproduce(
         The targets that were computed now.
 
     Raises:
-        ValueError: if an argument is not as above.
+        ValueError: if an argument is not as above, a figure has another name where it is shown
+            than in the metadata of its cell, or the library was changed meanwhile.
         CellError: if a cell fails.
     """
     validation.one_of("scale", scale, SCALES)
     validation.whole("seed", seed)
     validation.whole("jobs", jobs, least=1)
-    wanted = select(folder, targets)
+    wanted, out = select(folder, targets), Path(out).expanduser()
     environment, engine = engines.backends(device), engines.code(jobs, dask)
     run = {"scale": scale, "seed": seed, "device": engines.device(device)}
     run["software"] = provenance.software()
-    with _held(Path(out), run) as manifest:
+    with _held(out, run) as manifest:
         environment[store.VARIABLE] = str(store.folder() or _points(out))
         computed = []
         for number, (path, names) in enumerate(wanted.items(), start=1):
             label = f"{path.stem} ({number} of {len(wanted)})"
-            todo = _stale(Path(out), manifest, path, names)
+            todo = _stale(out, manifest, path, names)
             if todo:
-                _compute(Path(out), manifest, path, todo, label, environment, engine, progress)
+                _compute(out, manifest, path, todo, label, environment, engine, progress)
                 computed += todo
     return computed
 
@@ -150,12 +151,20 @@ def _compute(out, manifest, path, targets, label, environment, engine, progress)
             "the library must stay as it is while it computes, but it was changed since this run "
             f"began, so {path.stem} is not kept"
         )
-    for name in known if whole else names:
+    shown, expected = {table.stem for table in draft.glob("*.csv")}, set(known if whole else names)
+    differ = shown ^ expected if whole else expected - shown
+    if differ:
+        raise ValueError(
+            f"{path.name} must show each figure under the name that its cell's metadata give it, "
+            f"but does not: {', '.join(sorted(differ))}"
+        )
+    for name in expected:
         _explain(draft / f"{name}.csv", known[name][0], manifest)
     if whole:
         notebooks.write(draft / path.name, done.notebook)
         records = json.dumps(claims.read(draft), indent=1, ensure_ascii=False)
         files.replace(draft / "claims.json", records + "\n")
+        _forget(out, manifest, path.stem, mark)
     (out / path.stem).mkdir(exist_ok=True)
     for target, name in zip(targets, names, strict=True):
         parts = sorted(draft.iterdir()) if whole else [draft / f"{name}.{end}" for end in ENDINGS]
@@ -170,6 +179,15 @@ def _compute(out, manifest, path, targets, label, environment, engine, progress)
             os.replace(part, out / path.stem / part.name)
     _write(out, manifest)
     shutil.rmtree(draft)
+
+
+def _forget(out, manifest, chapter, mark):
+    """Remove what was computed from another state of a chapter, so that the two do not mix."""
+    for target, known in list(manifest["computed"].items()):
+        if target.partition("#")[0] == chapter and known["fingerprint"] != mark:
+            del manifest["computed"][target]
+            for name in known["files"]:
+                (out / chapter / name).unlink(missing_ok=True)
 
 
 def _stale(out, manifest, path, targets):
@@ -187,7 +205,7 @@ def _stale(out, manifest, path, targets):
             )
         )
 
-    return [target for target in targets if not fresh(target)]
+    return [target for target in targets if not (fresh(target) or fresh(path.stem))]
 
 
 def _mark(notebook, folder):
@@ -202,8 +220,8 @@ def _figures_of(path):
     found = {}
     for index, cell in enumerate(notebooks.read(path).cells):
         about = cell.metadata.get("mystnb", {}).get("figure")
-        if about:
-            caption = " ".join(about["caption"].split())
+        if about and about.get("name"):
+            caption = " ".join(about.get("caption", "").split())
             answers = re.search(r"\b(It|They) (answer|test|go)(e?s)? [^:]+", caption)
             answers = answers[0].rstrip(".").replace("$", "") + "." if answers else ""
             found[about["name"]] = Figure(path.stem, about["name"], caption, answers), index

@@ -1,3 +1,4 @@
+import errno
 import fcntl
 import json
 import os
@@ -13,7 +14,7 @@ import pytest
 
 import points
 import small_book
-from lazyrich import chapters, engines, notebooks, reproduction, store
+from lazyrich import chapters, engines, notebooks, reproduction, runs, store
 from lazyrich.__main__ import main
 
 
@@ -169,38 +170,18 @@ def test_a_device_that_is_not_there_is_told(place, monkeypatch, capsys):
     )
 
 
-def test_a_folder_keeps_to_its_run(place, capsys, monkeypatch):
-    with reproduction._held(place / "out", {"scale": "quick", "seed": 0}):
+def no_locks(*_):
+    raise OSError(errno.ENOLCK, "No locks available")
+
+
+def test_a_folder_in_use_or_that_cannot_be_locked_is_told(place, capsys, monkeypatch):
+    with runs.held(place / "out", {"scale": "quick", "seed": 0}):
         assert reproduce() == 2
         assert "out must not be in use by another run, got 'out'" in capsys.readouterr().err
     with monkeypatch.context() as patch:
-        patch.setattr(fcntl, "flock", lambda *_: os.open("out/nothing", os.O_RDONLY))
+        patch.setattr(fcntl, "flock", no_locks)
         assert reproduce() == 2
         assert "out must lie where files can be locked" in capsys.readouterr().err
-    run = {"scale": "quick", "seed": 0, "device": "cpu"}
-    for name, other in (("scale", "book"), ("seed", 1), ("device", "another")):
-        message = f"holds a run with another {name} {run[name]!r}, not {other!r}"
-        (place / "out/manifest.json").unlink()
-        with reproduction._held(place / "out", run):
-            pass
-        with (
-            pytest.raises(ValueError, match=message),
-            reproduction._held(place / "out", run | {name: other}),
-        ):
-            pass
-
-
-def test_what_a_killed_run_left_is_swept_up(place):
-    with reproduction._held(place / "out", {}):
-        pass
-    left = ["manifest.json.7.part", ".points/f/abc.7.part", ".draft-x/fig-a.svg"]
-    for name in left:
-        (place / "out" / name).parent.mkdir(parents=True, exist_ok=True)
-        (place / "out" / name).touch()
-    (place / "out/mine.part").touch()
-    with reproduction._held(place / "out", {}):
-        assert not any((place / "out" / name).exists() for name in left)
-        assert not (place / "out/.draft-x").exists() and (place / "out/mine.part").exists()
 
 
 def test_in_a_folder_of_someone_else_nothing_is_touched(place, capsys):

@@ -117,7 +117,7 @@ def _figures(options) -> int:
 
 
 def _reproduce(options) -> int:
-    from lazyrich import reproduction
+    from lazyrich import reproduction, runs
 
     computed = reproduction.reproduce(
         options.folder,
@@ -130,7 +130,7 @@ def _reproduce(options) -> int:
         options.dask,
     )
     print(f"Computed: {', '.join(computed) or 'nothing, all is there already'}.")
-    print(f"In {options.out}: what {reproduction.MANIFEST} lists.")
+    print(f"In {options.out}: what {runs.MANIFEST} lists.")
     return 0
 
 

@@ -6,7 +6,6 @@ also what a later call goes on from. The results of sweeps are kept in the folde
 (:mod:`lazyrich.store`), so that nothing which was computed is lost when a run is interrupted.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -14,16 +13,24 @@ import re
 import shutil
 import tempfile
 import textwrap
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from lazyrich import chapters, claims, engines, files, notebooks, provenance, store, validation
+from lazyrich import (
+    chapters,
+    claims,
+    engines,
+    files,
+    notebooks,
+    provenance,
+    runs,
+    store,
+    validation,
+)
 from lazyrich import figures as drawing
 from lazyrich.sweeps import SCALES
 
-MANIFEST, LOCK, DRAFT = "manifest.json", ".lock", ".draft-"
 ENDINGS = ("svg", "pdf", "png", "csv")
 # The hash of the library is taken before a chapter imports it, and told when all is computed.
 KNOWN = "from lazyrich import provenance\nprovenance.software()\n"
@@ -92,8 +99,8 @@ def reproduce(
     environment, engine = engines.backends(device), engines.code(jobs, dask)
     run = {"scale": scale, "seed": seed, "device": engines.device(device)}
     run["software"] = provenance.software()
-    with _held(out, run) as manifest:
-        environment[store.VARIABLE] = str(store.folder() or _points(out))
+    with runs.held(out, run) as manifest:
+        environment[store.VARIABLE] = str(store.folder() or runs.points(out))
         computed = []
         for number, (path, names) in enumerate(wanted.items(), start=1):
             label = f"{path.stem} ({number} of {len(wanted)})"
@@ -134,7 +141,7 @@ def _compute(out, manifest, path, targets, label, environment, engine, progress)
     notebook = notebooks.set_parameters(notebook, manifest["scale"], manifest["seed"])
     if not whole:
         notebook.cells = notebook.cells[: 1 + max(known[name][1] for name in names)]
-    draft = Path(tempfile.mkdtemp(prefix=DRAFT, dir=out.absolute()))
+    draft = Path(tempfile.mkdtemp(prefix=runs.DRAFT, dir=out.absolute()))
     done = notebooks.execute(
         notebook,
         path.parent,
@@ -177,7 +184,7 @@ def _compute(out, manifest, path, targets, label, environment, engine, progress)
         }
         for part in parts:
             os.replace(part, out / path.stem / part.name)
-    _write(out, manifest)
+    runs.write(out, manifest)
     shutil.rmtree(draft)
 
 
@@ -239,82 +246,6 @@ def _explain(table, figure, manifest):
     ]
     head = [f"# {part}" for line in lines for part in textwrap.wrap(line, 98)]
     files.replace(table, "\n".join([*head, table.read_text(encoding="utf-8")]))
-
-
-@contextmanager
-def _held(out: Path, run: dict) -> Iterator[dict]:
-    """The manifest of a folder that holds this run or nothing; no other call gets it meanwhile."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        _check_ours(out)
-        lock = (out / LOCK).open("a")
-    except OSError as error:
-        raise ValueError(
-            f"out must be a folder that can be written, got {str(out)!r} ({error.strerror})"
-        ) from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f"out must not be in use by another run, got {str(out)!r}") from None
-        except OSError as error:
-            raise ValueError(
-                f"out must lie where files can be locked, got {str(out)!r} ({error.strerror})"
-            ) from None
-        manifest = _begun(out, run)
-        _sweep_up(out)
-        yield manifest
-
-
-def _check_ours(out):
-    """Refuse a folder that holds anything before there was a manifest: it is someone else's."""
-    names = {path.name for path in out.iterdir()}
-    drafts = {name for name in names if re.fullmatch(rf"{re.escape(MANIFEST)}\.\d+\.part", name)}
-    if MANIFEST not in names and names - drafts - {LOCK}:
-        raise ValueError(
-            f"out must be a new folder, an empty one, or that of an earlier run, got {str(out)!r}"
-        )
-
-
-def _begun(out, run):
-    """The manifest of a run in its folder, a new one if there is none yet."""
-    if not (out / MANIFEST).exists():
-        manifest = run | {"computed": {}}
-        _write(out, manifest)
-        return manifest
-    manifest = _read(out / MANIFEST)
-    for name, value in run.items():
-        if manifest.get(name) != value:
-            known = "" if name == "software" else f" {manifest.get(name)!r}, not {value!r}"
-            raise ValueError(
-                f"out must be another folder, got {str(out)!r}, which holds a run with another "
-                f"{name}{known}"
-            )
-    return manifest
-
-
-def _sweep_up(out):
-    """Remove what a run left that was killed while it wrote."""
-    for draft in out.glob(f"{DRAFT}*"):
-        shutil.rmtree(draft, ignore_errors=True)
-    for draft in [*out.glob(f"{MANIFEST}.*.part"), *_points(out).rglob("*.part")]:
-        draft.unlink(missing_ok=True)
-
-
-def _read(path):
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        return manifest | {"computed": dict(manifest["computed"])}
-    except (ValueError, KeyError, TypeError):
-        raise ValueError(f"out must hold a manifest that can be read, but {path} is not") from None
-
-
-def _write(out, manifest):
-    files.replace(out / MANIFEST, json.dumps(manifest, indent=1) + "\n")
-
-
-def _points(out):
-    return Path(out).absolute() / ".points"
 
 
 def _hash(path):

@@ -175,8 +175,8 @@ def _parser():
     one.add_argument(
         "--scale",
         default="book",
-        help="quick (to try), book (what the pages show) or paper (the papers' own sizes, for a GPU "
-        "or a cluster) (default: %(default)s)",
+        help="quick (to try), book (what the pages show) or paper (the papers' own sizes, for a "
+        "GPU or a cluster) (default: %(default)s)",
     )
     one.add_argument(
         "--out",

@@ -104,5 +104,5 @@ def write(path: Path, packed: bytes) -> None:
     Raises:
         OSError: if it cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    files.make_folder(path.parent)
     files.replace(path, packed)

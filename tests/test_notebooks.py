@@ -113,6 +113,12 @@ def test_the_first_failing_cell_stops_and_is_named(tmp_path):
     assert not (tmp_path / "reached").exists()
 
 
+def test_without_a_place_for_progress_there_is_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    [cell] = run(["print(1)"], tmp_path, progress=True).notebook.cells
+    assert cell.outputs[0].text == "1\n"
+
+
 def test_a_long_error_is_cut_and_says_so(tmp_path):
     with pytest.raises(notebooks.CellError) as caught:
         run(["raise ValueError('\\n'.join(map(str, range(30))))"], tmp_path)

@@ -139,6 +139,12 @@ def test_with_a_store_a_failing_point_leaves_the_others(jobs, notes, tmp_path):
     assert [len(result["count"]) for result in results] == [1, 2, 3, 4]
 
 
+def test_each_result_is_kept_as_soon_as_it_is_there(notes):
+    with joblib.parallel_config("threading", n_jobs=2):
+        sweeps.sweep(points.waiting, sweeps.grid(number=[1, 2]), jax.random.key(0))
+    assert notes() == [2, 1]
+
+
 def test_a_damaged_result_is_computed_again(notes, tmp_path):
     grid = sweeps.grid(number=[1, 2, 3])
     whole = sweeps.sweep(points.noted, grid, jax.random.key(0))

@@ -95,6 +95,14 @@ def test_a_function_whose_code_is_not_known_cannot_be_kept(function):
         store.identity(function)
 
 
+def test_a_function_of_a_notebook_or_program_cannot_be_kept(monkeypatch):
+    local = inner()
+    local.__module__, local.__qualname__ = "__main__", "local"
+    monkeypatch.setattr("__main__.local", local, raising=False)
+    with pytest.raises(ValueError, match="function must stand in a module"):
+        store.identity(local)
+
+
 def test_a_function_that_was_replaced_under_its_name_cannot_be_kept(monkeypatch):
     old = estimates.mean
     monkeypatch.setattr(estimates, "mean", lambda x: 0)

@@ -21,6 +21,21 @@ def noted(key, number, failing=()):
     return jax.device_get(result)
 
 
+def refused(key, number):
+    """As :func:`noted`, but the result for number two is nothing that can be kept."""
+    return (lambda: 0) if number == 2 else noted(key, number)
+
+
+def waiting(key, number):
+    """As :func:`noted`, but number one waits until another's result is in the store."""
+    end = time.perf_counter() + 5
+    while number == 1 and not list(Path(os.environ["LAZYRICH_STORE"]).glob("points.waiting/*")):
+        if time.perf_counter() > end:
+            raise TimeoutError("nothing is kept")
+        time.sleep(0.01)
+    return noted(key, number)
+
+
 def slow(key, number):
     """As :func:`noted`, and it takes a while."""
     end = time.perf_counter() + 0.03

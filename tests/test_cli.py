@@ -107,7 +107,9 @@ def test_seeds_are_others_than_the_stored_one(book, monkeypatch):
     assert main(["seeds", "--seeds", "0"]) == 2
 
 
-@pytest.mark.parametrize("arguments", [[], ["claims"], ["build"], ["store"], ["seeds"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["claims"], ["build"], ["store"], ["seeds"], ["figures"], ["reproduce"]]
+)
 def test_help_is_there_for_each_command(arguments, capsys):
     with pytest.raises(SystemExit) as stopped:
         main([*arguments, "--help"])

@@ -44,3 +44,14 @@ def test_a_full_disk_is_an_error(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         files.replace(tmp_path / "a", "new")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_new_folder_is_on_the_disk_with_all_above_it(tmp_path, monkeypatch):
+    kept = []
+    monkeypatch.setattr(files, "_keep_names", kept.append)
+    for _ in range(2):
+        files.make_folder(tmp_path / "a/b")
+    assert (tmp_path / "a/b").is_dir() and kept == [tmp_path, tmp_path / "a"]
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError):
+        files.make_folder(tmp_path / "file")

@@ -113,6 +113,19 @@ def test_the_first_failing_cell_stops_and_is_named(tmp_path):
     assert not (tmp_path / "reached").exists()
 
 
+def test_without_a_place_for_progress_there_is_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    [cell] = run(["print(1)"], tmp_path, progress=True).notebook.cells
+    assert cell.outputs[0].text == "1\n"
+
+
+def test_a_long_error_is_cut_and_says_so(tmp_path):
+    with pytest.raises(notebooks.CellError) as caught:
+        run(["raise ValueError('\\n'.join(map(str, range(30))))"], tmp_path)
+    lines = str(caught.value).splitlines()
+    assert lines[2] == "  ValueError: 0" and lines[-2:] == ["  19", "  and 10 more lines"]
+
+
 def test_a_failure_marked_as_expected_stops_too(tmp_path):
     cell = v4.new_code_cell("1 / 0", metadata={"tags": ["raises-exception"]})
     with pytest.raises(notebooks.CellError, match="code cell 1 failed"):

@@ -57,5 +57,7 @@ def test_the_commit_is_marked_where_files_differ(tmp_path):
     git("-c", "user.name=A", "-c", "user.email=a@example.org", "commit", "-m", "First")
     known = provenance.commit(tmp_path)
     assert re.fullmatch(r"[0-9a-f]{40}", known)
+    (tmp_path / "out").write_text("computed")
+    assert provenance.commit(tmp_path) == known
     (tmp_path / "a").write_text("2")
     assert provenance.commit(tmp_path) == known + "+"

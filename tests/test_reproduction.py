@@ -1,3 +1,5 @@
+import errno
+import fcntl
 import json
 import os
 import re
@@ -12,7 +14,7 @@ import pytest
 
 import points
 import small_book
-from lazyrich import chapters, engines, notebooks, reproduction
+from lazyrich import chapters, engines, notebooks, reproduction, runs, store
 from lazyrich.__main__ import main
 
 
@@ -168,34 +170,113 @@ def test_a_device_that_is_not_there_is_told(place, monkeypatch, capsys):
     )
 
 
-def test_a_folder_keeps_to_its_run(place, capsys, monkeypatch):
-    with reproduction._held(place / "out", {"scale": "quick", "seed": 0}):
+def no_locks(*_):
+    raise OSError(errno.ENOLCK, "No locks available")
+
+
+def test_a_folder_in_use_or_that_cannot_be_locked_is_told(place, capsys, monkeypatch):
+    with runs.held(place / "out", {"scale": "quick", "seed": 0}):
         assert reproduce() == 2
         assert "out must not be in use by another run, got 'out'" in capsys.readouterr().err
-    run = {"scale": "quick", "seed": 0, "device": "cpu"}
-    for name, other in (("scale", "book"), ("seed", 1), ("device", "another")):
-        message = f"holds a run with another {name} {run[name]!r}, not {other!r}"
-        (place / "out/manifest.json").unlink()
-        with reproduction._held(place / "out", run):
-            pass
-        with (
-            pytest.raises(ValueError, match=message),
-            reproduction._held(place / "out", run | {name: other}),
-        ):
-            pass
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl, "flock", no_locks)
+        assert reproduce() == 2
+        assert "out must lie where files can be locked" in capsys.readouterr().err
 
 
-def test_what_a_killed_run_left_is_swept_up(place):
-    with reproduction._held(place / "out", {}):
-        pass
-    left = ["manifest.json.7.part", ".points/f/abc.7.part", ".draft-x/fig-a.svg"]
-    for name in left:
-        (place / "out" / name).parent.mkdir(parents=True, exist_ok=True)
-        (place / "out" / name).touch()
-    (place / "out/mine.part").touch()
-    with reproduction._held(place / "out", {}):
-        assert not any((place / "out" / name).exists() for name in left)
-        assert not (place / "out/.draft-x").exists() and (place / "out/mine.part").exists()
+def test_in_a_folder_of_someone_else_nothing_is_touched(place, capsys):
+    mine = ["file", ".lock", ".draft-mine/a", "manifest.json.7.part", ".points/b.part"]
+    for name in mine:
+        (place / "home" / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / "home" / name).write_text("mine")
+    assert main(["reproduce", "--out", "home"]) == 2
+    assert "out must be a new folder" in capsys.readouterr().err
+    assert all((place / "home" / name).read_text() == "mine" for name in mine)
+    assert len([path for path in (place / "home").rglob("*") if path.is_file()]) == len(mine)
+
+
+def edit(place, cell, change):
+    """Change a cell of the small book."""
+    notebook = notebooks.read(place / "book/one.ipynb")
+    change(notebook.cells[cell])
+    notebooks.write(place / "book/one.ipynb", notebook)
+
+
+def test_prose_and_captions_are_never_stale(place, capsys):
+    assert reproduce() == 0
+    edit(place, 5, lambda cell: cell.metadata.mystnb.figure.update(caption="It goes beyond."))
+    assert reproduce() == 0
+    assert "# It goes beyond." in (place / "out/one/fig-means.csv").read_text()
+    edit(place, 0, lambda cell: cell.update(source="New prose."))
+    assert reproduce() == 0
+    assert notebooks.read(place / "out/one/one.ipynb").cells[0].source == "New prose."
+    assert numbers(place) == [3, 4, 5, 6, 7, 8]
+
+
+def test_a_figure_of_a_chapter_that_is_there_is_not_computed_again(place, capsys):
+    assert reproduce() == 0
+    assert reproduce("one#fig-means") == 0
+    assert "Computed: nothing, all is there already." in capsys.readouterr().out
+
+
+def test_a_figure_with_two_names_is_told(place, capsys):
+    edit(place, 5, lambda cell: cell.metadata.mystnb.figure.update(name="fig-other"))
+    for target, names in (("one", "fig-means, fig-other"), ("one#fig-other", "fig-other")):
+        assert reproduce(target) == 2
+        [line] = [line for line in capsys.readouterr().err.splitlines() if "lazyrich: " in line]
+        assert line.endswith(f"metadata give it, but does not: {names}")
+
+
+def test_what_a_changed_chapter_no_longer_shows_goes(place):
+    assert reproduce("one#fig-means") == 0 and reproduce() == 0
+    edit(place, 5, lambda cell: cell.update(source=cell.source.replace("fig-means", "fig-x")))
+    edit(place, 5, lambda cell: cell.metadata.mystnb.figure.update(name="fig-x"))
+    assert reproduce() == 0
+    assert {path.stem for path in (place / "out/one").glob("fig-*")} == {"fig-maxima", "fig-x"}
+    assert list(json.loads((place / "out/manifest.json").read_text())["computed"]) == ["one"]
+
+
+def test_a_figure_without_a_caption_answers_nothing(place, capsys):
+    edit(place, 5, lambda cell: cell.metadata.mystnb.figure.pop("caption"))
+    assert main(["figures"]) == 0
+    assert capsys.readouterr().out.splitlines()[:2] == ["one#fig-means", "    "]
+
+
+def test_a_tilde_is_the_home_of_the_user(place, monkeypatch):
+    monkeypatch.setenv("HOME", str(place))
+    assert (
+        main(["reproduce", "one#fig-means", "--scale=quick", "--out=~/x", "--folder=~/book"]) == 0
+    )
+    assert (place / "x/one/fig-means.csv").exists()
+
+
+@pytest.mark.parametrize("request_", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_asked_to_end_it_ends_in_order(request_, place):
+    command = [sys.executable, "-m", "lazyrich", "reproduce", "--scale", "quick", "--jobs", "2"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    kept = place / "reproduced/.points/points.slow"
+    while not kept.exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(request_)
+    shown = process.communicate()[1]
+    assert process.returncode == 130
+    assert shown.endswith("\nlazyrich: interrupted\n") and "Error" not in shown
+
+
+def test_a_library_that_was_changed_meanwhile_leaves_nothing(place, capsys):
+    change = "\nfrom lazyrich import provenance\nprovenance.software = lambda: {}"
+    edit(place, 7, lambda cell: cell.update(source=cell.source + change))
+    assert reproduce() == 2
+    assert "the library must stay as it is while it computes" in capsys.readouterr().err
+    assert not (place / "out/one").exists()
+
+
+def test_a_store_named_by_a_relative_path_stands_where_it_was_asked_for(place, monkeypatch):
+    monkeypatch.setenv(store.VARIABLE, "mine")
+    assert reproduce("one#fig-means") == 0
+    assert len(list((place / "mine/points.slow").iterdir())) == 6
+    assert not (place / "book/mine").exists() and not (place / "out/.points").exists()
 
 
 def test_targets_are_grouped_by_chapter(place):

@@ -1,5 +1,6 @@
 import functools
 import hashlib
+import importlib
 import pickle
 from typing import NamedTuple
 
@@ -23,7 +24,7 @@ class Result(NamedTuple):
 def test_a_result_comes_back_as_it_was(result, tmp_path):
     path = tmp_path / "deep" / "a"
     assert store.read(path) == []
-    store.write(path, result)
+    store.write(path, store.pack(result))
     [back] = store.read(path)
     assert pickle.dumps(back) == pickle.dumps(result)
 
@@ -31,7 +32,7 @@ def test_a_result_comes_back_as_it_was(result, tmp_path):
 @given(data=st.data())
 def test_a_damaged_file_is_no_result(data, tmp_path_factory):
     path = tmp_path_factory.mktemp("store") / "a"
-    store.write(path, np.arange(50.0))
+    store.write(path, store.pack(np.arange(50.0)))
     whole = path.read_bytes()
     kind = data.draw(st.sampled_from(["cut", "changed", "zeros", "longer"]))
     at = data.draw(st.integers(0, len(whole) - 1))
@@ -47,10 +48,29 @@ def test_a_damaged_file_is_no_result(data, tmp_path_factory):
 
 def test_the_same_bytes_each_time(tmp_path):
     for name in "ab":
-        store.write(tmp_path / name, {"x": np.linspace(0, 1, 7), "y": "text"})
+        store.write(tmp_path / name, store.pack({"x": np.linspace(0, 1, 7), "y": "text"}))
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     content = (tmp_path / "a").read_bytes()
     assert hashlib.sha256(content[32:]).digest() == content[:32]
+
+
+def test_a_result_whose_class_is_gone_is_none(tmp_path, monkeypatch):
+    store.write(tmp_path / "a", store.pack(Result(np.arange(4), "four")))
+    monkeypatch.delattr("test_store.Result")
+    assert store.read(tmp_path / "a") == []
+
+
+def test_a_module_edited_after_its_import_is_still_the_one_that_runs(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("sys.dont_write_bytecode", True)
+    (tmp_path / "edited.py").write_text("def value(key):\n    return 1\n")
+    edited = importlib.import_module("edited")
+    first = store.identity(edited.value)
+    (tmp_path / "edited.py").write_text("def value(key):\n    return 2\n")
+    assert store.identity(edited.value) == first
+    importlib.reload(edited)
+    assert store.identity(edited.value)[0] == first[0]
+    assert store.identity(edited.value)[1] != first[1]
 
 
 def test_a_function_of_a_module_is_known_by_name_and_code():
@@ -73,6 +93,14 @@ def inner():
 def test_a_function_whose_code_is_not_known_cannot_be_kept(function):
     with pytest.raises(ValueError, match="function must stand in a module under its own name"):
         store.identity(function)
+
+
+def test_a_function_of_a_notebook_or_program_cannot_be_kept(monkeypatch):
+    local = inner()
+    local.__module__, local.__qualname__ = "__main__", "local"
+    monkeypatch.setattr("__main__.local", local, raising=False)
+    with pytest.raises(ValueError, match="function must stand in a module"):
+        store.identity(local)
 
 
 def test_a_function_that_was_replaced_under_its_name_cannot_be_kept(monkeypatch):

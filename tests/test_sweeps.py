@@ -139,6 +139,12 @@ def test_with_a_store_a_failing_point_leaves_the_others(jobs, notes, tmp_path):
     assert [len(result["count"]) for result in results] == [1, 2, 3, 4]
 
 
+def test_each_result_is_kept_as_soon_as_it_is_there(notes):
+    with joblib.parallel_config("threading", n_jobs=2):
+        sweeps.sweep(points.waiting, sweeps.grid(number=[1, 2]), jax.random.key(0))
+    assert notes() == [2, 1]
+
+
 def test_a_damaged_result_is_computed_again(notes, tmp_path):
     grid = sweeps.grid(number=[1, 2, 3])
     whole = sweeps.sweep(points.noted, grid, jax.random.key(0))
@@ -152,6 +158,16 @@ def test_a_damaged_result_is_computed_again(notes, tmp_path):
 def test_a_function_that_is_not_of_a_module_is_refused_by_the_store(notes):
     with pytest.raises(ValueError, match="function must stand in a module"):
         sweeps.sweep(lambda key: 0, [{}], jax.random.key(0))
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_result_that_cannot_be_pickled_is_a_failing_point(jobs, notes):
+    with (
+        joblib.parallel_config("threading", n_jobs=jobs),
+        pytest.raises(sweeps.SweepError, match=r"^1 of 4 points (?s:.*)\n  number 2: .*pickle"),
+    ):
+        sweeps.sweep(points.refused, sweeps.grid(number=[1, 2, 3, 4]), jax.random.key(0))
+    assert sorted(notes()) == [1, 3, 4]
 
 
 def test_a_result_that_cannot_be_kept_is_an_error(notes, monkeypatch):
@@ -168,6 +184,15 @@ def test_processes_must_run_the_same_software(notes, monkeypatch):
     monkeypatch.setattr(store, "conditions", lambda: (there, {}, "cpu"))
     with pytest.raises(ValueError, match="must run the same software"):
         sweeps.sweep(points.noted, [{"number": 1}], jax.random.key(0))
+
+
+def test_also_a_process_that_joined_later_must_run_the_same_software(notes, monkeypatch, tmp_path):
+    here = store.conditions()
+    answers = iter([here, here, ({"python": "3.0"}, *here[1:])])
+    monkeypatch.setattr(store, "conditions", lambda: next(answers))
+    with pytest.raises(ValueError, match="must run the same software"):
+        sweeps.sweep(points.noted, sweeps.grid(number=[1, 2]), jax.random.key(0))
+    assert len(list((tmp_path / "store/points.noted").iterdir())) == 1
 
 
 def test_other_processes_compute_in_the_precision_of_this_one(notes):

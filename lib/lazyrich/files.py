@@ -35,6 +35,14 @@ def replace(path: Path, content: str | bytes) -> None:
     _keep_names(path.parent)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, which a power cut does not take away again."""
+    if not path.is_dir():
+        make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+        _keep_names(path.parent)
+
+
 def _keep_names(folder):
     """Wait until the disk has the names in a folder, where the system can open folders."""
     if os.name == "posix":

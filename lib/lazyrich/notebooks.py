@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import re
+import sys
 import tempfile
 import threading
 import time
@@ -168,7 +169,8 @@ def execute(
     seconds = []
     # XLA has threads of its own; those of BLAS would only wait for them, spinning.
     environment = {"OPENBLAS_NUM_THREADS": "1", **os.environ, **environment}
-    bar = tqdm(total=sum(shares), disable=not progress, bar_format=BAR)
+    shown = progress and sys.stderr is not None  # it is None where the program has none
+    bar = tqdm(total=sum(shares), disable=not shown, bar_format=BAR)
     with (
         tempfile.NamedTemporaryFile("r") as points,
         client.setup_kernel(cleanup_kc=True, env={**environment, POINTS: points.name}),
@@ -278,5 +280,7 @@ def _explain(error, name, cell, count):
         return f"{title}\n  its kernel died, perhaps because there was not enough memory"
     plain = re.sub(r"\x1b\[[\d;]*m", "", error.traceback)
     steps = [line.rstrip() for line in plain.splitlines() if re.match(r"-+> *\d+ ", line)][-4:]
-    message = f"{error.ename}: {error.evalue}".splitlines()[:6]
+    message = f"{error.ename}: {error.evalue}".splitlines()
+    if len(message) > 20:
+        message[20:] = [f"and {len(message) - 20} more lines"]
     return "\n".join([title, *(f"  {line}" for line in steps + message)])

@@ -65,13 +65,16 @@ def machine() -> str:
 
 
 def commit(folder: Path | str) -> str | None:
-    """The commit of the repository that holds a folder; with ``+`` if files differ from it."""
+    """The commit of the repository that holds a folder; with ``+`` if its files differ from it.
+
+    New files do not count: what is computed may well be written there.
+    """
 
     def git(*arguments):
         command = ["git", "-C", str(folder), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain") else "")
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
     except (OSError, subprocess.CalledProcessError):
         return None

@@ -6,7 +6,6 @@ also what a later call goes on from. The results of sweeps are kept in the folde
 (:mod:`lazyrich.store`), so that nothing which was computed is lost when a run is interrupted.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -14,18 +13,30 @@ import re
 import shutil
 import tempfile
 import textwrap
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from lazyrich import chapters, claims, engines, files, notebooks, provenance, store, validation
+from lazyrich import (
+    chapters,
+    claims,
+    engines,
+    files,
+    notebooks,
+    provenance,
+    runs,
+    store,
+    validation,
+)
 from lazyrich import figures as drawing
 from lazyrich.sweeps import SCALES
 
-MANIFEST, LOCK, DRAFT = "manifest.json", ".lock", ".draft-"
 ENDINGS = ("svg", "pdf", "png", "csv")
-TOLD = "from lazyrich import provenance\nimport json\nprint(json.dumps(provenance.precision()))"
+# The hash of the library is taken before a chapter imports it, and told when all is computed.
+KNOWN = "from lazyrich import provenance\nprovenance.software()\n"
+TOLD = """import json
+from lazyrich import provenance
+print(json.dumps({"precision": provenance.precision(), "software": provenance.software()}))"""
 
 
 class Figure(NamedTuple):
@@ -77,24 +88,25 @@ def reproduce(
         The targets that were computed now.
 
     Raises:
-        ValueError: if an argument is not as above.
+        ValueError: if an argument is not as above, a figure has another name where it is shown
+            than in the metadata of its cell, or the library was changed meanwhile.
         CellError: if a cell fails.
     """
     validation.one_of("scale", scale, SCALES)
     validation.whole("seed", seed)
     validation.whole("jobs", jobs, least=1)
-    wanted = select(folder, targets)
+    wanted, out = select(folder, targets), Path(out).expanduser()
     environment, engine = engines.backends(device), engines.code(jobs, dask)
     run = {"scale": scale, "seed": seed, "device": engines.device(device)}
     run["software"] = provenance.software()
-    with _held(Path(out), run) as manifest:
-        environment[store.VARIABLE] = os.environ.get(store.VARIABLE) or str(_points(out))
+    with runs.held(out, run) as manifest:
+        environment[store.VARIABLE] = str(store.folder() or runs.points(out))
         computed = []
         for number, (path, names) in enumerate(wanted.items(), start=1):
             label = f"{path.stem} ({number} of {len(wanted)})"
-            todo = _stale(Path(out), manifest, path, names)
+            todo = _stale(out, manifest, path, names)
             if todo:
-                _compute(Path(out), manifest, path, todo, label, environment, engine, progress)
+                _compute(out, manifest, path, todo, label, environment, engine, progress)
                 computed += todo
     return computed
 
@@ -123,13 +135,13 @@ def select(folder: Path | str, targets: Sequence[str] = ()) -> dict[Path, list[s
 def _compute(out, manifest, path, targets, label, environment, engine, progress):
     """Execute a chapter as far as its targets need it, move them into place, and say so."""
     notebook, known = notebooks.read(path), _figures_of(path)
-    mark = chapters.fingerprint(notebook, path.parent)
+    mark = _mark(notebook, path.parent)
     names = [target.partition("#")[2] for target in targets]
     whole = names == [""]
     notebook = notebooks.set_parameters(notebook, manifest["scale"], manifest["seed"])
     if not whole:
         notebook.cells = notebook.cells[: 1 + max(known[name][1] for name in names)]
-    draft = Path(tempfile.mkdtemp(prefix=DRAFT, dir=out.absolute()))
+    draft = Path(tempfile.mkdtemp(prefix=runs.DRAFT, dir=out.absolute()))
     done = notebooks.execute(
         notebook,
         path.parent,
@@ -137,34 +149,57 @@ def _compute(out, manifest, path, targets, label, environment, engine, progress)
         progress,
         chapters.shares(path),
         environment | {drawing.VARIABLE: str(draft)},
-        before=engine,
+        before=KNOWN + engine,
         after=TOLD,
     )
-    for name in known if whole else names:
+    told = json.loads(done.told)
+    if told["software"] != manifest["software"]:
+        raise ValueError(
+            "the library must stay as it is while it computes, but it was changed since this run "
+            f"began, so {path.stem} is not kept"
+        )
+    shown, expected = {table.stem for table in draft.glob("*.csv")}, set(known if whole else names)
+    differ = shown ^ expected if whole else expected - shown
+    if differ:
+        raise ValueError(
+            f"{path.name} must show each figure under the name that its cell's metadata give it, "
+            f"but does not: {', '.join(sorted(differ))}"
+        )
+    for name in expected:
         _explain(draft / f"{name}.csv", known[name][0], manifest)
     if whole:
         notebooks.write(draft / path.name, done.notebook)
         records = json.dumps(claims.read(draft), indent=1, ensure_ascii=False)
         files.replace(draft / "claims.json", records + "\n")
+        _forget(out, manifest, path.stem, mark)
     (out / path.stem).mkdir(exist_ok=True)
     for target, name in zip(targets, names, strict=True):
         parts = sorted(draft.iterdir()) if whole else [draft / f"{name}.{end}" for end in ENDINGS]
         manifest["computed"][target] = {
             "commit": provenance.commit(path.parent),
             "fingerprint": mark,
-            "precision": json.loads(done.told),
+            "precision": told["precision"],
             "seconds": round(done.seconds, 1),
             "files": {part.name: _hash(part) for part in parts},
         }
         for part in parts:
             os.replace(part, out / path.stem / part.name)
-    _write(out, manifest)
+    runs.write(out, manifest)
     shutil.rmtree(draft)
+
+
+def _forget(out, manifest, chapter, mark):
+    """Remove what was computed from another state of a chapter, so that the two do not mix."""
+    for target, known in list(manifest["computed"].items()):
+        if target.partition("#")[0] == chapter and known["fingerprint"] != mark:
+            del manifest["computed"][target]
+            for name in known["files"]:
+                (out / chapter / name).unlink(missing_ok=True)
 
 
 def _stale(out, manifest, path, targets):
     """The targets that are not there as they were computed, from the chapter as it is now."""
-    mark = chapters.fingerprint(notebooks.read(path), path.parent)
+    mark = _mark(notebooks.read(path), path.parent)
 
     def fresh(target):
         known = manifest["computed"].get(target)
@@ -177,7 +212,14 @@ def _stale(out, manifest, path, targets):
             )
         )
 
-    return [target for target in targets if not fresh(target)]
+    return [target for target in targets if not (fresh(target) or fresh(path.stem))]
+
+
+def _mark(notebook, folder):
+    """A hash of what a chapter's files depend on: what computes it, its prose, its captions."""
+    cells = [(one.source, one.metadata) for one in notebooks.normalise(notebook).cells]
+    content = chapters.fingerprint(notebook, folder) + json.dumps(cells, sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _figures_of(path):
@@ -185,8 +227,8 @@ def _figures_of(path):
     found = {}
     for index, cell in enumerate(notebooks.read(path).cells):
         about = cell.metadata.get("mystnb", {}).get("figure")
-        if about:
-            caption = " ".join(about["caption"].split())
+        if about and about.get("name"):
+            caption = " ".join(about.get("caption", "").split())
             answers = re.search(r"\b(It|They) (answer|test|go)(e?s)? [^:]+", caption)
             answers = answers[0].rstrip(".").replace("$", "") + "." if answers else ""
             found[about["name"]] = Figure(path.stem, about["name"], caption, answers), index
@@ -204,72 +246,6 @@ def _explain(table, figure, manifest):
     ]
     head = [f"# {part}" for line in lines for part in textwrap.wrap(line, 98)]
     files.replace(table, "\n".join([*head, table.read_text(encoding="utf-8")]))
-
-
-@contextmanager
-def _held(out: Path, run: dict) -> Iterator[dict]:
-    """The manifest of a folder that holds this run or nothing; no other call gets it meanwhile."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        lock = (out / LOCK).open("w")
-    except OSError as error:
-        raise ValueError(
-            f"out must be a folder that can be written, got {str(out)!r} ({error.strerror})"
-        ) from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise ValueError(f"out must not be in use by another run, got {str(out)!r}") from None
-        _sweep_up(out)
-        yield _begun(out, run)
-
-
-def _begun(out, run):
-    """The manifest of a run in its folder, a new one if the folder is empty."""
-    if not (out / MANIFEST).exists():
-        if {path.name for path in out.iterdir()} != {LOCK}:
-            (out / LOCK).unlink()
-            raise ValueError(
-                "out must be a new folder, an empty one, or that of an earlier run, "
-                f"got {str(out)!r}"
-            )
-        manifest = run | {"computed": {}}
-        _write(out, manifest)
-        return manifest
-    manifest = _read(out / MANIFEST)
-    for name, value in run.items():
-        if manifest.get(name) != value:
-            known = "" if name == "software" else f" {manifest.get(name)!r}, not {value!r}"
-            raise ValueError(
-                f"out must be another folder, got {str(out)!r}, which holds a run with another "
-                f"{name}{known}"
-            )
-    return manifest
-
-
-def _sweep_up(out):
-    """Remove what a run left that was killed while it wrote."""
-    for draft in out.glob(f"{DRAFT}*"):
-        shutil.rmtree(draft, ignore_errors=True)
-    for draft in [*out.glob(f"{MANIFEST}.*.part"), *_points(out).rglob("*.part")]:
-        draft.unlink(missing_ok=True)
-
-
-def _read(path):
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        return manifest | {"computed": dict(manifest["computed"])}
-    except (ValueError, KeyError, TypeError):
-        raise ValueError(f"out must hold a manifest that can be read, but {path} is not") from None
-
-
-def _write(out, manifest):
-    files.replace(out / MANIFEST, json.dumps(manifest, indent=1) + "\n")
-
-
-def _points(out):
-    return Path(out).absolute() / ".points"
 
 
 def _hash(path):

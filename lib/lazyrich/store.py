@@ -6,10 +6,12 @@ change of the arguments, of the function's module, of the library, a version, th
 kind of device is another key.
 """
 
+import functools
 import hashlib
 import importlib
 import os
 import pickle
+import sys
 from collections.abc import Callable
 from operator import attrgetter
 from pathlib import Path
@@ -52,7 +54,13 @@ def identity(function: Callable) -> tuple[str, str]:
             "function must stand in a module under its own name, so that its results can be kept "
             f"in the store, got {function!r}"
         )
-    return f"{module}.{name}", provenance.digest([Path(home.__file__)])
+    return f"{module}.{name}", _code(function)
+
+
+@functools.cache
+def _code(function):
+    # Read once: what runs is what was imported, also when the file is edited meanwhile.
+    return provenance.digest([Path(sys.modules[function.__module__].__file__)])
 
 
 def path(folder: Path, identity: tuple[str, str], arguments: Any, conditions: tuple) -> Path:
@@ -61,22 +69,40 @@ def path(folder: Path, identity: tuple[str, str], arguments: Any, conditions: tu
     return folder / identity[0] / key
 
 
-def read(path: Path) -> list:
-    """The result in a file, alone in a list; an empty list if there is none, or not a whole one."""
+def pack(result: Any) -> bytes:
+    """A result as bytes that tell whether they are whole.
+
+    Raises:
+        Exception: whatever pickle raises, if it cannot be kept.
+    """
+    content = pickle.dumps(result, protocol=5)
+    return hashlib.sha256(content).digest() + content
+
+
+def unpack(packed: bytes) -> list:
+    """The result, alone in a list; an empty list if it is not whole, or its class is gone."""
+    mark, content = packed[:_MARK], packed[_MARK:]
+    if hashlib.sha256(content).digest() != mark:
+        return []
     try:
-        content = path.read_bytes()
+        return [pickle.loads(content)]
+    except (AttributeError, ImportError):
+        return []
+
+
+def read(path: Path) -> list:
+    """The result in a file, alone in a list; an empty list if there is none that can be read."""
+    try:
+        return unpack(path.read_bytes())
     except FileNotFoundError:
         return []
-    mark, result = content[:_MARK], content[_MARK:]
-    return [pickle.loads(result)] if hashlib.sha256(result).digest() == mark else []
 
 
-def write(path: Path, result: Any) -> None:
-    """Keep a result.
+def write(path: Path, packed: bytes) -> None:
+    """Keep a result that was packed.
 
     Raises:
         OSError: if it cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content = pickle.dumps(result, protocol=5)
-    files.replace(path, hashlib.sha256(content).digest() + content)
+    files.make_folder(path.parent)
+    files.replace(path, packed)

@@ -104,8 +104,7 @@ def _resumed(folder, function, random, settings, points):
     identity = store.identity(function)
     # What a result depends on is asked where it is computed, which may be another machine.
     [conditions] = Parallel()([delayed(_conditions)(settings)])
-    if conditions[0] != provenance.software():
-        raise ValueError("all processes of a sweep must run the same software, and these differ")
+    _check_software(conditions)
     places = [store.path(folder, identity, (random, p), conditions) for p in points]
     results = {i: result for i, place in enumerate(places) for result in store.read(place)}
     missing = [i for i in range(len(points)) if i not in results]
@@ -114,10 +113,11 @@ def _resumed(folder, function, random, settings, points):
     attempts = Parallel(return_as="generator_unordered", batch_size=1)(
         delayed(_attempt)(i, function, random, settings, points[i]) for i in missing
     )
-    for i, result, error, conditions in _with_progress(attempts, len(missing)):
+    for i, packed, error, conditions in _with_progress(attempts, len(missing)):
+        _check_software(conditions)
         if error is None:
-            store.write(store.path(folder, identity, (random, points[i]), conditions), result)
-            results[i] = result
+            store.write(store.path(folder, identity, (random, points[i]), conditions), packed)
+            [results[i]] = store.unpack(packed)
         else:
             failures.append(f"  {_named(points[i])}: {error}")
     if failures:
@@ -148,12 +148,12 @@ def _with_progress(results, number):
 
 
 def _attempt(index, function, random, settings, point):
-    """A point's number, its result or what went wrong, and under which conditions."""
+    """A point's number, its result packed or what went wrong, and under which conditions."""
     try:
-        result, error = _evaluate(function, random, settings, point), None
+        packed, error = store.pack(_evaluate(function, random, settings, point)), None
     except Exception as raised:  # whatever it is, the other points go on
-        result, error = None, f"{type(raised).__name__}: {raised}"
-    return index, result, error, _conditions(settings)
+        packed, error = None, f"{type(raised).__name__}: {raised}"
+    return index, packed, error, _conditions(settings)
 
 
 def _evaluate(function, random, settings, point):
@@ -165,6 +165,11 @@ def _evaluate(function, random, settings, point):
     except Exception as error:
         error.add_note(f"at the point {_named(point)}")
         raise
+
+
+def _check_software(conditions):
+    if conditions[0] != provenance.software():
+        raise ValueError("all processes of a sweep must run the same software, and these differ")
 
 
 def _conditions(settings):

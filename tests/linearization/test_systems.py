@@ -121,3 +121,11 @@ def test_names_are_known():
         system_correlations(KEY, "residual", 4, 1, direction="up")
     with pytest.raises(ValueError, match="width must be an integer of at least 1, got 0"):
         system_correlations(KEY, "residual", 0, 1)
+    with pytest.raises(ValueError, match="order must be an integer of at least 1, got 0"):
+        system_correlations(KEY, "residual", 4, 1, order=0)
+
+
+def test_lower_orders_are_those_of_higher_ones():
+    one, three = (system_correlations(KEY, "recurrent", 4, 2, order=order) for order in (1, 3))
+    close(one.C0, three.C0[:, :1], rtol=1e-12)
+    close(one.C1, three.C1, rtol=1e-12)

@@ -58,8 +58,9 @@ def system_correlations(
     seeds: int,
     rate: float = 0.5,
     direction: str = "gradient",
+    order: int = 3,
 ) -> Correlations:
-    """C^{0,1}, C^{0,2}, C^{0,3} and C^{1,1} of a system at the start.
+    """C^{0,1}, …, C^{0,order} and C^{1,1} of a system at the start.
 
     The probe is that of :func:`~lazyrich.linearization.family.probe`, of another shape: four
     standard normal inputs with c = (1, −1, 1, −1)/2, and a further one. All seeds and widths share
@@ -72,16 +73,18 @@ def system_correlations(
         seeds: the number of networks.
         rate: η.
         direction: what the derivatives are contracted with, in :data:`DIRECTIONS`.
+        order: the largest d of C^{0,d}.
     """
     validation.one_of("system", system, SYSTEMS)
     validation.one_of("direction", direction, DIRECTIONS)
     on_inputs, on_weights = jax.random.split(validation.random_key("key", key))
     width = validation.whole("width", width, least=1)
     seeds = validation.whole("seeds", seeds, least=1)
+    order = validation.whole("order", order, least=1)
     x = normal(on_inputs, (5, TOKENS * ENTRIES))
     [rate] = validation.positives(rate=rate)
     # A program of this call alone, whose memory goes with it.
-    program = jax.jit(partial(_correlations, system, direction))
+    program = jax.jit(partial(_correlations, system, direction, order))
 
     def one(seed):
         return program(rate, x, SYSTEMS[system].init(jax.random.fold_in(on_weights, seed), width))
@@ -107,13 +110,13 @@ DIRECTIONS: dict[str, Callable] = {"gradient": gradient_step, "signs": sign_step
 """The first directions of optimizers, as functions of the gradient."""
 
 
-def _correlations(system, direction, rate, x, params):
+def _correlations(system, direction, order, rate, x, params):
     def apply(params, x):
         return SYSTEMS[system].apply(params, x)[:, 0]
 
     residual = jnp.array([1.0, -1.0, 1.0, -1.0], x.dtype) / 2
     v = DIRECTIONS[direction](update_direction(apply, params, x[:4], residual))
-    C0 = contracted(apply, params, x[4:], v, 3, rate)
+    C0 = contracted(apply, params, x[4:], v, order, rate)
     return Correlations(C0[:, 0], gradient_norms(apply, params, x[4:], v, 1, rate)[:, 0])
 
 

@@ -54,7 +54,7 @@ if __name__ == "__main__":
     np.savez(sys.argv[1], **{name: np.asarray(array) for name, array in found.items()})
     nested = ensemble(lambda x: ensemble(jnp.sin)(x).sum())(jnp.ones((8, 3)))
     seen = {
-        "deviations": sizes(found["deviations 1"]),
+        "fit": sizes(found["fit 0"]),
         "digits": sizes(found["digits 0"]),
         "nested": sizes(nested),
         "communication": communication(16),

@@ -48,9 +48,8 @@ def test_eight_devices_give_the_numbers_of_one(sharded):
 
 
 def test_each_device_keeps_its_own_members(sharded):
-    each = {str(device): 2 for device in range(DEVICES)}
-    assert sharded[1]["deviations"] == each
-    assert sharded[1]["nested"] == {device: 1 for device in each}
+    each = {str(device): 1 for device in range(DEVICES)}
+    assert sharded[1]["fit"] == sharded[1]["nested"] == each
 
 
 def test_members_that_the_devices_do_not_divide_are_gathered_without_the_copies(sharded):

@@ -86,7 +86,7 @@ def predicted(name, scale):
     import jax
 
     key = jax.random.key(0)
-    total, members, number, known = 0.0, 0.0, 0, {}
+    total, number, known = 0.0, 0, {}
     for function, points in asked(BOOK / f"{name}.ipynb", scale):
         for point in points:
             small, times = smaller(point)
@@ -95,7 +95,7 @@ def predicted(name, scale):
                 known[mark] = twice(function, key, small)
             first, later = known[mark]
             total += first - later + times * later
-            members, number = members + times * FEW, number + 1
+            number += 1
             print(f"{mark} {first:.2f} {later:.3f} x {times:.0f}", file=sys.stderr)
     return {"seconds": total, "points": number, "memory": measuring.peak_memory()}
 

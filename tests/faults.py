@@ -94,7 +94,7 @@ def test_a_sweep_loses_no_point_and_computes_none_twice(jobs, tmp_path, environm
         whole_files = {path for path in after if path.suffix != ".part"}
         assert all(len(store.read(path)) == 1 for path in whole_files)
         assert {path for path in before if path.suffix != ".part"} <= whole_files
-        # Each process may have had one point that was computed and not yet kept.
+        # Each process may have been between computing a point and keeping it.
         lost = len(noted(tmp_path)) - count - len(whole_files - before)
         assert 0 <= lost <= (jobs if died else 0)
         kills += died

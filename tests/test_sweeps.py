@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import joblib
 import numpy as np
 import pytest
+from joblib.externals.loky import get_reusable_executor
 
 import points
 from lazyrich import provenance, store, sweeps
@@ -85,6 +86,7 @@ def notes(tmp_path, monkeypatch):
     """The numbers of the points that were computed, in their order; a store is in use."""
     monkeypatch.setenv(store.VARIABLE, str(tmp_path / "store"))
     monkeypatch.setenv(points.NOTES, str(tmp_path))
+    get_reusable_executor().shutdown()  # its processes have the environment of an earlier test
 
     def read():
         file = tmp_path / "notes"
@@ -192,7 +194,9 @@ def test_also_a_process_that_joined_later_must_run_the_same_software(notes, monk
     monkeypatch.setattr(store, "conditions", lambda: next(answers))
     with pytest.raises(ValueError, match="must run the same software"):
         sweeps.sweep(points.noted, sweeps.grid(number=[1, 2]), jax.random.key(0))
-    assert len(list((tmp_path / "store/points.noted").iterdir())) == 1
+    monkeypatch.setattr(store, "conditions", lambda: here)
+    sweeps.sweep(points.noted, sweeps.grid(number=[1, 2]), jax.random.key(0))
+    assert notes() == [1, 2, 2]
 
 
 def test_other_processes_compute_in_the_precision_of_this_one(notes):
@@ -202,6 +206,42 @@ def test_other_processes_compute_in_the_precision_of_this_one(notes):
     assert there[0]["draw"].dtype == np.float64
     here = sweeps.sweep(points.noted, grid, jax.random.key(0))
     assert len(notes()) == 3 and all(equal(a, b) for a, b in zip(here, there, strict=True))
+
+
+def test_another_process_keeps_its_results_itself(notes, monkeypatch):
+    def nothing(path, packed):
+        raise AssertionError("there was nothing left to keep")
+
+    monkeypatch.setattr(store, "write", nothing)
+    grid = sweeps.grid(number=[1, 2, 3])
+    with joblib.parallel_config("loky", n_jobs=2):
+        found = sweeps.sweep(points.noted, grid, jax.random.key(0))
+    assert [len(result["count"]) for result in found] == [1, 2, 3] and len(notes()) == 3
+
+
+def test_what_another_process_kept_meanwhile_is_not_computed_again(notes, monkeypatch):
+    grid = sweeps.grid(number=[1, 2])
+    first = sweeps.sweep(points.noted, grid, jax.random.key(0))
+    read, asked = store.read, []
+
+    def late(path):  # the first look at each of the two finds nothing
+        asked.append(path)
+        return read(path) if len(asked) > 2 else []
+
+    monkeypatch.setattr(store, "read", late)
+    again = sweeps.sweep(points.noted, grid, jax.random.key(0))
+    assert notes() == [1, 2] and all(equal(a, b) for a, b in zip(first, again, strict=True))
+
+
+def test_a_process_that_dies_is_told_with_the_points_that_are_left(notes):
+    grid = sweeps.grid(number=[1, 2, 3, 4])
+    with joblib.parallel_config("loky", n_jobs=2):
+        with pytest.raises(sweeps.SweepError, match="a process that .* died") as caught:
+            sweeps.sweep(points.killing, grid, jax.random.key(0))
+        lines = str(caught.value).splitlines()
+        assert "  number 3" in lines[1:] and f"{5 - len(lines)} of 4 are kept" in lines[0]
+        sweeps.sweep(points.killing, grid, jax.random.key(0))
+    assert sorted(notes()) == [1, 2, 3, 4]
 
 
 def test_progress_goes_where_a_variable_says(tmp_path, monkeypatch, capsys):

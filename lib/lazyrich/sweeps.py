@@ -5,20 +5,25 @@ over joblib, so `joblib.parallel_config` decides where the points run, and a cha
 on one core and on a cluster. With a store, an interrupted sweep goes on where it was.
 """
 
+import functools
 import itertools
+import multiprocessing
 import os
+import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import SimpleNamespace
 from typing import Any
 
 import jax
 import numpy as np
 from joblib import Parallel, delayed, parallel_config
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 from joblib.parallel import LokyBackend, get_active_backend
 from tqdm import tqdm
 
-from lazyrich import provenance, store, validation
+from lazyrich import files, provenance, store, validation
 
 SCALES = ("quick", "book", "paper")
 VARIABLE = "LAZYRICH_PROGRESS"
@@ -72,8 +77,9 @@ def sweep(function: Callable, points: Sequence[Mapping[str, Any]], key: jax.Arra
     `function` from a module, not from ``__main__``, if they shall run in other processes.
 
     If the environment variable ``LAZYRICH_STORE`` names a folder, each result is kept there as soon
-    as it is computed, and none that is there is computed again (:mod:`lazyrich.store`). A point
-    that fails then leaves the others to be completed.
+    as it is computed, by the process that computed it where that sees the folder, and none that is
+    there is computed again (:mod:`lazyrich.store`). A point that fails then leaves the others to be
+    completed.
 
     On a terminal a bar shows how many points are done.
 
@@ -84,8 +90,9 @@ def sweep(function: Callable, points: Sequence[Mapping[str, Any]], key: jax.Arra
 
     Raises:
         ValueError: if there are no points, or with a store the function is not one of a module.
-        SweepError: with a store, after all other points, if some failed. Without a store it is the
-            first error itself that is raised, with a note that names the point.
+        SweepError: with a store, after all other points, if some failed; and at once if a process
+            died. Without a store it is the first error itself that is raised, with a note that
+            names the point.
     """
     points = [dict(point) for point in points]
     if not points:
@@ -102,6 +109,7 @@ def sweep(function: Callable, points: Sequence[Mapping[str, Any]], key: jax.Arra
 def _resumed(folder, function, random, settings, points):
     """The results of a sweep, those in the store read and the others computed and kept."""
     identity = store.identity(function)
+    files.make_folder(folder)
     # What a result depends on is asked where it is computed, which may be another machine.
     [conditions] = Parallel()([delayed(_conditions)(settings)])
     _check_software(conditions)
@@ -111,20 +119,38 @@ def _resumed(folder, function, random, settings, points):
     failures = []
     # One point at a time, and as they come, so that each is kept as soon as it is there.
     attempts = Parallel(return_as="generator_unordered", batch_size=1)(
-        delayed(_attempt)(i, function, random, settings, points[i]) for i in missing
+        delayed(_attempt)(i, folder, identity, function, random, settings, points[i], os.getpid())
+        for i in missing
     )
-    for i, packed, error, conditions in _with_progress(attempts, len(missing)):
-        _check_software(conditions)
-        if error is None:
-            store.write(store.path(folder, identity, (random, points[i]), conditions), packed)
-            [results[i]] = store.unpack(packed)
-        else:
-            failures.append(f"  {_named(points[i])}: {error}")
+    try:
+        for i, packed, error, conditions in _with_progress(attempts, len(missing)):
+            _check_software(conditions)
+            if error is None:
+                place = store.path(folder, identity, (random, points[i]), conditions)
+                results[i] = _kept(place, packed)
+            else:
+                failures.append(f"  {_named(points[i])}: {error}")
+    except TerminatedWorkerError:
+        left = [f"  {_named(points[i])}" for i in missing if not store.read(places[i])]
+        head = (
+            f"a process that computed points of {identity[0]} died, as it does when memory is "
+            f"short; {len(points) - len(left)} of {len(points)} are kept, and a second call takes "
+            "up only the others, the first of which are:"
+        )
+        raise SweepError("\n".join([head, *left[:8]])) from None
     if failures:
         kept = "the others are kept, and a second call takes up only these"
         number = f"{len(failures)} of {len(points)} points of {identity[0]} failed"
         raise SweepError("\n".join([f"{number}; {kept}:", *failures]))
     return [results[i] for i in range(len(points))]
+
+
+def _kept(place, packed):
+    """A result that is in the store, put there if whoever computed it could not."""
+    if not store.read(place):
+        store.write(place, packed)
+    [result] = store.unpack(packed)
+    return result
 
 
 def stack(results: Sequence, *shape: int) -> Any:
@@ -147,13 +173,39 @@ def _with_progress(results, number):
         yield from tqdm(results, total=number, unit="point", bar_format=BAR, leave=False, **where)
 
 
-def _attempt(index, function, random, settings, point):
+def _attempt(index, folder, identity, function, random, settings, point, asker):
     """A point's number, its result packed or what went wrong, and under which conditions."""
+    _end_with(asker)
+    conditions = _conditions(settings)
+    place = store.path(folder, identity, (random, point), conditions)
+    if store.read(place):  # by another process, which could not tell any more
+        return index, place.read_bytes(), None, conditions
     try:
-        packed, error = store.pack(_evaluate(function, random, settings, point)), None
+        packed = store.pack(_evaluate(function, random, settings, point))
     except Exception as raised:  # whatever it is, the other points go on
-        packed, error = None, f"{type(raised).__name__}: {raised}"
-    return index, packed, error, _conditions(settings)
+        return index, None, f"{type(raised).__name__}: {raised}", conditions
+    # Kept here already, where the store is at hand, it is not lost with the process that asked;
+    # what this one cannot write, that one will, or tells why not.
+    with suppress(OSError):
+        if folder.is_dir():
+            store.write(place, packed)
+    return index, packed, None, conditions
+
+
+@functools.cache
+def _end_with(asker):
+    """If joblib started this process for another one, let it end when that ends.
+
+    By itself it would wait for work for some more minutes, and hold its memory.
+    """
+    if multiprocessing.current_process().name.startswith("LokyProcess"):
+        threading.Thread(target=_watch, args=[asker], daemon=True).start()
+
+
+def _watch(asker):
+    while os.getppid() == asker:
+        time.sleep(0.5)
+    os._exit(1)
 
 
 def _evaluate(function, random, settings, point):

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lazyrich import conditioning, heavy_tails, linearization, mechanisms
-from lazyrich.training import ensemble
+from lazyrich.training import each, ensemble
 
 KEY = jax.random.key(5)
 RUNS = {
@@ -31,10 +31,22 @@ RUNS = {
 }
 
 
+AS_ON_A_GPU = {
+    # Twelve members, which the eight devices do not divide.
+    "vectorised": lambda: linearization.descend(KEY, 6, 12, (0, 3, 8)),
+    "correlations": lambda: linearization.correlations_at_start(KEY, 6, 12),
+}
+
+
 def numbers():
     """All arrays of all runs, by name."""
     results = {name: jax.tree.leaves(run()) for name, run in RUNS.items()}
-    return {f"{name} {i}": leaf for name, each in results.items() for i, leaf in enumerate(each)}
+    backend, jax.default_backend = jax.default_backend, lambda: "gpu"
+    results |= {name: jax.tree.leaves(run()) for name, run in AS_ON_A_GPU.items()}
+    jax.default_backend = backend
+    return {
+        f"{name} {i}": leaf for name, leaves in results.items() for i, leaf in enumerate(leaves)
+    }
 
 
 def sizes(array):
@@ -53,7 +65,10 @@ if __name__ == "__main__":
     found = numbers()
     np.savez(sys.argv[1], **{name: np.asarray(array) for name, array in found.items()})
     nested = ensemble(lambda x: ensemble(jnp.sin)(x).sum())(jnp.ones((8, 3)))
+    jax.default_backend = lambda: "gpu"
+    spread = each(jax.jit(jnp.sin), jnp.ones(8))
     seen = {
+        "spread": sizes(spread),
         "fit": sizes(found["fit 0"]),
         "digits": sizes(found["digits 0"]),
         "nested": sizes(nested),

@@ -28,6 +28,7 @@ figures.show("fig-means", figure, figures.table({"number": size.numbers, "mean":
     """
 figure, axes = plt.subplots()
 axes.plot(found.max(1), "o")
+axes.axhline(0)
 figures.show("fig-maxima", figure, figures.table({"number": size.numbers, "max": found.max(1)}))
 claims.claim(
     "M1", "The draws are finite.", claims.exactly("shape", str(found.shape[1:]), "(3,)"),

@@ -56,6 +56,10 @@ def test_members_that_the_devices_do_not_divide_are_gathered_without_the_copies(
     assert sharded[1]["digits"] == {str(device): 11 for device in range(DEVICES)}
 
 
+def test_members_run_one_by_one_are_shared_by_gpus(sharded):
+    assert sharded[1]["spread"] == {str(device): 1 for device in range(DEVICES)}
+
+
 def test_devices_do_not_communicate(sharded):
     assert sharded[1]["communication"] == []
 

@@ -1,6 +1,7 @@
 import io
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
@@ -64,3 +65,26 @@ def test_a_figure_without_numbers_is_refused(shown):
     with pytest.raises(ValueError, match="table must be a data frame with rows, got Empty"):
         figures.show("fig-a", draw(), TABLE.head(0))
     assert not shown
+
+
+def test_the_lines_of_a_figure_are_a_table():
+    figure, (left, right) = figures.panels(2)
+    left.plot([1, 2], [3.0, 4.0], "o")
+    left.plot([1, 2], [3.0, 5.0], color="black")
+    left.set(xlabel="width", ylabel="value")
+    right.axhline(2.0, color="red")
+    right.axvline(3.0, color="red")
+    lines = figures.curves(figure)
+    plt.close(figure)
+    assert list(lines["panel"]) == [1, 1, 2, 2, 2, 2] and list(lines["curve"]) == [1, 1, 1, 1, 2, 2]
+    assert set(lines["x axis"]) == {"width", ""}
+    assert list(lines["colour"]) == ["#000000"] * 2 + ["#ff0000"] * 4
+    np.testing.assert_array_equal(lines["x"], [1, 2, np.nan, np.nan, 3, 3])
+    np.testing.assert_array_equal(lines["y"], [3, 5, 2, 2, np.nan, np.nan])
+
+
+def test_a_figure_without_lines_has_no_table_of_them():
+    figure = draw()
+    figure.axes[0].lines[0].set_linestyle("none")
+    assert figures.curves(figure) is None
+    plt.close(figure)

@@ -53,7 +53,7 @@ def test_a_chapter_leaves_all_that_was_promised(place, capsys):
     names = [f"{figure}.{end}" for figure in ("fig-maxima", "fig-means")
              for end in ("csv", "pdf", "png", "svg")]  # fmt: skip
     assert sorted(path.name for path in (place / "out/one").iterdir()) == [
-        "claims.json", *names, "one.ipynb",
+        "claims.json", *sorted([*names, "fig-maxima.curves.csv"]), "one.ipynb",
     ]  # fmt: skip
     assert sorted(path.name for path in (place / "out").iterdir()) == [
         ".lock", ".points", "manifest.json", "one",
@@ -63,6 +63,8 @@ def test_a_chapter_leaves_all_that_was_promised(place, capsys):
     assert pd.read_csv(place / "out/one/fig-means.csv", comment="#")["number"].tolist() == [
         3, 4, 5, 6, 7, 8,
     ]  # fmt: skip
+    curves = (place / "out/one/fig-maxima.curves.csv").read_text()
+    assert "# A row is a point of a line;" in curves and curves.count("\n1,1,") == 2
     [claim] = json.loads((place / "out/one/claims.json").read_text())
     assert (claim["id"], claim["scale"], claim["verdict"]) == ("M1", "quick", "holds")
     done = notebooks.read(place / "out/one/one.ipynb")
@@ -232,7 +234,7 @@ def test_what_a_changed_chapter_no_longer_shows_goes(place):
     edit(place, 5, lambda cell: cell.update(source=cell.source.replace("fig-means", "fig-x")))
     edit(place, 5, lambda cell: cell.metadata.mystnb.figure.update(name="fig-x"))
     assert reproduce() == 0
-    assert {path.stem for path in (place / "out/one").glob("fig-*")} == {"fig-maxima", "fig-x"}
+    assert {path.stem for path in (place / "out/one").glob("fig-*.svg")} == {"fig-maxima", "fig-x"}
     assert list(json.loads((place / "out/manifest.json").read_text())["computed"]) == ["one"]
 
 

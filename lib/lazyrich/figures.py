@@ -16,6 +16,7 @@ import pandas as pd
 import seaborn as sns
 from IPython.display import display
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from lazyrich import validation
@@ -155,8 +156,8 @@ def show(name: str, figure: Figure, table: pd.DataFrame) -> None:
 
     The picture is a PNG of double density that is the same, byte by byte, when nothing changed.
     The figure is closed, so that it is shown once. If the environment variable
-    ``LAZYRICH_FIGURES`` names a folder, the figure is also written there, as PNG, SVG and PDF, and
-    the table as CSV.
+    ``LAZYRICH_FIGURES`` names a folder, the figure is also written there, as PNG, SVG and PDF, the
+    table as CSV, and the lines that are drawn as a second CSV, ``name.curves.csv``.
 
     Args:
         name: ``"fig-…"``, the same as in the metadata of the cell.
@@ -175,6 +176,8 @@ def show(name: str, figure: Figure, table: pd.DataFrame) -> None:
     width, height = (round(inches * figure.dpi) for inches in figure.get_size_inches())
     if os.environ.get(VARIABLE):
         files = {"png": picture.getvalue(), **_vectors(figure), "csv": table.to_csv(index=False)}
+        if (lines := curves(figure)) is not None:
+            files["curves.csv"] = lines.to_csv(index=False)
         for ending, content in files.items():
             replace(Path(os.environ[VARIABLE], f"{name}.{ending}"), content)
     plt.close(figure)
@@ -183,6 +186,25 @@ def show(name: str, figure: Figure, table: pd.DataFrame) -> None:
         metadata={"image/png": {"width": width, "height": height}},
         raw=True,
     )
+
+
+def curves(figure: Figure) -> pd.DataFrame | None:
+    """The lines of a figure, as those of the theory, a row a point; None if there are none.
+
+    Panels are counted along the rows, and lines in the order in which they were drawn. A line from
+    edge to edge has no x, or no y, there.
+    """
+    found = []
+    for panel, axes in enumerate(figure.axes, start=1):
+        lines = [line for line in axes.get_lines() if line.get_linestyle() != "None"]
+        for number, line in enumerate(lines, start=1):
+            in_data = line.get_transform().contains_branch_seperately(axes.transData)
+            columns = {"panel": panel, "curve": number, "colour": to_hex(line.get_color())}
+            columns |= {"x axis": axes.get_xlabel(), "y axis": axes.get_ylabel()}
+            for name, known, data in zip("xy", in_data, line.get_data(orig=False), strict=True):
+                columns[name] = data if known else np.full(len(data), np.nan)
+            found.append(table(columns))
+    return pd.concat(found) if found else None
 
 
 def _vectors(figure):

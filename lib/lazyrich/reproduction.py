@@ -1,9 +1,10 @@
 """Reproduction: chapters, or single figures of them, at any scale, into a folder.
 
 A chapter leaves its executed notebook, its claims as JSON, and each figure as SVG, PDF and PNG with
-the numbers behind it as CSV. The file ``manifest.json`` says from what all this was computed; it is
-also what a later call goes on from. The results of sweeps are kept in the folder's ``.points``
-(:mod:`lazyrich.store`), so that nothing which was computed is lost when a run is interrupted.
+the numbers behind it, and the lines drawn over them, as CSV. The file ``manifest.json`` says from
+what all this was computed; it is also what a later call goes on from. The results of sweeps are
+kept in the folder's ``.points`` (:mod:`lazyrich.store`), so that nothing which was computed is lost
+when a run is interrupted.
 """
 
 import hashlib
@@ -31,7 +32,6 @@ from lazyrich import (
 from lazyrich import figures as drawing
 from lazyrich.sweeps import SCALES
 
-ENDINGS = ("svg", "pdf", "png", "csv")
 # The hash of the library is taken before a chapter imports it, and told when all is computed.
 KNOWN = "from lazyrich import provenance\nprovenance.software()\n"
 TOLD = """import json
@@ -158,15 +158,17 @@ def _compute(out, manifest, path, targets, label, environment, engine, progress)
             "the library must stay as it is while it computes, but it was changed since this run "
             f"began, so {path.stem} is not kept"
         )
-    shown, expected = {table.stem for table in draft.glob("*.csv")}, set(known if whole else names)
+    tables = list(draft.glob("*.csv"))
+    shown, expected = set(map(_figure_of, tables)), set(known if whole else names)
     differ = shown ^ expected if whole else expected - shown
     if differ:
         raise ValueError(
             f"{path.name} must show each figure under the name that its cell's metadata give it, "
             f"but does not: {', '.join(sorted(differ))}"
         )
-    for name in expected:
-        _explain(draft / f"{name}.csv", known[name][0], manifest)
+    for table in tables:
+        if _figure_of(table) in expected:
+            _explain(table, known[_figure_of(table)][0], manifest)
     if whole:
         notebooks.write(draft / path.name, done.notebook)
         records = json.dumps(claims.read(draft), indent=1, ensure_ascii=False)
@@ -174,7 +176,7 @@ def _compute(out, manifest, path, targets, label, environment, engine, progress)
         _forget(out, manifest, path.stem, mark)
     (out / path.stem).mkdir(exist_ok=True)
     for target, name in zip(targets, names, strict=True):
-        parts = sorted(draft.iterdir()) if whole else [draft / f"{name}.{end}" for end in ENDINGS]
+        parts = sorted(draft.iterdir() if whole else draft.glob(f"{name}.*"))
         manifest["computed"][target] = {
             "commit": provenance.commit(path.parent),
             "fingerprint": mark,
@@ -235,14 +237,21 @@ def _figures_of(path):
     return found
 
 
+def _figure_of(file):
+    return file.name.partition(".")[0]
+
+
 def _explain(table, figure, manifest):
     """Put what a table shows into the comment lines at its head."""
+    row = "an observation, a column a variable"
+    if table.name.endswith(".curves.csv"):
+        row = "a point of a line; panels are counted along the rows of the figure"
     lines = [
         f"{figure.name} of the chapter {figure.chapter}, at scale {manifest['scale']} and seed "
         f"{manifest['seed']}.",
         figure.caption,
-        "A row is an observation, a column a variable. All are numbers without a unit: the theory "
-        "has none, steps and samples are counted, and time is learning rate times steps.",
+        f"A row is {row}. All numbers are without a unit: the theory has none, steps and samples "
+        "are counted, and time is learning rate times steps.",
     ]
     head = [f"# {part}" for line in lines for part in textwrap.wrap(line, 98)]
     files.replace(table, "\n".join([*head, table.read_text(encoding="utf-8")]))

@@ -173,10 +173,10 @@ def ensemble(function: Callable) -> Callable:
 
 def _sharded(many, devices, members):
     """A function of many members, split over devices, the last one repeated to fill up."""
-    mesh, spec = jax.sharding.Mesh(devices, "members"), jax.sharding.PartitionSpec("members")
+    mesh, spec = _axis_of(devices)
     # The check would refuse loops that begin alike on all devices, as those of training do.
     split = jax.shard_map(many, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False)
-    filled = np.minimum(np.arange(members + -members % len(devices)), members - 1)
+    filled = _filled(members, len(devices))
 
     def function(*arguments):
         # Taken by their numbers, since a concatenation would be sent from device to device.
@@ -186,6 +186,16 @@ def _sharded(many, devices, members):
     return function
 
 
+def _axis_of(devices):
+    """A mesh of devices with one axis, and that axis for the members."""
+    return jax.sharding.Mesh(devices, "members"), jax.sharding.PartitionSpec("members")
+
+
+def _filled(members, devices):
+    """The numbers of the members, the last one repeated so often that the devices divide them."""
+    return np.minimum(np.arange(members + -members % devices), members - 1)
+
+
 def each(function: Callable, *members: Any) -> Any:
     """A function of one network for many: one after another on a CPU, at once on a GPU.
 
@@ -193,14 +203,25 @@ def each(function: Callable, *members: Any) -> Any:
     :func:`ensemble`, the function itself is not compiled: what it calls is, on a CPU for one
     member, so that a program serves any number of them and takes the memory of one.
 
+    Several GPUs share the members as those of an ensemble, but in common programs: in a loop of
+    unknown length, they wait for the longest of all. The devices of a CPU do not share them.
+
+    Raises:
+        ValueError: if the members differ in the length of their first axes.
+
     >>> each(jax.jit(lambda x, y: x + y), jnp.arange(3.0), jnp.ones(3)).tolist()
     [1.0, 2.0, 3.0]
     """
-    if jax.default_backend() != "cpu":
+    number, devices = validation.members("members", members), jax.local_devices()
+    if jax.default_backend() == "cpu":
+        leaves, tree = jax.tree.flatten(members)
+        rows = zip(*map(np.asarray, leaves), strict=True)
+        return stacked(function(*jax.tree.unflatten(tree, row)) for row in rows)
+    if len(devices) == 1:
         return jax.vmap(function)(*members)
-    leaves, tree = jax.tree.flatten(members)
-    rows = zip(*map(np.asarray, leaves), strict=True)
-    return stacked(function(*jax.tree.unflatten(tree, row)) for row in rows)
+    filled, axis = _filled(number, len(devices)), jax.sharding.NamedSharding(*_axis_of(devices))
+    spread = jax.device_put(jax.tree.map(lambda x: jnp.asarray(x)[filled], members), axis)
+    return jax.tree.map(lambda x: x[:number], jax.vmap(function)(*spread))
 
 
 def stacked(results: Iterable) -> Any:

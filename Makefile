@@ -16,7 +16,7 @@ PIP := $(BIN)/python -u -m pip --disable-pip-version-check install
 SITE = mkdir -p _build && { $(BIN)/jb build --config _config.yml --toc "$(CURDIR)/_toc.yml" $(1) \
 	>_build/pages.log 2>&1 || { cat _build/pages.log; exit 1; }; }
 
-.PHONY: help book test test-faults site notebooks seeds bench mutants lab lock clean
+.PHONY: help book test test-faults site notebooks seeds bench costs mutants lab lock clean
 
 help:  ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -52,6 +52,9 @@ seeds: $(READY)  ## compare the verdicts with those at five other seeds (CHAPTER
 bench: $(READY)  ## time the library against others
 	$(PIP) --quiet -e '.[bench]'
 	$(BIN)/python benchmarks/run.py
+
+costs: $(READY)  ## measure what the papers' sizes would take (an hour)
+	$(BIN)/python benchmarks/costs.py
 
 mutants: $(READY)  ## break the formulas at random: do the tests notice? (CHAPTER= as above)
 	$(PIP) --quiet -e '.[mutants]'

@@ -4,7 +4,8 @@ The members of an ensemble (seeds, draws, networks) cost the same each. So each 
 asks for is computed at its own sizes with few members, and twice; the second call tells what they
 take, the difference of the two what compiling takes. Of long training, the first steps are taken.
 The model for a chapter is the sum over its points of compiling, and of all members at the cost of
-these. At scale book it is set against the time that the chapter took when it was stored.
+these. It counts the time of processors, which hardly depends on what else runs, and leaves out what
+is not in a sweep, as the figures. At scale book it is set against all that the chapter takes.
 
 The images of the papers are not needed: other data of the same number of pixels cost the same.
 """
@@ -12,14 +13,18 @@ The images of the papers are not needed: other data of the same number of pixels
 import ast
 import json
 import os
+import platform
 import sys
 import time
+from contextlib import redirect_stdout, suppress
+from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 
 import measuring
 from measuring import digits
 
-from lazyrich import chapters, notebooks, provenance, sweeps
+from lazyrich import chapters, files, notebooks, provenance, sweeps
 
 BOOK = Path(__file__).parents[1] / "book"
 MEMBERS = ("seeds", "draws", "networks", "cases")
@@ -46,16 +51,18 @@ def asked(path, scale):
     notebook = notebooks.set_parameters(notebooks.read(path), scale, 0)
     computed, sweeps.sweep = sweeps.sweep, listed
     scope = {}
-    try:
-        for cell in notebooks.code_cells(notebook):
-            for statement in ast.parse(cell.source).body:
-                try:
-                    exec(compile(ast.Module([statement], []), path.name, "exec"), scope)
-                except Exception:
-                    continue
-    finally:
-        sweeps.sweep = computed
+    statements = [one for cell in notebooks.code_cells(notebook) for one in lines(cell.source)]
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+        for statement in statements:
+            with suppress(Exception):
+                exec(compile(ast.Module([statement], []), path.name, "exec"), scope)
+    sweeps.sweep = computed
     return found
+
+
+def lines(source):
+    """The statements of a cell that compute; what only shows is left out."""
+    return [one for one in ast.parse(source).body if "show(" not in ast.unparse(one)]
 
 
 def smaller(point):
@@ -82,7 +89,7 @@ def kept(schedule):
 
 
 def predicted(name, scale):
-    """Seconds and memory of a chapter at a scale, by the model, and its points."""
+    """Core-seconds and memory of a chapter at a scale, by the model, and the number of points."""
     import jax
 
     key = jax.random.key(0)
@@ -94,54 +101,70 @@ def predicted(name, scale):
             if mark not in known:
                 known[mark] = twice(function, key, small)
             first, later = known[mark]
-            total += first - later + times * later
+            total += max(first - later, 0) + times * later
             number += 1
             print(f"{mark} {first:.2f} {later:.3f} x {times:.0f}", file=sys.stderr)
     return {"seconds": total, "points": number, "memory": measuring.peak_memory()}
 
 
 def twice(function, key, point):
-    """The seconds of a first call and of a second one."""
+    """The core-seconds of a first call and of a second one."""
     took = []
     for _ in range(2):
-        start = time.perf_counter()
+        start = time.process_time()
         sweeps.sweep(function, [point], key)
-        took.append(time.perf_counter() - start)
+        took.append(time.process_time() - start)
     return took
+
+
+def executed(name):
+    """The core-seconds that a whole chapter takes at scale book, in this process."""
+    notebook = notebooks.set_parameters(notebooks.read(BOOK / f"{name}.ipynb"), "book", 0)
+    scope, start = {}, time.process_time()
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+        for cell in notebooks.code_cells(notebook):
+            exec(cell.source, scope)
+    return {"seconds": time.process_time() - start}
 
 
 def main():
     rows = []
-    stored = json.loads((BOOK / "performance.json").read_text(encoding="utf-8"))["chapters"]
     for path in chapters.find(BOOK):
-        book, paper = (measuring.apart(__file__, path.stem, scale) for scale in ("book", "paper"))
-        took = stored[path.stem]["seconds"]
+        print(f"costs: {path.stem}", file=sys.stderr)
+        paper, book = (measuring.apart(__file__, path.stem, scale) for scale in ("paper", "book"))
+        took = measuring.apart(__file__, path.stem)["seconds"]
         rows.append(
             [path.stem, str(paper["points"]), digits(paper["seconds"] / 3600)]
             + [f"{paper['memory']:.0f}", digits(book["seconds"]), digits(took)]
         )
     table = {
         "title": "The papers' sizes",
-        "note": "Hours that the chapters take at scale paper on this machine, as the model says: "
-        "each point at its own sizes with few members and steps, times how many there are. Beside "
-        "it the same model at scale book, and what was measured there.",
+        "note": f"Extrapolated: each point of a chapter with {FEW} members and at most {STEPS} "
+        "steps, at its own sizes, times how many there are. The unit is the time of one core of "
+        "this machine; the memory is that of these few members. Beside it stand the same model at "
+        "scale book, and what the whole chapter takes there.",
         "columns": [
             "chapter",
             "points",
-            "hours, paper",
-            "memory of few members, MiB",
-            "seconds, book, model",
-            "seconds, book, measured",
+            "paper, core-hours",
+            "memory, MiB",
+            "book by the model, core-seconds",
+            "book, core-seconds",
         ],
         "rows": rows,
     }
-    print(json.dumps({"machine": provenance.machine(), "tables": [table]}))
+    versions = {"python": platform.python_version(), "jax": version("jax")}
+    measured = {"machine": provenance.machine(), "date": date.today().isoformat()}
+    measured |= {"versions": versions, "tables": [table]}
+    text = json.dumps(measured, indent=1, ensure_ascii=False) + "\n"
+    files.replace(BOOK / "costs.json", text)
 
 
 if __name__ == "__main__":
     os.environ.setdefault("MPLBACKEND", "Agg")
     if len(sys.argv) > 1:
         os.chdir(BOOK)
-        print(json.dumps(predicted(*sys.argv[1:])))
+        what = predicted if len(sys.argv) > 2 else executed
+        print(json.dumps(what(*sys.argv[1:])))
     else:
         main()

@@ -1,10 +1,11 @@
 """What a second worker is worth: processes that share a sweep, devices that share an ensemble.
 
-The work is that of the chapter on linearization: networks of width 1,024 trained by gradient
-descent beside their linear models. A sweep hands its points to the processes of joblib, an ensemble
-its members to the devices of one process, which are simulated here: threads of the CPU, each with
-its own program. Unlike the other benchmarks this takes wall-clock time, on all cores. What else
-runs on the machine can only add to it, so the least of many calls counts.
+A sweep hands its points to the processes of joblib: networks trained beside their linear models,
+as in the chapter on linearization. An ensemble hands its members to the devices of one process:
+networks that learn digits, as in the chapter on conditioning. The devices are simulated here, as
+threads of the CPU, each with its own program. Unlike the other benchmarks this takes wall-clock
+time, on all cores. What else runs on the machine can only add to it, so the least of many calls
+counts.
 """
 
 import json
@@ -40,18 +41,20 @@ def sweep(workers):
 
 
 def ensemble(workers):
-    """As many networks at one rate, by as many devices."""
+    """As many networks at once, by as many devices."""
     import jax
     import numpy as np
 
-    from lazyrich import linearization
+    from lazyrich import conditioning
 
     if len(jax.devices()) != workers:
         raise RuntimeError(f"there must be {workers} devices, got {jax.devices()}")
 
     def call():
-        run = linearization.descend(jax.random.key(0), WIDTH, len(RATES), (0, STEPS))
-        return float(np.sum(run.output[:, 1]))
+        run = conditioning.descend_to_fit(
+            jax.random.key(0), WIDTH, len(RATES), share=1e-12, limit=STEPS
+        )
+        return float(np.sum(run.loss))
 
     return call
 
@@ -113,11 +116,10 @@ def main():
         )
     table = {
         "title": "Several workers",
-        "note": f"Networks of width {WIDTH:,} trained for {STEPS} steps beside their linear "
-        "models, shared by the processes of joblib, or by devices of one process that are "
-        f"simulated on the CPU. Wall-clock seconds on {os.cpu_count()} cores, the least of "
-        f"{ROUNDS} × {CALLS} calls; the first call starts the processes and compiles. The results "
-        "are the same for any number of workers.",
+        "note": f"Networks of width {WIDTH:,} trained for {STEPS} steps, shared by the processes "
+        "of joblib, or by devices of one process that are simulated on the CPU. Wall-clock seconds "
+        f"on {os.cpu_count()} cores, the least of {ROUNDS} × {CALLS} calls; the first call starts "
+        "the processes and compiles. The results are the same for any number of workers.",
         "columns": ["work", *(f"{workers}, s" for workers in WORKERS)]
         + [f"{workers} workers are faster by" for workers in WORKERS[1:]]
         + [f"{workers}, first call, s" for workers in WORKERS],

@@ -8,6 +8,10 @@ import jax
 import numpy as np
 import pytest
 
+import points
+import small_book
+from lazyrich import sweeps
+
 # Of the peers' own.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 FIRST_CALL = {"first": 1.0, "memory": 1.0, "later": 1.0}
@@ -222,6 +226,41 @@ def test_the_table_of_scaling_is_whole(scaling, monkeypatch, capsys):
     scaling.main()
     table = json.loads(are_whole(capsys.readouterr().out))["tables"][0]
     assert [row[1:4] for row in table["rows"]] == [["1.0", "0.50", "2.0"]] * 2
+
+
+@pytest.fixture(scope="module")
+def costs(trajectories):
+    return importlib.import_module("costs")
+
+
+def test_the_sweeps_of_a_chapter_are_listed_and_not_computed(costs, tmp_path):
+    small_book.write(tmp_path / "book")
+    computed = sweeps.sweep
+    [(function, found)] = costs.asked(tmp_path / "book/one.ipynb", "quick")
+    assert function is points.slow and found == [{"number": number} for number in range(3, 9)]
+    assert sweeps.sweep is computed
+
+
+def test_a_point_is_made_smaller_by_what_only_repeats(costs):
+    point = {"width": 64, "seeds": 100, "schedule": (0, 50, 400), "data": "MNIST"}
+    small, times = costs.smaller(point)
+    assert small == {"width": 64, "seeds": 2, "schedule": [0, 50, 100], "data": 49}
+    assert times == 50 * 4
+    assert costs.smaller({"width": 64, "seeds": 1}) == ({"width": 64, "seeds": 1}, 1)
+
+
+def test_the_table_of_costs_is_whole(costs, monkeypatch, tmp_path):
+    (tmp_path / "book").mkdir()
+    monkeypatch.setattr(costs, "BOOK", tmp_path / "book")
+    monkeypatch.setattr(costs.chapters, "find", lambda folder: [folder / "one.ipynb"])
+    answer = {"seconds": 7200.0, "points": 3, "memory": 100.0}
+    monkeypatch.setattr(costs.measuring, "apart", lambda *_: answer)
+    costs.main()
+    found = json.loads((tmp_path / "book/costs.json").read_text())
+    assert {"machine", "date", "versions", "tables"} == set(found)
+    [table] = found["tables"]
+    assert table["rows"] == [["one", "3", "2.0", "100", "7200", "7200"]]
+    assert len(table["columns"]) == 6
 
 
 def dense(kernels, problem):

@@ -132,16 +132,16 @@ def _resumed(folder, function, random, settings, points):
                 failures.append(f"  {_named(points[i])}: {error}")
     except TerminatedWorkerError:
         left = [f"  {_named(points[i])}" for i in missing if not store.read(places[i])]
-        head = (
+        raise SweepError(
             f"a process that computed points of {identity[0]} died, as it does when memory is "
             f"short; {len(points) - len(left)} of {len(points)} are kept, and a second call takes "
-            "up only the others, the first of which are:"
-        )
-        raise SweepError("\n".join([head, *left[:8]])) from None
+            "up only the others, the first of which are:\n" + "\n".join(left[:8])
+        ) from None
     if failures:
-        kept = "the others are kept, and a second call takes up only these"
-        number = f"{len(failures)} of {len(points)} points of {identity[0]} failed"
-        raise SweepError("\n".join([f"{number}; {kept}:", *failures]))
+        raise SweepError(
+            f"{len(failures)} of {len(points)} points of {identity[0]} failed; the others are "
+            "kept, and a second call takes up only these:\n" + "\n".join(failures)
+        )
     return [results[i] for i in range(len(points))]
 
 

@@ -182,3 +182,14 @@ def test_the_law_is_compiled_mapped_and_kept_in_single_precision():
 def test_what_the_law_does_not_cover_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_the_largest_eigenvalue_lies_within_the_edge_as_much_as_in_samples():
+    draws = np.random.default_rng(0).standard_normal((400, 60, 40))
+    largest = np.linalg.norm(draws, ord=2, axis=(1, 2)) ** 2
+    error = largest.std(ddof=1) / 20
+    expected = spectra.largest_eigenvalue_mean(60, 40)
+    assert abs(largest.mean() - expected) < 3 * error + 0.2  # the law's own error is of order one
+    assert abs(largest.mean() - (60**0.5 + 40**0.5) ** 2) > 10 * error
+    with pytest.raises(ValueError, match="rows must be an integer of at least 2, got 1"):
+        spectra.largest_eigenvalue_mean(1, 3)

@@ -15,6 +15,7 @@ from lazyrich.spectra.goodness import (
     power_law_goodness,
 )
 from lazyrich.spectra.marchenko_pastur import (
+    largest_eigenvalue_mean,
     marchenko_pastur_density,
     marchenko_pastur_distance,
     marchenko_pastur_distribution,
@@ -43,6 +44,7 @@ __all__ = [
     "condition_number",
     "eigenvalues",
     "hill",
+    "largest_eigenvalue_mean",
     "likelihood_ratio",
     "marchenko_pastur_density",
     "marchenko_pastur_distance",

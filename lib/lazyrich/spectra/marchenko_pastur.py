@@ -27,6 +27,7 @@ from lazyrich import validation
 
 NODES = 64  # of the quadrature, whose error is then rounding for all r
 BISECTIONS = 60
+TRACY_WIDOM_MEAN = -1.2065335745820  # of real matrices
 
 
 def marchenko_pastur_edges(
@@ -47,6 +48,29 @@ def marchenko_pastur_edges(
     validation.broadcasting(ratio=ratio, variance=variance)
     root = jnp.sqrt(ratio)
     return variance * (1 - root) ** 2, variance * (1 + root) ** 2
+
+
+def largest_eigenvalue_mean(rows: int, columns: int) -> float:
+    """E λ_max of WᵀW for a matrix of independent normal entries of variance 1.
+
+    Of finite size it lies within the edge (√h + √d)², by the Tracy-Widom law (Johnstone 2001):
+
+        μ + σ · E TW_1,   μ = (√(h−1) + √d)²,   σ = √μ · (1/√(h−1) + 1/√d)^⅓,
+
+    with E TW_1 = −1.2065.
+
+    Args:
+        rows: h, at least 2.
+        columns: d.
+
+    >>> round(largest_eigenvalue_mean(450, 300))
+    1461
+    """
+    rows = validation.whole("rows", rows, least=2)
+    columns = validation.whole("columns", columns, least=1)
+    one, other = (rows - 1) ** 0.5, columns**0.5
+    spread = (one + other) * (1 / one + 1 / other) ** (1 / 3)
+    return (one + other) ** 2 + spread * TRACY_WIDOM_MEAN
 
 
 def marchenko_pastur_density(x: ArrayLike, ratio: ArrayLike) -> Float[Array, "*shape"]:

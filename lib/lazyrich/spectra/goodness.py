@@ -146,7 +146,7 @@ def _goodness(key, logs, replicas, smallest):
 def above_cut(
     logs: Float[Array, "*batch d"], tail: Int[Array, "*batch"]
 ) -> tuple[Float[Array, "*batch d"], Bool[Array, "*batch d"]]:
-    """The excess y = log(ℓ/cut) of ascending eigenvalues, zero below the cut; which ones are in the tail."""
+    """Excesses y = log(ℓ/cut) of ascending eigenvalues, zero below the cut; who is above it."""
     start = logs.shape[-1] - tail[..., None]
     kept = jnp.arange(logs.shape[-1]) >= start
     return jnp.where(kept, logs - jnp.take_along_axis(logs, start, axis=-1), 0), kept

@@ -20,7 +20,6 @@ Sources: Marchenko & Pastur, *Distribution of eigenvalues for some sets of rando
 Potters, *The Student ensemble of correlation matrices* (Acta Phys. Polon. B 38, 2007).
 """
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -108,7 +107,7 @@ def inverse_gamma_fit(eigenvalues: ArrayLike, ratio: ArrayLike) -> InverseGammaF
     values = validation.nonnegative("eigenvalues", eigenvalues, ndim=1)
     values = ascending(values, max(2, values.shape[-1]))
     ratio = validation.scalar("ratio", validation.positive("ratio", ratio)).astype(values.dtype)
-    tail = jnp.full(values.shape[:-1], values.shape[-1])
+    tail = jnp.full(values.shape[:-1], values.shape[-1], dtype=int)
     shape, scale = _fit(jnp.log(values), tail, ratio, False)
     x, share = values / scale[..., None], jnp.minimum(1, 1 / ratio)
     below = 1 - _law(x, ratio, shape[..., None])[1] / share
@@ -141,13 +140,12 @@ def inverse_gamma_likelihood_ratio(
     tail, values = valid_tail(tail, values)
     ratio = validation.scalar("ratio", validation.positive("ratio", ratio)).astype(values.dtype)
     logs = jnp.log(values)
-    shape, scale = _fit(logs, tail, ratio, True)
+    shape, scale = _fit(logs, tail.astype(int), ratio, True)
     y, kept = above_cut(logs, tail)
     cut = jnp.take_along_axis(values, values.shape[-1] - tail[..., None], axis=-1)
     x = cut / scale[..., None] * jnp.exp(y)
-    density, _ = _law(x, ratio, shape[..., None])
-    _, above = _law(x[..., :1], ratio, shape[..., None])
-    other = jnp.log(jnp.maximum(density * x, SMALLEST)) - jnp.log(above)
+    density, above = _law(x, ratio, shape[..., None])
+    other = jnp.log(jnp.maximum(density * x, SMALLEST)) - jnp.log(above[..., :1])
     nested = kept_mean(other, kept) <= -1 - jnp.log(kept_mean(y, kept))
     return against_power_law(y, kept, other, nested)
 
@@ -208,12 +206,11 @@ def _stieltjes(x, ratio, g, weights):
     return jnp.where(near, v.real + 1j * jnp.maximum(v.imag, 0), 1)
 
 
-@partial(jax.jit, static_argnums=3)
+@jax.jit
 def _fit(logs, tail, ratio, conditional):
     """The most likely κ and σ² of the `tail` largest, with or without the cut below them."""
     y, kept = above_cut(logs, tail)
-    if not conditional:
-        y = logs - logs.mean(axis=-1, keepdims=True)
+    y = jnp.where(conditional, y, logs - logs.mean(axis=-1, keepdims=True))
     shapes = jnp.log(jnp.asarray(SHAPES, logs.dtype))
     u = jnp.asarray(LOGARITHMS, logs.dtype)
 
@@ -221,7 +218,9 @@ def _fit(logs, tail, ratio, conditional):
         """Log-densities of log x, and with the log-share that is to be taken off."""
         x = jnp.exp(u)
         density, above = _law(x, ratio, jnp.exp(shape))
-        given = jnp.where(above < SHARE, 0, above) if conditional else jnp.minimum(1, 1 / ratio)
+        given = jnp.where(
+            conditional, jnp.where(above < SHARE, 0, above), jnp.minimum(1, 1 / ratio)
+        )
         return jnp.log(jnp.maximum(density * x, SMALLEST)), jnp.log(given)
 
     def likelihoods(table, y, kept):

@@ -45,6 +45,7 @@ HALVINGS, POLISHING = 24, 6  # Newton steps on the way to the real axis, and on 
 
 # Where a fit looks: shapes, logarithms of x, the share of a law that must be above a cut.
 SHAPES, LOGARITHMS, SHARE = np.geomspace(0.5, 200, 24), np.arange(-8, 14, 1 / 8), 1e-6
+FINER = 9  # places between the neighbours of the best
 SMALLEST = 1e-13  # of densities, which have rounding errors
 
 
@@ -93,8 +94,7 @@ def inverse_gamma_distribution(
 def inverse_gamma_fit(eigenvalues: ArrayLike, ratio: ArrayLike) -> InverseGammaFit:
     """The most likely κ and σ² of a whole spectrum, as if its eigenvalues were independent.
 
-    Looks at shapes from ½ to 200 and at scales in steps of 1/8 in the logarithm, and takes the
-    top of a parabola through the best and its neighbours.
+    On a grid of shapes from ½ to 200 and of scales, refined twice around the best.
 
     Args:
         eigenvalues: in any order, all positive, shape (…, d).
@@ -113,6 +113,8 @@ def inverse_gamma_fit(eigenvalues: ArrayLike, ratio: ArrayLike) -> InverseGammaF
     below = 1 - _law(x, ratio, shape[..., None])[1] / share
     steps = jnp.arange(x.shape[-1] + 1) / x.shape[-1]
     distance = jnp.maximum(steps[1:] - below, below - steps[:-1]).max(axis=-1)
+    known = jnp.isfinite(scale)
+    shape, distance = (jnp.where(known, a, jnp.nan) for a in (shape, distance))
     return InverseGammaFit(shape, scale, distance.astype(values.dtype))
 
 
@@ -223,21 +225,31 @@ def _fit(logs, tail, ratio, conditional):
         )
         return jnp.log(jnp.maximum(density * x, SMALLEST)), jnp.log(given)
 
-    def likelihoods(table, y, kept):
-        """With the zero of y at each of the logarithms of x."""
+    def likelihoods(table, y, kept, starts):
+        """With the zero of y at such places among the logarithms of x."""
         log_density, log_given = table
-        places = (y / (u[1] - u[0])) + jnp.arange(len(u))[:, None]
+        places = y / (u[1] - u[0]) + starts[:, None]
         inside = ((places >= 0) & (places <= len(u) - 1) | ~kept).all(axis=-1)
         total = jnp.where(kept, _cubic(log_density, places), 0).sum(axis=-1)
-        usable = inside & (log_given > -jnp.inf)
-        return jnp.where(usable, total - kept.sum(axis=-1) * log_given, -jnp.inf)
+        total = total - kept.sum(axis=-1) * _cubic(log_given, starts)
+        return jnp.where(inside & jnp.isfinite(total), total, -jnp.inf)
+
+    def highest(table, y, kept):
+        """Where one spectrum is most likely, and its likelihood there."""
+        best = jnp.argmax(likelihoods(table, y, kept, jnp.arange(len(u)).astype(u.dtype)))
+        starts = best + jnp.linspace(-1, 1, FINER, dtype=u.dtype)
+        place, height = _top(likelihoods(table, y, kept, starts))
+        return jnp.interp(place, jnp.arange(FINER), starts), height
 
     tables = jax.vmap(table)(shapes)
 
     def most_likely(spectrum):
-        heights = jax.vmap(lambda one: _top(likelihoods(one, *spectrum))[1])(tables)
-        shape = jnp.interp(_top(heights)[0], jnp.arange(len(shapes)), shapes)
-        start, _ = _top(likelihoods(table(shape), *spectrum))
+        best = jnp.argmax(jax.vmap(lambda one: highest(one, *spectrum)[1])(tables))
+        near = best + jnp.linspace(-1, 1, FINER, dtype=u.dtype)
+        finer = jnp.interp(near, jnp.arange(len(shapes)), shapes)
+        heights = jax.lax.map(lambda shape: highest(table(shape), *spectrum)[1], finer)
+        shape = jnp.interp(_top(heights)[0], jnp.arange(FINER), finer)
+        start, _ = highest(table(shape), *spectrum)
         return jnp.exp(shape), jnp.interp(start, jnp.arange(len(u)), u)
 
     flat = (a.reshape(-1, logs.shape[-1]) for a in (y, kept))

@@ -44,8 +44,8 @@ NODES, DEPTH = 192, 24.0  # of the quadrature, and the logarithm of what it leav
 HALVINGS, POLISHING = 24, 6  # Newton steps on the way to the real axis, and on it
 
 # Where a fit looks: shapes, logarithms of x, the share of a law that must be above a cut.
-SHAPES, LOGARITHMS, SHARE = np.geomspace(0.5, 200, 24), np.arange(-8, 14, 1 / 8), 1e-6
-FINER = 9  # places between the neighbours of the best
+SHAPES, LOGARITHMS, SHARE = np.geomspace(0.5, 200, 24), np.arange(-8, 14, 1 / 32), 1e-6
+STRIDE, FINER = 4, 9  # of the first look at logarithms, and places in the second
 SMALLEST = 1e-13  # of densities, which have rounding errors
 
 
@@ -236,8 +236,9 @@ def _fit(logs, tail, ratio, conditional):
 
     def highest(table, y, kept):
         """Where one spectrum is most likely, and its likelihood there."""
-        best = jnp.argmax(likelihoods(table, y, kept, jnp.arange(len(u)).astype(u.dtype)))
-        starts = best + jnp.linspace(-1, 1, FINER, dtype=u.dtype)
+        coarse = jnp.arange(0, len(u), STRIDE).astype(u.dtype)
+        best = coarse[jnp.argmax(likelihoods(table, y, kept, coarse))]
+        starts = best + STRIDE * jnp.linspace(-1, 1, FINER, dtype=u.dtype)
         place, height = _top(likelihoods(table, y, kept, starts))
         return jnp.interp(place, jnp.arange(FINER), starts), height
 

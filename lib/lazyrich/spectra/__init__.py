@@ -3,8 +3,9 @@
 Symmetric matrices (:mod:`~lazyrich.spectra.symmetric`), weight matrices
 (:mod:`~lazyrich.spectra.weights`), the law of matrices of independent entries
 (:mod:`~lazyrich.spectra.marchenko_pastur`), power laws in a tail
-(:mod:`~lazyrich.spectra.power_law`) and tests of them (:mod:`~lazyrich.spectra.goodness`), and
-names for the shapes of spectra (:mod:`~lazyrich.spectra.shapes`).
+(:mod:`~lazyrich.spectra.power_law`) and tests of them (:mod:`~lazyrich.spectra.goodness`), the law
+of a heavy-tailed population (:mod:`~lazyrich.spectra.inverse_gamma`), and names for the shapes of
+spectra (:mod:`~lazyrich.spectra.shapes`).
 """
 
 from lazyrich.spectra.goodness import (
@@ -13,6 +14,13 @@ from lazyrich.spectra.goodness import (
     LikelihoodRatio,
     likelihood_ratio,
     power_law_goodness,
+)
+from lazyrich.spectra.inverse_gamma import (
+    InverseGammaFit,
+    inverse_gamma_density,
+    inverse_gamma_distribution,
+    inverse_gamma_fit,
+    inverse_gamma_likelihood_ratio,
 )
 from lazyrich.spectra.marchenko_pastur import (
     largest_eigenvalue_mean,
@@ -37,6 +45,7 @@ from lazyrich.spectra.weights import participation, stable_rank, weight_spectrum
 __all__ = [
     "ALTERNATIVES",
     "Goodness",
+    "InverseGammaFit",
     "LikelihoodRatio",
     "PowerLawFit",
     "SHAPES",
@@ -44,6 +53,10 @@ __all__ = [
     "condition_number",
     "eigenvalues",
     "hill",
+    "inverse_gamma_density",
+    "inverse_gamma_distribution",
+    "inverse_gamma_fit",
+    "inverse_gamma_likelihood_ratio",
     "largest_eigenvalue_mean",
     "likelihood_ratio",
     "marchenko_pastur_density",

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import erfc, log_ndtr
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Int
 from scipy.special import roots_laguerre
 
 from lazyrich import validation
@@ -102,11 +102,14 @@ def likelihood_ratio(eigenvalues: ArrayLike, tail: ArrayLike, alternative: str) 
     """
     validation.one_of("alternative", alternative, ALTERNATIVES)
     values = ascending(eigenvalues)
-    tail, values = _tail(tail, values)
+    tail, values = valid_tail(tail, values)
     return _likelihood_ratio(jnp.log(values), tail, alternative)
 
 
-def _tail(tail, values):
+def valid_tail(
+    tail: ArrayLike, values: Float[Array, "..."]
+) -> tuple[Int[Array, "*batch"], Float[Array, "*batch d"]]:
+    """How many of each spectrum are its tail; there they are positive and not all equal."""
     tail, d = jnp.asarray(validation.kind("tail", tail, "integers")), values.shape[-1]
     validation.broadcasting(tail=tail, spectra=values[..., 0])
     batch = jnp.broadcast_shapes(tail.shape, values.shape[:-1])
@@ -139,28 +142,55 @@ def _goodness(key, logs, replicas, smallest):
     return Goodness(p_value, fit)
 
 
-@partial(jax.jit, static_argnums=2)
-def _likelihood_ratio(logs, tail, alternative):
-    d = logs.shape[-1]
-    start, N = d - tail[..., None], tail[..., None].astype(logs.dtype)
-    kept = jnp.arange(d) >= start
-    y = jnp.where(kept, logs - jnp.take_along_axis(logs, start, axis=-1), 0)
+@jax.jit
+def above_cut(
+    logs: Float[Array, "*batch d"], tail: Int[Array, "*batch"]
+) -> tuple[Float[Array, "*batch d"], Bool[Array, "*batch d"]]:
+    """Excesses y = log(ℓ/cut) of ascending eigenvalues, zero below the cut; who is above it."""
+    start = logs.shape[-1] - tail[..., None]
+    kept = jnp.arange(logs.shape[-1]) >= start
+    return jnp.where(kept, logs - jnp.take_along_axis(logs, start, axis=-1), 0), kept
 
-    def mean(values):
-        return jnp.where(kept, values, 0).sum(axis=-1, keepdims=True) / N
 
-    # As densities of y, since the change of variables is the same for all laws.
-    power_law = -y / mean(y) - jnp.log(mean(y))
-    if alternative == "exponential":
-        over = jnp.expm1(y)
-        other, nested = y - over / mean(over) - jnp.log(mean(over)), False
-    else:
-        other, nested = _log_normal(y, mean(y), mean(y**2))
-    difference = power_law - other
+@jax.jit
+def kept_mean(
+    values: Float[Array, "*batch d"], kept: Bool[Array, "*batch d"]
+) -> Float[Array, "*batch 1"]:
+    """Means over those that are kept, on an axis of length one."""
+    number = kept.sum(axis=-1, keepdims=True).astype(values.dtype)
+    return jnp.where(kept, values, 0).sum(axis=-1, keepdims=True) / number
+
+
+@jax.jit
+def against_power_law(
+    y: Float[Array, "*batch d"],
+    kept: Bool[Array, "*batch d"],
+    other: Float[Array, "*batch d"],
+    nested: Bool[Array, "*batch 1"],
+) -> LikelihoodRatio:
+    """Vuong's test against a law of log-likelihoods `other`; where `nested` it is the power law.
+
+    As densities of y, since the change of variables is the same for all laws.
+    """
+    mean, N = partial(kept_mean, kept=kept), kept.sum(axis=-1).astype(y.dtype)
+    difference = -y / mean(y) - jnp.log(mean(y)) - other
     center = mean(difference)
     spread = jnp.sqrt(mean((difference - center) ** 2))
-    ratio = jnp.where(nested, 0, jnp.sqrt(N) * center / jnp.where(nested, 1, spread))[..., 0]
+    ratio = jnp.where(nested, 0, center / jnp.where(nested, 1, spread))[..., 0] * jnp.sqrt(N)
     return LikelihoodRatio(ratio, erfc(jnp.abs(ratio) / 2**0.5))
+
+
+@partial(jax.jit, static_argnums=2)
+def _likelihood_ratio(logs, tail, alternative):
+    y, kept = above_cut(logs, tail)
+    mean = partial(kept_mean, kept=kept)
+    if alternative == "exponential":
+        over = jnp.expm1(y)
+        other = y - over / mean(over) - jnp.log(mean(over))
+        nested = jnp.zeros_like(mean(y), bool)
+    else:
+        other, nested = _log_normal(y, mean(y), mean(y**2))
+    return against_power_law(y, kept, other, nested)
 
 
 def _log_normal(y, first, second):

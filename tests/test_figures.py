@@ -78,7 +78,8 @@ def test_the_lines_of_a_figure_are_a_table():
     plt.close(figure)
     assert list(lines["panel"]) == [1, 1, 2, 2, 2, 2] and list(lines["curve"]) == [1, 1, 1, 1, 2, 2]
     assert set(lines["x axis"]) == {"width", ""}
-    assert list(lines["colour"]) == ["#000000"] * 2 + ["#ff0000"] * 4
+    assert list(lines["colour"]) == ["rgb(0 0 0)"] * 2 + ["rgb(255 0 0)"] * 4
+    assert set(lines["style"]) == {"-"}
     np.testing.assert_array_equal(lines["x"], [1, 2, np.nan, np.nan, 3, 3])
     np.testing.assert_array_equal(lines["y"], [3, 5, 2, 2, np.nan, np.nan])
 

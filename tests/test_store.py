@@ -73,6 +73,23 @@ def test_a_module_edited_after_its_import_is_still_the_one_that_runs(tmp_path, m
     assert store.identity(edited.value)[1] != first[1]
 
 
+def test_a_module_edited_before_it_is_first_asked_for_is_not_taken_for_the_new_one(
+    tmp_path, monkeypatch
+):
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("sys.dont_write_bytecode", True)
+    file = tmp_path / "late.py"
+    file.write_text(
+        "import jax\n\n@jax.jit\ndef part(x):\n    return x in {'a', 'b'}\n\n"
+        "def value(key):\n    return part\n"
+    )
+    late = importlib.import_module("late")
+    file.write_text(file.read_text().replace("'b'", "'c'"))
+    before = store.identity(late.value)
+    importlib.reload(late)
+    assert store.identity(late.value) != before
+
+
 def test_a_function_of_a_module_is_known_by_name_and_code():
     name, code = store.identity(estimates.mean)
     assert name == "lazyrich.estimates.mean"

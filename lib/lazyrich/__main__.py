@@ -36,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _end_in_order()
     try:
         status = options.run(options)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # as it is where it was closed
+            sys.stdout.flush()
         return status
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -174,6 +175,7 @@ def _parser():
     )
     one.add_argument(
         "--scale",
+        metavar="SCALE",
         default="book",
         help="quick (to try), book (what the pages show) or paper (the papers' own sizes, for a "
         "GPU or a cluster) (default: %(default)s)",

@@ -27,7 +27,7 @@ def find(folder: Path | str, names: Sequence[str] = ()) -> list[Path]:
     Raises:
         ValueError: if there are none, or a name is not among them.
     """
-    paths = {path.stem: path for path in sorted(Path(folder).expanduser().glob("*.ipynb"))}
+    paths = {path.stem: path for path in sorted(files.place("folder", folder).glob("*.ipynb"))}
     if not paths:
         raise ValueError(f"folder must hold notebooks (*.ipynb), got {str(folder)!r}")
     for name in names:

@@ -18,6 +18,8 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import TqdmWarning
 
+from lazyrich import files
+
 with warnings.catch_warnings():
     # Its progress bars miss ipywidgets, and no chapter prints a warning.
     warnings.simplefilter("ignore", TqdmWarning)
@@ -167,7 +169,7 @@ def _idx(path: Path, axes: int) -> np.ndarray:
 
 def _fetch(source):
     """The paths of the files in the cache, each with its checksum."""
-    cache = Path(os.environ.get(VARIABLE) or pooch.os_cache("lazyrich")).expanduser().absolute()
+    cache = files.place(VARIABLE, os.environ.get(VARIABLE) or pooch.os_cache("lazyrich")).absolute()
     return [_fetch_file(source, cache / source.name, name) for name in source.checksums]
 
 

@@ -28,15 +28,24 @@ def device(name: str) -> str:
         ValueError: if there is none.
     """
     # Asked in a process of its own, since whoever opens a GPU keeps its memory.
-    command = [sys.executable, "-c", "from lazyrich import provenance; print(provenance.device())"]
-    environment = os.environ | backends(name)
-    asked = subprocess.run(command, env=environment, capture_output=True, text=True)
-    if asked.returncode:
+    asking = (
+        "import jax; from lazyrich import provenance; "
+        "print(jax.default_backend(), provenance.device())"
+    )
+    asked = subprocess.run(
+        [sys.executable, "-c", asking],
+        env=os.environ | backends(name),
+        capture_output=True,
+        text=True,
+    )
+    backend, _, kind = asked.stdout.strip().partition(" ")
+    # Without its plugin JAX passes over the GPU, and takes the CPU.
+    if asked.returncode or name not in ("auto", backend):
         raise ValueError(
             f"device must be one that JAX finds on this machine, got {name!r}; for a GPU, install "
             "lazyrich with its extra: pip install '.[cuda]'"
         )
-    return asked.stdout.strip()
+    return kind
 
 
 def code(jobs: int = 1, dask: str | None = None) -> str:

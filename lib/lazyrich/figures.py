@@ -16,7 +16,7 @@ import pandas as pd
 import seaborn as sns
 from IPython.display import display
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from lazyrich import validation
@@ -199,7 +199,10 @@ def curves(figure: Figure) -> pd.DataFrame | None:
         lines = [line for line in axes.get_lines() if line.get_linestyle() != "None"]
         for number, line in enumerate(lines, start=1):
             in_data = line.get_transform().contains_branch_seperately(axes.transData)
-            columns = {"panel": panel, "curve": number, "colour": to_hex(line.get_color())}
+            columns = {"panel": panel, "curve": number, "style": line.get_linestyle()}
+            # Without a "#", at which readers of the comments above would cut the row.
+            red, green, blue = (round(255 * part) for part in to_rgb(line.get_color()))
+            columns |= {"colour": f"rgb({red} {green} {blue})"}
             columns |= {"x axis": axes.get_xlabel(), "y axis": axes.get_ylabel()}
             for name, known, data in zip("xy", in_data, line.get_data(orig=False), strict=True):
                 columns[name] = data if known else np.full(len(data), np.nan)

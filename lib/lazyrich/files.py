@@ -11,6 +11,18 @@ import os
 from pathlib import Path
 
 
+def place(name: str, path: Path | str) -> Path:
+    """A path that an argument names, in which ``~`` is a user's home.
+
+    Raises:
+        ValueError: if there is no such user.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise ValueError(f"{name} must begin with the name of a user, got {str(path)!r}") from None
+
+
 def replace(path: Path, content: str | bytes) -> None:
     """Write a file, so that whoever reads it finds the old content or the new, and all of it.
 

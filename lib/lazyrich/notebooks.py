@@ -20,7 +20,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -173,7 +173,7 @@ def execute(
     bar = tqdm(total=sum(shares), disable=not shown, bar_format=BAR)
     with (
         tempfile.NamedTemporaryFile("r") as points,
-        client.setup_kernel(cleanup_kc=True, env={**environment, POINTS: points.name}),
+        _kernel(client, name, {**environment, POINTS: points.name}),
         bar,
         _followed(bar, points),
     ):
@@ -193,6 +193,17 @@ def execute(
         peak = int(_aside(client, PEAK_MEMORY))
         told = _aside(client, after)
     return Execution(notebook, total, peak, seconds, told)
+
+
+@contextmanager
+def _kernel(client, name, environment):
+    """A kernel for a notebook, that ends with the context."""
+    with ExitStack() as running:
+        try:
+            running.enter_context(client.setup_kernel(cleanup_kc=True, env=environment))
+        except RuntimeError as error:
+            raise CellError(f"{name}: its kernel did not start: {error}") from None
+        yield
 
 
 @contextmanager

@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import tempfile
 import textwrap
 from collections.abc import Sequence
@@ -36,7 +35,8 @@ from lazyrich.sweeps import SCALES
 KNOWN = "from lazyrich import provenance\nprovenance.software()\n"
 TOLD = """import json
 from lazyrich import provenance
-print(json.dumps({"precision": provenance.precision(), "software": provenance.software()}))"""
+software = provenance.software.__wrapped__()  # as it is now
+print(json.dumps({"precision": provenance.precision(), "software": software}))"""
 
 
 class Figure(NamedTuple):
@@ -90,24 +90,31 @@ def reproduce(
     Raises:
         ValueError: if an argument is not as above, a figure has another name where it is shown
             than in the metadata of its cell, or the library was changed meanwhile.
-        CellError: if a cell fails.
+        CellError: if a cell fails; the other chapters are computed before.
     """
     validation.one_of("scale", scale, SCALES)
-    validation.whole("seed", seed)
+    if validation.whole("seed", seed) >= 2**63:
+        raise ValueError(f"seed must be below 2**63, got {seed}")
     validation.whole("jobs", jobs, least=1)
-    wanted, out = select(folder, targets), Path(out).expanduser()
+    wanted, out = select(folder, targets), files.place("out", out)
     environment, engine = engines.backends(device), engines.code(jobs, dask)
     run = {"scale": scale, "seed": seed, "device": engines.device(device)}
     run["software"] = provenance.software()
     with runs.held(out, run) as manifest:
         environment[store.VARIABLE] = str(store.folder() or runs.points(out))
-        computed = []
+        computed, failed = [], []
         for number, (path, names) in enumerate(wanted.items(), start=1):
             label = f"{path.stem} ({number} of {len(wanted)})"
             todo = _stale(out, manifest, path, names)
-            if todo:
+            if not todo:
+                continue
+            try:
                 _compute(out, manifest, path, todo, label, environment, engine, progress)
                 computed += todo
+            except notebooks.CellError as error:
+                failed.append(str(error))
+    if failed:
+        raise notebooks.CellError("\n\n".join(failed))
     return computed
 
 
@@ -132,8 +139,13 @@ def select(folder: Path | str, targets: Sequence[str] = ()) -> dict[Path, list[s
     return wanted
 
 
-def _compute(out, manifest, path, targets, label, environment, engine, progress):
+def _compute(out, *about):
     """Execute a chapter as far as its targets need it, move them into place, and say so."""
+    with tempfile.TemporaryDirectory(prefix=runs.DRAFT, dir=out.absolute()) as draft:
+        _compute_in(Path(draft), out, *about)
+
+
+def _compute_in(draft, out, manifest, path, targets, label, environment, engine, progress):
     notebook, known = notebooks.read(path), _figures_of(path)
     mark = _mark(notebook, path.parent)
     names = [target.partition("#")[2] for target in targets]
@@ -141,7 +153,6 @@ def _compute(out, manifest, path, targets, label, environment, engine, progress)
     notebook = notebooks.set_parameters(notebook, manifest["scale"], manifest["seed"])
     if not whole:
         notebook.cells = notebook.cells[: 1 + max(known[name][1] for name in names)]
-    draft = Path(tempfile.mkdtemp(prefix=runs.DRAFT, dir=out.absolute()))
     done = notebooks.execute(
         notebook,
         path.parent,
@@ -173,7 +184,7 @@ def _compute(out, manifest, path, targets, label, environment, engine, progress)
         notebooks.write(draft / path.name, done.notebook)
         records = json.dumps(claims.read(draft), indent=1, ensure_ascii=False)
         files.replace(draft / "claims.json", records + "\n")
-        _forget(out, manifest, path.stem, mark)
+    _forget(out, manifest, path.stem, mark)
     (out / path.stem).mkdir(exist_ok=True)
     for target, name in zip(targets, names, strict=True):
         parts = sorted(draft.iterdir() if whole else draft.glob(f"{name}.*"))
@@ -187,7 +198,6 @@ def _compute(out, manifest, path, targets, label, environment, engine, progress)
         for part in parts:
             os.replace(part, out / path.stem / part.name)
     runs.write(out, manifest)
-    shutil.rmtree(draft)
 
 
 def _forget(out, manifest, chapter, mark):

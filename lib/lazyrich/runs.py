@@ -84,7 +84,10 @@ def _sweep_up(out):
 def _read(path):
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-        return manifest | {"computed": dict(manifest["computed"])}
+        computed = dict(manifest["computed"])
+        for entry in computed.values():
+            dict(entry["files"]), entry["fingerprint"]
+        return manifest | {"computed": computed}
     except (ValueError, KeyError, TypeError):
         raise ValueError(f"out must hold a manifest that can be read, but {path} is not") from None
 

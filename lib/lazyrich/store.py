@@ -9,12 +9,14 @@ kind of device is another key.
 import functools
 import hashlib
 import importlib
+import inspect
 import os
 import pickle
 import sys
 from collections.abc import Callable
 from operator import attrgetter
 from pathlib import Path
+from types import CodeType, FunctionType
 from typing import Any
 
 import joblib
@@ -28,7 +30,7 @@ _MARK = hashlib.sha256().digest_size
 def folder() -> Path | None:
     """The store in use, or None."""
     named = os.environ.get(VARIABLE)
-    return Path(named).expanduser().absolute() if named else None
+    return files.place(VARIABLE, named).absolute() if named else None
 
 
 def conditions() -> tuple:
@@ -59,8 +61,29 @@ def identity(function: Callable) -> tuple[str, str]:
 
 @functools.cache
 def _code(function):
-    # Read once: what runs is what was imported, also when the file is edited meanwhile.
-    return provenance.digest([Path(sys.modules[function.__module__].__file__)])
+    # The file may have been edited since it was imported, and what runs is what is in memory.
+    module = sys.modules[function.__module__]
+    unwrapped = {
+        name: inspect.unwrap(value) for name, value in vars(module).items() if callable(value)
+    }
+    loaded = [
+        (name, _does(value.__code__))
+        for name, value in sorted(unwrapped.items())
+        if isinstance(value, FunctionType) and value.__module__ == module.__name__
+    ]
+    file = provenance.digest([Path(module.__file__)])
+    return hashlib.sha256(repr((file, loaded)).encode()).hexdigest()
+
+
+def _does(code):
+    """What compiled code does, as text that is the same in every process."""
+    constants = []
+    for one in code.co_consts:
+        if isinstance(one, CodeType):
+            constants.append(_does(one))
+        else:
+            constants.append(repr(sorted(map(repr, one)) if isinstance(one, frozenset) else one))
+    return repr((code.co_code, code.co_names, constants))
 
 
 def path(folder: Path, identity: tuple[str, str], arguments: Any, conditions: tuple) -> Path:

@@ -109,7 +109,13 @@ def sweep(function: Callable, points: Sequence[Mapping[str, Any]], key: jax.Arra
 def _resumed(folder, function, random, settings, points):
     """The results of a sweep, those in the store read and the others computed and kept."""
     identity = store.identity(function)
-    files.make_folder(folder)
+    try:
+        files.make_folder(folder)
+    except OSError as error:
+        raise ValueError(
+            f"{store.VARIABLE} must name a folder that can be written, got {str(folder)!r} "
+            f"({error.strerror})"
+        ) from None
     # What a result depends on is asked where it is computed, which may be another machine.
     [conditions] = Parallel()([delayed(_conditions)(settings)])
     _check_software(conditions)

@@ -23,7 +23,7 @@ The kernel has the coefficients K_1 and K_2 of J Jᵀ along the same curve, both
 
 Stored are three copies of the parameters and, at the end, three kernels; never a Jacobian or a
 Hessian. Derivatives at a point do not see kinks: for ReLU the meter reads too little, by a factor
-that falls as n^(−¼).
+that in the end should fall as n^(−¼).
 """
 
 from collections.abc import Callable

@@ -95,7 +95,7 @@ def test_a_schedule_must_increase(schedule, start):
 
 
 def test_a_schedule_must_count_steps(start):
-    with pytest.raises(ValueError, match="schedule must be an integer of at least 0, got -1"):
+    with pytest.raises(ValueError, match=r"schedule must .*, got \[-1\], each an integer"):
         training.train(bowl, start, optax.sgd(0.1), [-1])
 
 

@@ -1,4 +1,5 @@
 import inspect
+from fractions import Fraction
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +16,9 @@ def test_arrays_keep_their_dtype(array, dtype):
     assert isinstance(value, jax.Array) and value.dtype == dtype and value.shape == (2, 3)
 
 
-@pytest.mark.parametrize("value", [1, 1.0, np.float64(1)])
+@pytest.mark.parametrize(
+    "value", [1, 1.0, np.float64(1), np.float32(1), np.int64(1), np.int32(1), np.uint8(1)]
+)
 def test_a_number_becomes_a_float(value):
     assert validation.floating("x", value) == 1.0
     assert jnp.issubdtype(validation.floating("x", value).dtype, jnp.floating)
@@ -106,6 +109,24 @@ def test_what_is_not_a_whole_number_is_refused(value):
         validation.whole("n", value)
 
 
+@pytest.mark.parametrize(("value", "power"), [(2**31, "31"), (np.int64(2**40), "40")])
+def test_a_whole_number_is_one_of_int32(value, power):
+    assert validation.whole("n", 2**31 - 1) == 2**31 - 1
+    with pytest.raises(
+        ValueError, match=rf"^n must be an integer below .*, got about 2\*\*{power}$"
+    ):
+        validation.whole("n", value)
+    with pytest.raises(ValueError, match="^n must be an integer below"):
+        validation.whole("n", 10**5000)  # more digits than Python prints
+
+
+@pytest.mark.parametrize("value", [10**309, -(10**309), Fraction(10**400, 3)])
+def test_a_number_beyond_all_floats_is_named(value):
+    for check in (validation.floating, validation.positive, validation.known):
+        with pytest.raises(ValueError, match="^x must be finite as a float, got a larger number"):
+            inspect.unwrap(check)("x", value)
+
+
 def test_one_of_those_allowed():
     assert validation.one_of("loss", "mse", ("mse", "hinge")) == "mse"
     with pytest.raises(ValueError, match="loss must be one of 'mse', 'hinge', got 'log'"):
@@ -151,9 +172,10 @@ def test_a_schedule_is_of_increasing_integers():
     for bad in ([], [2, 1], [0, 0]):
         with pytest.raises(ValueError, match="t must hold increasing numbers of steps, got"):
             validation.schedule("t", bad)
-    for bad in (-1, True):
-        with pytest.raises(ValueError, match=f"t must be an integer of at least 0, got {bad}"):
-            validation.schedule("t", [bad, 5])
+    for bad in (-1, True, 2**31):
+        sentence = rf"t must hold increasing numbers of steps, got \[0, {bad}\], each an integer"
+        with pytest.raises(ValueError, match=sentence):
+            validation.schedule("t", [0, bad])
 
 
 def test_a_matrix_is_one_and_not_empty():
@@ -251,8 +273,8 @@ def test_a_network_gives_floats_from_parameters_and_samples():
 
 def test_what_is_no_schedule_or_name_at_all_is_named():
     schedule, one_of = map(inspect.unwrap, (validation.schedule, validation.one_of))
-    for bad in (5, None, 2.5):
-        with pytest.raises(ValueError, match=f"t must hold increasing numbers of steps, got {bad}"):
+    for bad in (5, None, 2.5, "12"):
+        with pytest.raises(ValueError, match=f"t must hold .* numbers of steps, got {bad!r}, each"):
             schedule("t", bad)
     for bad in ([1], {}, np.ones(2)):
         with pytest.raises(ValueError, match="^x must be one of 'a', 'b', got "):
@@ -269,7 +291,8 @@ def test_keys_are_random_keys():
 
 
 def test_axes_of_one_name_have_one_length():
-    validation.axes(W=(np.ones((3, 2)), "h d"), x=(jnp.full((5, 2), jnp.nan), "n d"))
+    W, x = validation.axes(W=([[1.0, 2.0]], "h d"), x=(jnp.full((5, 2), jnp.nan), "n d"))
+    assert isinstance(W, jax.Array) and W.tolist() == [[1, 2]] and x.shape == (5, 2)
     for bad, message in (
         (jnp.ones((5, 3)), r"x must have shape \(n, 2\), got \(5, 3\)"),
         (jnp.ones(2), r"x must have shape \(n, 2\), got \(2,\)"),
@@ -328,3 +351,5 @@ def test_a_type_is_named():
     assert validation.instance("x", (1,), tuple) == (1,)
     with pytest.raises(ValueError, match="^x must be a tuple, got a list"):
         validation.instance("x", [1], tuple)
+    with pytest.raises(ValueError, match="^x must be an OSError, got an int"):
+        validation.instance("x", 1, OSError)

@@ -155,6 +155,24 @@ def test_a_problem_whose_parts_do_not_fit_is_named(function, bad, message, unche
     named(partial(function, problem=bad), message, unchecked)
 
 
+@pytest.mark.parametrize(
+    ("function", "arguments"),
+    [
+        (features, (W, x)),
+        (outputs, (W, a, x)),
+        (loss, (W, a, PROBLEM.train)),
+        (overlaps, (W, 2 * W)),
+        (weight_metrics, (W, PROBLEM.teacher)),
+        (ridge_losses, (W, PROBLEM)),
+        (kernel_alignment, (W, PROBLEM)),
+        (directions, (PROBLEM,)),
+    ],
+)
+def test_lists_are_taken_as_the_arrays_they_hold(function, arguments, unchecked):
+    function, lists = unchecked(function), jax.tree.map(lambda each: each.tolist(), arguments)
+    jax.tree.map(np.testing.assert_array_equal, function(*lists), function(*arguments))
+
+
 def test_what_fits_is_taken_in_compiled_code_and_keeps_its_precision():
     expected = loss(W, a, PROBLEM.train)
     np.testing.assert_allclose(jax.jit(loss)(W, a, PROBLEM.train), expected)
@@ -195,7 +213,7 @@ def test_sizes_are_three(function, bad, unchecked):
             partial(optimizer, "GD", 0.1, np.ones(2)),
             r"decay must be one number, got shape \(2,\)",
         ),
-        (partial(adam_variant, 0.1), "variant must be a AdamVariant, got a float"),
+        (partial(adam_variant, 0.1), "variant must be an AdamVariant, got a float"),
         (
             partial(adam_variant, AdamVariant(0.1, amsgrad=1)),
             "variant.amsgrad must be of truth values, got dtype int64",
@@ -212,7 +230,7 @@ def test_sizes_are_three(function, bad, unchecked):
             partial(outlier, np.ones(2), np.ones(3), SIZES),
             r"p_norm2 and variance must broadcast .*, got shapes \(2,\) and \(3,\)",
         ),
-        (partial(linear_alignment, (1.0, 1.0, 1.0), SIZES), "after must be a Update, got a tuple"),
+        (partial(linear_alignment, (1.0, 1.0, 1.0), SIZES), "after must be an Update, got a tuple"),
         (
             partial(linear_alignment, Update(-1.0, 1.0, 1.0), SIZES),
             "after.variance must be positive, got -1.0",

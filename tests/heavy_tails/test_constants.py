@@ -60,6 +60,28 @@ def test_steep_functions_are_no_harder(tau):
     np.testing.assert_allclose(normal_mean(lambda g: np.tanh(tau * g + 0.7)), value, rtol=1e-8)
 
 
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (1.0, "function must be one of points, got a float"),
+        (lambda g: 1.0, r"function must give values on a last axis of 1281, got shape \(\)"),
+        (lambda g: g[:, None], r"function must give values .*, got shape \(1281, 1\)"),
+        (lambda g: g[1:], r"function must give values .*, got shape \(1280,\)"),
+    ],
+)
+def test_what_has_no_mean_over_points_is_named(function, message, unchecked):
+    with pytest.raises(ValueError, match="^" + message):
+        unchecked(normal_mean)(function)
+
+
+def test_kinks_and_growth_cost_what_the_text_says():
+    np.testing.assert_allclose(normal_mean(np.abs), (2 / np.pi) ** 0.5, rtol=1 / 64**2)
+    share = normal_mean(lambda g: (g > 0.3).astype(float))
+    np.testing.assert_allclose(share, norm.sf(0.3), atol=1 / 64)
+    np.testing.assert_allclose(normal_mean(lambda g: np.exp(0.25 * g**2)), 2**0.5, rtol=1e-11)
+    assert normal_mean(lambda g: np.exp(0.499 * g**2)) < 0.5 * (1 - 0.998) ** -0.5
+
+
 def test_many_means_are_over_the_last_axis():
     scales = np.arange(6.0).reshape(2, 3)
     means = normal_mean(lambda g: (scales[..., None] * g) ** 2)

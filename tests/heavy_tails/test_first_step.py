@@ -189,6 +189,14 @@ def test_the_overshoot_is_that_of_an_adam_step(many):
     close(np.mean(powers), overshoot(shape(100), 1.0), atol=2 * error + 0.12 * np.mean(powers))
 
 
+def test_the_largest_rates_have_the_overshoot_of_signs():
+    # E sign(u) sign(v) of normal u, v with correlation κ_s² is (2/π) arcsin κ_s².
+    share = first_step_law(PAPER).sign_norm ** 2
+    limit = (2 / np.pi) ** 2 * PAPER.hidden * np.arcsin(share)
+    for rate in (1e3, 1e6, 1e50):
+        close(overshoot(PAPER, rate), limit, rtol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("function", "bad", "message"),
     [
@@ -200,6 +208,11 @@ def test_the_overshoot_is_that_of_an_adam_step(many):
         (first_step_law, {"sizes": (4, 3, 0)}, "samples must be an integer of at least 1, got 0"),
         (first_step_law, {"sizes": PAPER, "noise": -1.0}, "noise must be not negative, got -1.0"),
         (equal_norm_rates, {"sizes": PAPER, "noise": np.inf}, "noise must be finite, got inf"),
+        (residual_power, {"noise": 1e300}, "noise must be from 0 to 1e.50, got 1e.300"),
+        (residual_power, {"noise": 10**400}, "noise must be finite as a float, got a larger"),
+        (first_step_law, {"sizes": PAPER, "noise": 1e300}, "noise must be from 0 to 1e.50, got"),
+        (equal_norm_rates, {"sizes": PAPER, "noise": 1e300}, "noise must be from 0 to 1e.50, got"),
+        (overshoot, {"sizes": PAPER, "rate": 1e300}, "rate must be from 0 to 1e.50, got 1e.300"),
         (overshoot, {"sizes": PAPER, "rate": 0.0}, "rate must be positive, got 0.0"),
         (overshoot, {"sizes": PAPER, "rate": np.nan}, "rate must be finite, got nan"),
         (overshoot, {"sizes": PAPER, "rate": np.ones(2)}, "rate must be one number, got shape"),

@@ -117,6 +117,7 @@ def test_long_runs_are_in_single_precision_by_default(all_variants):
         ({"seeds": 0}, "seeds must be an integer of at least 1, got 0"),
         ({"schedule": (4, 2)}, r"schedule must hold increasing numbers of steps, got \(4, 2\)"),
         ({"schedule": ()}, r"schedule must hold increasing numbers of steps, got \(\)"),
+        ({"frozen_from": 10**12}, r"frozen_from must be an integer below 2\*\*31, got about"),
         ({"frozen_from": 0}, "frozen_from must be an integer of at least 1, got 0"),
         ({"double": 1}, "double must be True or False, got 1"),
     ],

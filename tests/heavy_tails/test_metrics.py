@@ -144,6 +144,20 @@ def test_a_kernel_of_the_labels_alone_is_aligned():
 
 
 @pytest.mark.parametrize("samples", [5, 12])
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+def test_the_alignment_has_no_size(samples, scale):
+    problem = problem_of(samples)
+    (x, y), W = problem.probe, problem.W
+    expected = kernel_alignment(W, problem)
+    close(kernel_alignment(W, problem._replace(probe=Samples(x, scale * y))), expected)
+    assert np.isnan(kernel_alignment(W, problem._replace(probe=Samples(x, 0 * y))))
+    expected = kernel_alignment(W, problem, activation="ReLU")
+    close(kernel_alignment(scale**0.5 * W, problem, activation="ReLU"), expected)
+    if scale > 1:
+        assert np.isnan(kernel_alignment(scale * W, problem, activation="ReLU"))
+
+
+@pytest.mark.parametrize("samples", [5, 12])
 def test_weights_that_are_not_finite_have_losses_nan(samples):
     problem = problem_of(samples)
     W = problem.W.at[2, 1].set(jnp.nan)

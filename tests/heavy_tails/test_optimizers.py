@@ -6,6 +6,7 @@ import pytest
 
 from lazyrich import training
 from lazyrich.heavy_tails import AdamVariant, adam_variant, directions, draw, optimizer, shape
+from lazyrich.heavy_tails.optimizers import NEVER
 
 STEPS = 8
 
@@ -157,6 +158,13 @@ def test_the_first_step_of_adam_is_the_sign_of_the_gradient():
         assert (np.sign(change) == -np.sign(G)).all()
         close(change, -2 * np.asarray(G) / (np.abs(G) + 1e-8), rtol=1e-11)
         close(np.abs(change)[np.abs(G) > 1e-5], 2, rtol=1e-3)
+
+
+def test_a_step_beyond_all_that_are_counted_is_never():
+    W, gradient = jnp.ones(2), jnp.array([0.3, -2.0])
+    late, never = (adam_variant(AdamVariant(0.1, frozen_from=step)) for step in (10**12, NEVER))
+    late, never = (each.update(gradient, each.init(W))[0] for each in (late, never))
+    assert late.tolist() == never.tolist() and (late != 0).all()
 
 
 @pytest.mark.parametrize(

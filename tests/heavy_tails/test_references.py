@@ -108,6 +108,10 @@ def test_what_makes_no_reference_is_named(reference):
             function(-0.1)
         with pytest.raises(ValueError, match="^noise must be finite, got nan"):
             function(np.nan)
+        for large in (1.01e50, 1e100, 1e300):
+            with pytest.raises(ValueError, match="^noise must be from 0 to 1e.50, got"):
+                function(large)
+        assert 1e99 < function(1e50) < 1e101
     with pytest.raises(ValueError, match="^inputs must be an integer of at least 2, got 0"):
         reference(Shape(0, 4, 9))
     with pytest.raises(ValueError, match="^samples must be an integer of at least 1, got 0"):
@@ -115,5 +119,7 @@ def test_what_makes_no_reference_is_named(reference):
 
 
 def test_the_floor_is_of_one_noise(unchecked):
+    for one in (1, np.int64(1), np.uint8(1), np.float32(1)):
+        assert unchecked(parity_floor)(one) == parity_floor(1.0)
     with pytest.raises(ValueError, match=r"^noise must be one number, got shape \(2,\)"):
         unchecked(parity_floor)(np.ones(2))

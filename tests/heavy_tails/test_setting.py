@@ -58,6 +58,7 @@ def test_every_default_is_the_paper_s(unchecked):
     [
         ({"inputs": 1}, "inputs must be an integer of at least 2, got 1"),
         ({"inputs": 5.0}, "inputs must be an integer of at least 2, got 5.0"),
+        ({"inputs": 10**400}, r"inputs must be an integer below 2\*\*31, got about 2\*\*1329"),
         ({"hidden": 0}, "hidden must be an integer of at least 1, got 0"),
         ({"samples": 0}, "samples must be an integer of at least 1, got 0"),
     ],
@@ -135,6 +136,8 @@ def test_the_number_of_tests_is_free():
         ({"noise": np.nan}, "noise must be finite, got nan"),
         ({"noise": np.ones(2)}, r"noise must be one number, got shape \(2,\)"),
         ({"noise": np.array(1)}, "noise must be an array of floats, got dtype int64"),
+        ({"noise": 10**400}, "noise must be finite as a float, got a larger number"),
+        ({"tests": 10**400}, r"tests must be an integer below 2\*\*31, got about 2\*\*1329"),
         ({"tests": 0}, "tests must be an integer of at least 1, got 0"),
         ({"sizes": Shape(4, 0, 8)}, "hidden must be an integer of at least 1, got 0"),
     ],

@@ -7,8 +7,10 @@ from scipy.optimize import brentq
 from lazyrich.heavy_tails import (
     OPTIMIZERS,
     Shape,
+    Update,
     alignment_law,
     first_step_law,
+    linear_alignment,
     outlier,
     shape,
     spike_law,
@@ -239,7 +241,38 @@ def test_the_alignment_is_that_of_linear_features(optimizer, rate, sizes):
     close(np.mean(found), alignment_law(optimizer, rate, Shape(*sizes)), rtol=0.04, atol=2 * error)
 
 
+@given(shapes, st.floats(-300, 300), st.floats(-320, 300))
+def test_an_outlier_far_from_all_scales_is_that_of_its_quotient(sizes, power, other):
+    p_norm2, variance = 10.0**power, 10.0**other
+    spike = outlier(p_norm2, variance, sizes)
+    d, h, _ = sizes
+    edge = np.sqrt(variance) * (h**0.5 + d**0.5)
+    if power > other + 20:
+        close(spike.sigma, p_norm2**0.5, rtol=1e-6)
+        close([spike.left, spike.right], 1, rtol=1e-6)
+    elif power < other:
+        close(spike.sigma, edge, rtol=0)
+        assert spike.left == spike.right == 0
+    assert np.isfinite(spike).all() and spike.sigma >= edge * (1 - 1e-12)
+
+
+@given(shapes, st.floats(0.01, 100), st.floats(0, 1), st.sampled_from([-300, -9, 9, 200, 300]))
+def test_an_alignment_is_free_of_scale(sizes, p_norm2, share, power):
+    after = Update(*map(np.asarray, (1.0, p_norm2, share * p_norm2**0.5)))
+    scaled = Update(
+        after.variance * 10.0**power, p_norm2 * 10.0**power, after.teacher * 10.0 ** (power / 2)
+    )
+    close(linear_alignment(scaled, sizes), linear_alignment(after, sizes), rtol=1e-10)
+
+
 # What does not fit
+
+
+def test_a_teacher_is_seen_in_no_more_than_all_of_p():
+    assert linear_alignment(Update(1.0, 4.0, 2.0001), TABLE) < 1  # as float32 rounds
+    for bad in (Update(1.0, 1.0, 1e9), Update(1.0, np.array([9.0, 1.0]), np.full(2, 1.5))):
+        with pytest.raises(ValueError, match="^after.teacher must be at most ‖p‖, 1.00035, got 1"):
+            linear_alignment(bad, TABLE)
 
 
 @pytest.mark.parametrize("law", [update, spike_law, teacher_alignment, alignment_law])
@@ -250,7 +283,10 @@ def test_the_alignment_is_that_of_linear_features(optimizer, rate, sizes):
         ({"rate": -0.1}, "rate must be not negative, got -0.1"),
         ({"rate": np.array([0.1, np.nan])}, "rate must be finite, got nan"),
         ({"rate": np.arange(3)}, "rate must be an array of floats, got dtype int64"),
+        ({"rate": 1e300}, "rate must be from 0 to 1e.50, got 1e.300"),
+        ({"rate": 10**400}, "rate must be finite as a float, got a larger number"),
         ({"noise": -0.1}, "noise must be not negative, got -0.1"),
+        ({"noise": 1e300}, "noise must be from 0 to 1e.50, got 1e.300"),
         ({"sizes": Shape(4, 0, 3)}, "hidden must be an integer of at least 1, got 0"),
     ],
 )

@@ -240,7 +240,7 @@ NAMED = {
     "schedule": [
         ((3, 3), r"schedule must hold increasing numbers of steps, got \(3, 3\)"),
         ((), r"schedule must hold increasing numbers of steps, got \(\)"),
-        ((-1, 3), "schedule must be an integer of at least 0, got -1"),
+        ((-1, 3), r"schedule must hold increasing numbers of steps, got \(-1, 3\)"),
     ],
     "normalise": [(1, "normalise must be True or False, got 1")],
     "double": [("no", "double must be True or False, got 'no'")],

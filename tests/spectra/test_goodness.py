@@ -62,7 +62,7 @@ def test_the_bootstrap_is_repeatable_and_compiled_and_takes_zeros_and_constants(
     first = spectra.power_law_goodness(once, values, replicas=50)
     np.testing.assert_array_equal(first.p_value, compiled(values).p_value)
     assert 0 < first.p_value <= 1
-    assert spectra.power_law_goodness(once, np.full(30, 2.0), replicas=50).p_value == 1
+    assert np.isnan(compiled(np.full(30, 2.0)).p_value)
     unknown = compiled(np.zeros(30))
     assert np.isnan(unknown.p_value) and unknown.fit.tail == 0
     assert compiled(values.astype("float32")).p_value.dtype == np.float32

@@ -111,6 +111,18 @@ def test_hill_of_a_large_random_matrix_is_that_of_the_law():
     assert spectra.marchenko_pastur_hill(2.0) == 1 == spectra.marchenko_pastur_hill(7.0)
 
 
+def test_the_hill_value_of_a_narrow_law_is_that_of_a_semicircle():
+    # x = 1 + √r s with s on (−2, 2): the mean of s above 0 is 8/(3π), on half of all.
+    for ratio, allowed in ((1e-6, 1e-2), (1e-12, 1e-5), (1e-15, 1e-6)):
+        measured = float(spectra.marchenko_pastur_hill(ratio)) * ratio**0.5
+        np.testing.assert_allclose(measured, 3 * np.pi / 8, rtol=allowed)
+    for dtype in ("float32", "float64"):
+        least = np.finfo(dtype).eps
+        assert np.isfinite(spectra.marchenko_pastur_hill(least))
+        with pytest.raises(ValueError, match="^ratio must be from"):
+            spectra.marchenko_pastur_hill(np.array([1, least / 2], dtype))
+
+
 def test_the_hill_value_falls_until_the_median_is_zero():
     values = spectra.marchenko_pastur_hill(np.linspace(0.05, 1.99, 40))
     assert (np.diff(values) < 0).all() and (values > 1).all()

@@ -154,6 +154,21 @@ def test_what_is_no_spectrum_has_no_name_in_compiled_code(wrong):
     assert shape.name.tolist() == ["none", "Random-like", "none"]
 
 
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize(("power", "dtype"), [(1000, float), (-900, float), (90, np.float32)])
+def test_a_shape_is_free_of_scale(name, power, dtype):
+    values = EXAMPLES[name].astype(dtype)
+    one, scaled = (
+        spectra.shape(values * np.asarray(2, dtype) ** exponent, HEIGHT) for exponent in (0, power)
+    )
+    np.testing.assert_allclose(scaled.hill, one.hill, rtol=1e-5)
+    assert scaled.edge == one.edge * 2.0**power and scaled.variance == one.variance * 2.0**power
+    for judged in ("code", "above", "outliers", "bulk_distance"):
+        assert getattr(scaled, judged) == getattr(one, judged)
+    largest = np.finfo(dtype).max / values.max() / 2
+    assert spectra.shape(values * largest, HEIGHT).name == name
+
+
 def test_single_precision_stays_single():
     shape = spectra.shape(jnp.asarray(EXAMPLES["Bulk+Spike"], "float32"), HEIGHT)
     assert shape.name == "Bulk+Spike"

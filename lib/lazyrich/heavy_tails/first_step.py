@@ -31,6 +31,7 @@ from lazyrich.heavy_tails.setting import (
     Shape,
     checked_noise,
     checked_problem,
+    checked_rate,
     checked_shape,
     loss,
     outputs,
@@ -137,13 +138,12 @@ def overshoot(sizes: Shape, rate: float, noise: float = 0.3) -> float:
 
     Args:
         sizes: d, h, n.
-        rate: η.
+        rate: η > 0, at most 1e50.
         noise: ρ.
     """
     rate = validation.known("rate", rate)
     validation.scalar("rate", validation.positive("rate", rate))
-    rate = float(rate)
-    kappa_s = first_step_law(sizes, noise).sign_norm
+    rate, kappa_s = float(checked_rate(rate)), first_step_law(sizes, noise).sign_norm
     tau = (1 + rate**2 * (1 - kappa_s**2)) ** 0.5
 
     def squared_mean(z):

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int
 
 from lazyrich import spectra, validation
 from lazyrich.heavy_tails.metrics import weight_eigenvalues
-from lazyrich.heavy_tails.optimizers import AdamVariant, adam_variant
+from lazyrich.heavy_tails.optimizers import NEVER, AdamVariant, adam_variant
 from lazyrich.heavy_tails.setting import loss, shape
 from lazyrich.heavy_tails.students import problems
 from lazyrich.training import ensemble, stacked
@@ -76,12 +76,11 @@ def long_run(
         raise ValueError(f"variants must hold at least one name, got {variants!r}")
     chosen = [VARIANTS[validation.one_of("variants", name, VARIANTS)] for name in variants]
     dtype = jnp.float64 if validation.flag("double", double) else jnp.float32
-    never = jnp.iinfo(jnp.int32).max
     data = AdamVariant(
         jnp.full(len(chosen), rate, dtype),
         jnp.asarray([each.get("epsilon", 1e-8) for each in chosen], dtype),
         jnp.asarray([each.get("amsgrad", False) for each in chosen]),
-        jnp.asarray([frozen_from if each.get("frozen") else never for each in chosen], jnp.int32),
+        jnp.asarray([frozen_from if each.get("frozen") else NEVER for each in chosen], jnp.int32),
     )
     drawn = problems(key, shape(inputs), seeds, tests=1, dtype=dtype)
     observed = stacked(_long_run(problem, data, schedule) for problem in drawn)

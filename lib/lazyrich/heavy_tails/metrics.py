@@ -62,15 +62,14 @@ def ridge_losses(
     Of ZᵀZ and ZZᵀ the smaller is formed, once for all λ and for :func:`kernel_alignment`.
 
     Args:
-        W: hidden weights; those that are not finite have the losses nan, and those whose features
-            all vanish the alignment nan.
+        W: hidden weights; those that are not finite have the losses nan.
         problem: the probe and test sets.
         ridge: λ > 0, one or more, whose shape is that of the losses.
         scaling: one of :data:`SCALINGS`.
         activation: of the student.
     """
     ridge = validation.filled("ridge", validation.positive("ridge", ridge))
-    checked_problem(problem)
+    (W,), problem = validation.axes(W=(W, "h d")), checked_problem(problem)
     y, tests = problem.probe.y, _features(W, problem.test.x, scaling, activation)
     Z = _features(W, problem.probe.x, scaling, activation)
     gram, correlation = _gram(Z), matmul(Z.T, y)
@@ -84,7 +83,7 @@ def ridge_losses(
 
     flat = ridge.astype(Z.dtype).ravel()
     train, test = (each.reshape(ridge.shape) for each in jax.lax.map(errors, flat))
-    return Losses(train, test, jnp.broadcast_to(_alignment(gram, correlation, y), ridge.shape))
+    return Losses(train, test, jnp.broadcast_to(_alignment(Z, gram, y), ridge.shape))
 
 
 def kernel_alignment(
@@ -95,12 +94,13 @@ def kernel_alignment(
 ) -> Float[Array, ""]:
     """The kernel-target alignment ⟨K, yyᵀ⟩/(‖K‖_F ‖y‖²) on the probe set, K = ZZᵀ uncentred.
 
-    It is ‖Zᵀy‖²/(‖ZᵀZ‖_F ‖y‖²), and decays like d^(−½): to be compared at one (d, h, n) only.
+    It is ‖Zᵀy‖²/(‖ZᵀZ‖_F ‖y‖²), and decays like d^(−½): to be compared at one (d, h, n) only. It
+    is nan where all features or all labels vanish, or where a product of features overflows.
     Arguments as for :func:`ridge_losses`.
     """
-    checked_problem(problem)
+    (W,), problem = validation.axes(W=(W, "h d")), checked_problem(problem)
     Z, y = _features(W, problem.probe.x, scaling, activation), problem.probe.y
-    return _alignment(_gram(Z), matmul(Z.T, y), y)
+    return _alignment(Z, _gram(Z), y)
 
 
 def weight_metrics(W: Float[Array, "h d"], teacher: Float[Array, "d"]) -> WeightMetrics:
@@ -117,7 +117,7 @@ def weight_metrics(W: Float[Array, "h d"], teacher: Float[Array, "d"]) -> Weight
     Raises:
         ValueError: if the shapes do not fit, or the teacher is not of length one.
     """
-    validation.axes(W=(W, "h d"), teacher=(teacher, "d"))
+    W, teacher = validation.axes(W=(W, "h d"), teacher=(teacher, "d"))
     teacher = validation.unit("teacher", teacher)
     values, vectors = jnp.linalg.eigh(gram := weight_gram(W))
     aligned = jnp.abs(matmul(vectors[:, -1], teacher.astype(gram.dtype)))
@@ -151,13 +151,12 @@ def overlaps(W: Float[Array, "h d"], M: Float[Array, "h d"]) -> Overlaps:
     Raises:
         ValueError: if they are no matrices of one shape.
     """
-    validation.axes(W=(W, "h d"), M=(M, "h d"))
+    W, M = validation.axes(W=(W, "h d"), M=(M, "h d"))
     (U, _, Vt), (U_M, _, Vt_M) = (jnp.linalg.svd(each, full_matrices=False) for each in (W, M))
     return Overlaps(matmul(U.T, U_M) ** 2, matmul(Vt, Vt_M.T) ** 2)
 
 
 def _features(W, x, scaling, activation):
-    validation.axes(W=(W, "h d"))
     coded = validation.one_of("scaling", scaling, SCALINGS) == "as coded"
     return features(W, x, activation, W.shape[1] ** -0.5 if coded else 1.0)
 
@@ -166,5 +165,8 @@ def _gram(Z):
     return matmul(Z, Z.T) if Z.shape[0] < Z.shape[1] else matmul(Z.T, Z)
 
 
-def _alignment(gram, correlation, y):
-    return (correlation**2).sum() / (jnp.linalg.norm(gram) * (y**2).sum())
+def _alignment(Z, gram, y):
+    # Without their sizes, whose powers may overflow or vanish where the quotient does not.
+    y, size = y / jnp.abs(y).max(), jnp.abs(gram).max()
+    correlation = matmul(Z.T, y) / jnp.sqrt(size)
+    return (correlation**2).sum() / (jnp.linalg.norm(gram / size) * (y**2).sum())

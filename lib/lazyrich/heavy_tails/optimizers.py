@@ -8,12 +8,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.typing import ArrayLike
 
 from lazyrich import validation
 
 BETA_1, BETA_2 = 0.9, 0.999
+NEVER = jnp.iinfo(jnp.int32).max  # steps are counted in int32
 
 
 class AdamVariant(NamedTuple):
@@ -25,7 +27,7 @@ class AdamVariant(NamedTuple):
     """ε."""
     amsgrad: ArrayLike = False
     """Whether √v takes the largest v so far, as AMSGrad does."""
-    frozen_from: ArrayLike = jnp.iinfo(jnp.int32).max
+    frozen_from: ArrayLike = NEVER
     """The step from which on v̂ stays what it is."""
 
 
@@ -58,7 +60,9 @@ def adam_variant(variant: AdamVariant) -> optax.GradientTransformation:
     validation.scalar("variant.rate", validation.nonnegative("variant.rate", rate))
     validation.scalar("variant.epsilon", validation.positive("variant.epsilon", epsilon))
     validation.kind("variant.amsgrad", amsgrad, "truth values")
-    validation.kind("variant.frozen_from", frozen_from, "integers")
+    frozen_from = validation.kind("variant.frozen_from", frozen_from, "integers")
+    if isinstance(frozen_from, np.ndarray):
+        frozen_from = np.minimum(frozen_from, NEVER)
 
     def init(params):
         zeros = jax.tree.map(jnp.zeros_like, params)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float
 
@@ -27,6 +28,9 @@ ACTIVATIONS = {
     "shifted tanh": lambda z: jnp.tanh(z + 1.0),
 }
 """The student's activations by name: the paper's, and two that are not odd."""
+
+
+LARGEST = 1e50  # rate and noise of a closed form, whose fourth powers are then still floats
 
 
 class Samples(NamedTuple):
@@ -86,21 +90,32 @@ def checked_shape(sizes: object) -> Shape:
 
 
 def checked_noise(noise: object) -> float:
-    """The label noise ρ, one known number that is not negative."""
+    """The label noise ρ, one known number that is not negative, nor so large that ρ⁴ is lost."""
     noise = validation.known("noise", noise)
     validation.scalar("noise", validation.nonnegative("noise", noise))
+    validation.between("noise", noise, 0, LARGEST)
     return float(noise)
 
 
+def checked_rate(rate: object) -> np.ndarray:
+    """The rates η, known numbers that are not negative, nor so large that η⁴ is lost."""
+    rate = validation.known("rate", rate)
+    validation.nonnegative("rate", rate)
+    validation.between("rate", rate, 0, LARGEST)
+    return rate
+
+
 def checked_problem(problem: object) -> Problem:
-    """A problem whose parts fit each other."""
+    """A problem whose parts fit each other, as arrays."""
     validation.instance("problem", problem, Problem)
     parts = {"W": (problem.W, "h d"), "teacher": (problem.teacher, "d"), "a": (problem.a, "h")}
     for name in ("train", "probe", "test"):
         x, y = validation.instance(f"problem.{name}", getattr(problem, name), Samples)
         parts |= {f"{name}.x": (x, f"{name} d"), f"{name}.y": (y, name)}
-    validation.axes(**{f"problem.{name}": part for name, part in parts.items()})
-    return problem
+    W, teacher, a, *data = validation.axes(
+        **{f"problem.{name}": part for name, part in parts.items()}
+    )
+    return Problem(teacher, W, a, *map(Samples, data[::2], data[1::2]))
 
 
 def draw(
@@ -157,7 +172,7 @@ def outputs(
         x: inputs.
         activation: φ, a name in :data:`ACTIVATIONS`.
     """
-    validation.axes(W=(W, "h d"), a=(a, "h"), x=(x, "n d"))
+    W, a, x = validation.axes(W=(W, "h d"), a=(a, "h"), x=(x, "n d"))
     return matmul(features(W, x, activation), a)
 
 
@@ -169,7 +184,7 @@ def features(
 ) -> Float[Array, "n h"]:
     """The hidden features φ(scale · W x/√d)/√h."""
     phi = ACTIVATIONS[validation.one_of("activation", activation, ACTIVATIONS)]
-    validation.axes(W=(W, "h d"), x=(x, "n d"))
+    W, x = validation.axes(W=(W, "h d"), x=(x, "n d"))
     validation.scalar("scale", validation.floating("scale", scale))
     h, d = W.shape
     return phi(matmul(x, W.T) * (scale / d**0.5)) / h**0.5
@@ -183,5 +198,6 @@ def loss(
 ) -> Float[Array, ""]:
     """The mean of (f − y)², without a factor ½."""
     x, y = validation.instance("samples", samples, Samples)
-    validation.axes(**{"W": (W, "h d"), "samples.x": (x, "n d"), "samples.y": (y, "n")})
+    parts = {"W": (W, "h d"), "a": (a, "h"), "samples.x": (x, "n d"), "samples.y": (y, "n")}
+    W, a, x, y = validation.axes(**parts)
     return ((outputs(W, a, x, activation) - y) ** 2).mean()

@@ -6,9 +6,11 @@ part is a Wishart matrix of h − 1 degrees of freedom and entry variance τ², 
 
     θ² = (‖p‖² − d τ²)/(h τ²)
 
-an outlier exists if and only if θ⁴ > c = d/h, and then
+an outlier exists if and only if θ² > √c, c = d/h, and then
 
     σ₁² = h τ² (1 + θ²)(c + θ²)/θ²,   (v₁·p̂)² = 1 − c/θ⁴,   (u₁·w)² = (θ⁴ − c)/(θ² (1 + θ²)).
+
+θ² is negative after a small step of gradient descent, which makes p shorter than it was.
 
 The update is correlated with W_0, since a step lowers the output: ‖p‖² has a negative cross term.
 A spiked-matrix formula without it (here *naive*) puts the spike too high.
@@ -22,7 +24,7 @@ from jax.typing import ArrayLike
 from lazyrich import validation
 from lazyrich.heavy_tails.constants import SLOPE, TEACHER_POWER, TEACHER_SLOPE
 from lazyrich.heavy_tails.first_step import first_step_law
-from lazyrich.heavy_tails.setting import Shape, checked_noise, checked_shape
+from lazyrich.heavy_tails.setting import Shape, checked_noise, checked_rate, checked_shape
 
 OPTIMIZERS = ("GD", "Adam")
 """The optimisers of the chapter by name."""
@@ -66,14 +68,13 @@ def update(
 
     Args:
         optimizer: ``"GD"`` or ``"Adam"``.
-        rate: η ≥ 0, any shape.
+        rate: η, from 0 to 1e50, any shape.
         sizes: d, h, n.
         noise: ρ.
         naive: whether the cross term is dropped.
     """
     validation.one_of("optimizer", optimizer, OPTIMIZERS)
-    rate = validation.known("rate", rate)
-    validation.nonnegative("rate", rate)
+    rate = checked_rate(rate)
     law, (d, h, _) = first_step_law(sizes, noise), sizes
     own = 0.0 if validation.flag("naive", naive) else SLOPE / law.q_norm
     if optimizer == "GD":
@@ -103,16 +104,17 @@ def outlier(p_norm2: ArrayLike, variance: ArrayLike, sizes: Shape) -> Spike:
     validation.broadcasting(p_norm2=p_norm2, variance=variance)
     d, h, _ = checked_shape(sizes)
     c = d / h
-    theta2 = (p_norm2 - d * variance) / (h * variance)
-    out = theta2 > c**0.5
-    theta2 = np.where(out, theta2, 1.0)
-    sigma2 = h * variance * (1 + theta2) * (c + theta2) / theta2
-    edge2 = variance * (h**0.5 + d**0.5) ** 2
-    left = (theta2**2 - c) / (theta2 * (1 + theta2))
+    with np.errstate(over="ignore"):
+        ratio = p_norm2 / variance  # or inf, which is no obstacle
+    out = (ratio - d) / h > c**0.5
+    ratio = np.where(out, ratio, d + h)
+    inverse = h / (ratio - d)  # 1/θ², whose square does not overflow
+    sigma = np.sqrt(p_norm2) * np.sqrt((1 + (h - d) / ratio) * (1 + c * inverse))
+    right = 1 - c * inverse**2
     return Spike(
-        np.asarray(np.sqrt(np.where(out, sigma2, edge2))),
-        np.where(out, left, 0.0),
-        np.where(out, 1 - c / theta2**2, 0.0),
+        np.where(out, sigma, np.sqrt(variance) * (h**0.5 + d**0.5)),
+        np.where(out, right / (1 + inverse), 0.0),
+        np.where(out, right, 0.0),
     )
 
 
@@ -139,7 +141,7 @@ def teacher_alignment(
 def threshold(optimizer: str, sizes: Shape, noise: float = 0.3) -> float:
     """The rate η* above which one step makes an outlier.
 
-    Where θ⁴ = c: η* = d [1 + √(1 + ‖q‖²/(μ₁² √c))]/(2‖q‖²) for gradient descent, and
+    Where θ² = √c: η* = d [1 + √(1 + ‖q‖²/(μ₁² √c))]/(2‖q‖²) for gradient descent, and
     η* = [k' √c + √(k'² c + κ_s² √c)]/(κ_s² √d) for Adam.
 
     >>> round(threshold("Adam", Shape(1000, 1500, 2000)), 4)
@@ -172,7 +174,8 @@ def linear_alignment(after: Update, sizes: Shape, noise: float = 0.3) -> np.ndar
     the features' Gram matrix being that of X(p pᵀ + S)Xᵀ with S a Wishart matrix.
 
     Args:
-        after: τ², ‖p‖² and |p·β|, predicted or measured.
+        after: τ², ‖p‖² and |p·β|, predicted or measured, the last at most ‖p‖ up to the rounding of
+            float32.
         sizes: d, h, n.
         noise: ρ.
     """
@@ -183,7 +186,16 @@ def linear_alignment(after: Update, sizes: Shape, noise: float = 0.3) -> np.ndar
     for name, part in zip(names[1:], known[1:], strict=True):
         validation.nonnegative(name, part)
     validation.broadcasting(**dict(zip(names, known, strict=True)))
+    longest = np.sqrt(p2) * (1 + np.finfo(np.float32).eps ** 0.5)
+    if (teacher > longest).any():
+        first, limit = (
+            part[teacher > longest][0] for part in np.broadcast_arrays(teacher, longest)
+        )
+        raise ValueError(f"after.teacher must be at most ‖p‖, {limit:.6g}, got {first:.6g}")
     (d, h, n), noise = checked_shape(sizes), checked_noise(noise)
+    # Of one size together, on which the quotient does not depend and whose square may overflow.
+    size = np.maximum(p2, variance)
+    variance, p2, teacher = variance / size, p2 / size, teacher / np.sqrt(size)
     power, delta, c = TEACHER_POWER + noise**2, d / n, d / h
     bulk = h * variance
     top = TEACHER_SLOPE**2 * teacher**2 + p2 * power / n

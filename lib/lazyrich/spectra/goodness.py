@@ -53,7 +53,8 @@ def power_law_goodness(
     p speaks against a power law.
 
     Draws are independent while eigenvalues of random matrices repel each other, which makes their
-    distances smaller: so a large p says less of a spectrum than of independent data.
+    distances smaller: so a large p says less of a spectrum than of independent data. Where the
+    exponent is ``inf``, as of a constant spectrum, there is nothing to draw and p is nan.
 
     Source: Clauset, Shalizi & Newman, *Power-law distributions in empirical data* (SIAM Review 51,
     2009), section 4.1.
@@ -138,7 +139,7 @@ def _goodness(key, logs, replicas, smallest):
     drawn = cut + jax.random.exponential(third, shape, logs.dtype) / (fit.exponent[..., None] - 1)
     drawn = jnp.sort(jnp.where(in_tail, drawn, body), axis=-1)
     farther = fit_logarithms(drawn, smallest).distance >= fit.distance
-    p_value = jnp.where(fit.tail > 0, farther.mean(axis=0, dtype=logs.dtype), jnp.nan)
+    p_value = jnp.where(jnp.isfinite(fit.exponent), farther.mean(axis=0, dtype=logs.dtype), jnp.nan)
     return Goodness(p_value, fit)
 
 

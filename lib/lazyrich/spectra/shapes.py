@@ -95,7 +95,12 @@ def shape(eigenvalues: ArrayLike, height: int) -> Shape:
 
 @partial(jax.jit, static_argnums=1)
 def _shape(values, height):
-    d = values.shape[-1]
+    d, largest = values.shape[-1], values[..., -1]
+    # A power of two, so that nothing overflows and nothing is rounded otherwise. The reciprocal of
+    # the greatest of all would be zero, hence below the largest eigenvalue by a few.
+    unit = jnp.maximum(largest / (2**8 * jnp.frexp(largest)[0]), jnp.finfo(values.dtype).tiny)
+    unit, hill = jnp.where(largest > 0, unit, 1), hill_of_ascending(values)
+    values = values / unit[..., None]
     ratio = jnp.asarray(d / height, values.dtype)
     center = law.marchenko_pastur_median(ratio)
     median = _lower_median(values, d)
@@ -110,7 +115,7 @@ def _shape(values, height):
     scale = _lower_median(values, bulk) / center
     rescaled = values / jnp.where(scale > 0, scale, 1)[..., None]
     distance = law.lower_distance(rescaled, ratio, bulk)
-    hill, hill_of_law = hill_of_ascending(values), law.marchenko_pastur_hill(ratio)
+    hill_of_law = law.marchenko_pastur_hill(ratio)
 
     low = (values < 1e-3 * median[..., None]) | (values == 0)
     rules = [
@@ -121,8 +126,8 @@ def _shape(values, height):
         values[..., -1] > 1.05 * edge,
         jnp.ones(values.shape[:-1], bool),
     ]
-    code = jnp.where(values[..., -1] > 0, jnp.argmax(jnp.stack(rules), axis=0), -1)
-    return Shape(code, variance, edge, above, outliers, distance, hill, hill_of_law)
+    code = jnp.where(largest > 0, jnp.argmax(jnp.stack(rules), axis=0), -1)
+    return Shape(code, variance * unit, edge * unit, above, outliers, distance, hill, hill_of_law)
 
 
 def _lower_median(ascending, count):

@@ -110,22 +110,28 @@ def samples(name: str, value: ArrayLike, entries: int | None = None) -> Float[Ar
     return array
 
 
-def axes(**arrays: tuple[object, str]) -> None:
+def axes(**arrays: tuple[object, str]) -> tuple[jax.Array, ...]:
     """Arrays of floats with the names of their axes; each name has one length, at least one.
 
     Entries may be inf or nan.
+
+    >>> (x,) = axes(x=([[1.0, 2.0]], "n d"))
+    >>> x.shape
+    (1, 2)
 
     >>> axes(W=(jnp.ones((3, 2)), "h d"), x=(jnp.ones((5, 4)), "n d"))
     Traceback (most recent call last):
     ValueError: x must have shape (n, 2), got (5, 4)
     """
     lengths: dict[str, int] = {}
-    for name, (value, wanted) in arrays.items():
-        shape, names = _floats(name, value).shape, wanted.split()
+    checked = {name: _floats(name, value) for name, (value, _) in arrays.items()}
+    for name, (_, wanted) in arrays.items():
+        shape, names = checked[name].shape, wanted.split()
         described = str(tuple(lengths.get(axis, axis) for axis in names)).replace("'", "")
         fitting = [lengths.setdefault(axis, n) == n for axis, n in zip(names, shape, strict=False)]
         if len(shape) != len(names) or 0 in shape or not all(fitting):
             raise ValueError(f"{name} must have shape {described}, got {shape}")
+    return tuple(map(jnp.asarray, checked.values()))
 
 
 def broadcasting(**arrays: jax.Array | np.ndarray) -> None:
@@ -157,8 +163,11 @@ def symmetric(name: str, value: ArrayLike) -> Float[Array, "*batch n n"]:
 
 
 def _finite(name, value, ndim=0):
-    if isinstance(value, Real) and not isinstance(value, (bool, np.generic)):
-        value = float(value)
+    if isinstance(value, Real) and not isinstance(value, (bool, np.floating)):
+        try:
+            value = float(value)
+        except OverflowError:
+            raise ValueError(f"{name} must be finite as a float, got a larger number") from None
     array = _floats(name, value)
     if array.ndim < ndim:
         raise ValueError(f"{name} must have at least {ndim} axes, got shape {array.shape}")

@@ -1,5 +1,6 @@
 """Whole numbers, types, keys, and names out of a list."""
 
+import math
 from collections.abc import Collection, Hashable, Iterable, Sequence
 from itertools import pairwise
 from numbers import Integral
@@ -10,17 +11,28 @@ import numpy as np
 
 
 def whole(name: str, value: object, least: int = 0) -> int:
-    """`value` as an integer that is at least `least`."""
+    """`value` as an integer that is at least `least` and that int32 holds."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
+    if value > np.iinfo(np.int32).max:
+        # Python refuses to print what is very long.
+        raise ValueError(
+            f"{name} must be an integer below 2**31, got about 2**{math.log2(value):.4g}"
+        )
     return int(value)
 
 
 def schedule(name: str, value: Sequence[int]) -> tuple[int, ...]:
     """`value` as increasing numbers of steps, at least one."""
-    steps = tuple(whole(name, step) for step in value) if isinstance(value, Iterable) else ()
+    try:
+        steps = tuple(whole(name, step) for step in value) if isinstance(value, Iterable) else ()
+    except ValueError:
+        steps = ()  # the sentence is to show all of it
     if not steps or any(later <= earlier for earlier, later in pairwise(steps)):
-        raise ValueError(f"{name} must hold increasing numbers of steps, got {value!r}")
+        raise ValueError(
+            f"{name} must hold increasing numbers of steps, got {value!r}, "
+            "each an integer of at least 0 and below 2**31"
+        )
     return steps
 
 
@@ -53,7 +65,8 @@ def precision(name: str, value: object) -> np.dtype:
 def instance(name: str, value: object, kind: type) -> object:
     """`value`, which must be a `kind`."""
     if not isinstance(value, kind):
-        raise ValueError(f"{name} must be a {kind.__name__}, got a {type(value).__name__}")
+        wanted, came = map(_with_article, (kind, type(value)))
+        raise ValueError(f"{name} must be {wanted}, got {came}")
     return value
 
 
@@ -79,3 +92,7 @@ def random_key(name: str, value: object) -> jax.Array:
     if not (typed and shape == () or dtype == jnp.uint32 and shape == (2,)):
         raise ValueError(f"{name} must be one jax.random.key, got {dtype} of shape {shape}")
     return value
+
+
+def _with_article(kind):
+    return f"{'an' if kind.__name__[0] in 'AEIOUaeiou' else 'a'} {kind.__name__}"

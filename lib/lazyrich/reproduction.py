@@ -93,8 +93,7 @@ def reproduce(
         CellError: if a cell fails; the other chapters are computed before.
     """
     validation.one_of("scale", scale, SCALES)
-    if validation.whole("seed", seed) >= 2**63:
-        raise ValueError(f"seed must be below 2**63, got {seed}")
+    validation.whole("seed", seed)
     validation.whole("jobs", jobs, least=1)
     wanted, out = select(folder, targets), files.place("out", out)
     environment, engine = engines.backends(device), engines.code(jobs, dask)

@@ -1,3 +1,4 @@
+import inspect
 import math
 
 import jax
@@ -209,6 +210,14 @@ def test_the_step_of_a_jump_is_positive():
         derivatives.jumps(jnp.abs, 0.0, 1.0, 1, 0.0)
 
 
+def test_samples_in_nested_lists_will_do():
+    # The annotations that tests check would refuse them first.
+    jacobian, kernel = map(inspect.unwrap, (derivatives.jacobian, derivatives.empirical_ntk))
+    apply = lambda params, x: x @ params  # noqa: E731
+    assert jacobian(apply, jnp.ones(2), [[1.0, 2.0]]).tolist() == [[1.0, 2.0]]
+    assert kernel(apply, jnp.ones(2), [[1.0, 2.0]], [[3.0, 1.0]]).tolist() == [[5.0]]
+
+
 def test_what_has_no_jacobian_is_refused():
     apply = lambda params, x: x @ params  # noqa: E731
     for params, x, sentence in (
@@ -219,5 +228,9 @@ def test_what_has_no_jacobian_is_refused():
     ):
         with pytest.raises(ValueError, match=sentence):
             derivatives.jacobian(apply, params, x)
+    for network in (apply, networks.fully_connected((3, 2, 1), jnp.tanh)):
+        params = jnp.ones(3) if network is apply else network.init(jax.random.key(0))
+        with pytest.raises(ValueError, match=r"others must hold samples .*, got shape \(0, 3\)"):
+            derivatives.empirical_ntk(network, params, jnp.ones((2, 3)), jnp.ones((0, 3)))
     with pytest.raises(ValueError, match="direction must be a pytree with the shapes of params"):
         derivatives.along(lambda params: params["a"], {"a": 1.0}, {"b": 1.0}, 1)

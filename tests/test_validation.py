@@ -268,6 +268,48 @@ def test_a_network_gives_floats_from_parameters_and_samples():
             validation.outputs(apply, np.ones(3), x)
 
 
+def test_samples_may_come_in_nested_lists_and_are_named():
+    inputs = inspect.unwrap(validation.inputs)
+    assert inputs("x", [[1.0, 2.0]]).shape == (1, 2) and inputs("x", [3, 4]).dtype == int
+    for bad, sentence in (
+        (1.0, r"x_test must hold samples along its first axis, got shape \(\)"),
+        ([[1.0], [np.inf]], "x_test must be finite, got inf"),
+        ([[1.0], [1.0, 2.0]], "x_test must be an array of numbers: "),
+        (None, "x_test must be an array of numbers: "),
+        ("a", "x_test must be an array of numbers: "),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            inputs("x_test", bad)
+    with pytest.raises(ValueError, match=r"apply must take params and x_test, of shape \(2, 4\)"):
+        validation.outputs(lambda w, x: x @ w, np.ones(3), np.ones((2, 4)), "x_test")
+
+
+def test_a_function_gives_floats_of_a_shape():
+    assert validation.giving("f", "two", (2,), lambda w: 2 * w, np.ones(2)).dtype == float
+    giving = inspect.unwrap(validation.giving)
+    for bad, got in (
+        (None, "be a function, got NoneType"),
+        (lambda w: w[0], r"give two, got float64 of shape \(\)"),
+        (lambda w: w > 0, r"give two, got bool of shape \(2,\)"),
+        (lambda w: (w, w), "give two, got a tuple"),
+        (lambda w: None, "give two, got a NoneType"),
+        (lambda w: w @ np.ones(3), "give two: dot_general"),
+    ):
+        with pytest.raises(ValueError, match=f"^f must {got}"):
+            giving("f", "two", (2,), bad, np.ones(2))
+
+
+def test_the_first_order_that_is_not_finite_is_named():
+    terms = np.array([[1.0, 2.0], [1.0, np.inf], [np.nan, 0.0]])
+    with pytest.raises(ValueError, match="^f must be smooth, got inf or nan in order 3"):
+        validation.finite_orders("f must be smooth", terms, first=2)
+    trees = ({"a": 1.0}, {"a": np.array([np.nan])})
+    with pytest.raises(ValueError, match="in order 1"):
+        validation.finite_orders("f must be smooth", trees)
+    assert validation.finite_orders("f must be smooth", terms[:1]) is not None
+    assert jnp.isnan(jax.jit(lambda terms: validation.finite_orders("f", terms))(terms)[2, 0])
+
+
 # Of what comes from elsewhere: the annotations that tests check would refuse it first.
 
 

@@ -46,11 +46,12 @@ def empirical_ntk(
     [[1.0, 1.0], [1.0, 5.0]]
     """
     if isinstance(network, Network) and network.sensitivities is not None:
-        validation.outputs(network.apply, params, x)
+        x = _samples(network.apply, params, x, "x")
+        others = None if others is None else _samples(network.apply, params, others, "others")
         return _layer_wise(network, params, x, others)
     apply = network.apply if isinstance(network, Network) else network
     rows = _blocks(apply, params, x)
-    columns = rows if others is None else _blocks(apply, params, others)
+    columns = rows if others is None else _blocks(apply, params, others, "others")
     return sum(matmul(J, J_other.T) for J, J_other in zip(rows, columns, strict=True))
 
 
@@ -156,10 +157,18 @@ def _layer_wise(network, params, x, others):
     return kernel.reshape(n * outputs, m * outputs)
 
 
-def _blocks(apply, params, x):
+def _samples(apply, params, x, name):
+    """The samples as an array, once they are known to fit the network."""
+    x = validation.inputs(name, x)
+    validation.outputs(apply, params, x, name)
+    return x
+
+
+def _blocks(apply, params, x, name="x"):
     """The columns of the Jacobian that belong to each array of parameters."""
     validation.parameters("params", params)
-    rows = math.prod(validation.outputs(apply, params, x).shape)
+    x = validation.inputs(name, x)
+    rows = math.prod(validation.outputs(apply, params, x, name).shape)
 
     def flat(params):
         return apply(params, x).reshape(-1)

@@ -43,6 +43,10 @@ def test_other_names_are_refused():
         activation("relu")
     with pytest.raises(ValueError, match="sharpness must be positive, got 0.0"):
         activation("tanh", 0.0)
+    for bad in (1e308, 1e-17):
+        with pytest.raises(ValueError, match="sharpness must be from 1e-16 to 1e"):
+            activation("softplus", bad)
+    close(activation("tanh", 1e16)(2.0), 1e-16)
 
 
 def polynomial_of_tanh(order):
@@ -78,6 +82,28 @@ def test_common_activations_meet_the_condition_and_a_sharp_one_does_not(name):
     assert (np.diff(sizes) < 0).all() and sizes[0] <= 0.6
     sharp = largest_derivatives(lambda z: jnp.tanh(3 * z), 10)
     assert sharp[-1] > 10 * sharp[0]
+
+
+def test_a_constant_has_no_derivatives():
+    assert largest_derivatives(jnp.ones_like, 3).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("phi", "order", "sentence"),
+    [
+        (
+            lambda z: z.sum(),
+            3,
+            r"phi must give a float for each of 801 points, got float64 of .*\(\)",
+        ),
+        (lambda z: (z, z), 3, "phi must give a float for each of 801 points, got a tuple"),
+        (jnp.sqrt, 3, "phi must have finite derivatives, got inf or nan in order 1"),
+        (jnp.tanh, 31, "order must be at most 30, got 31"),
+    ],
+)
+def test_what_has_no_derivatives_at_the_points_is_refused(phi, order, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        largest_derivatives(phi, order)
 
 
 def test_float32_is_refused():

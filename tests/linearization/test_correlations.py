@@ -1,3 +1,4 @@
+import inspect
 import math
 
 import jax
@@ -234,10 +235,44 @@ def test_a_network_without_derivatives_is_refused(function):
         function(root, PARAMS, X, V, 2)
 
 
+def test_what_leaves_the_floats_is_refused():
+    root = lambda params, x: x[:, 0] * jnp.sqrt(params)  # noqa: E731
+    steep = lambda params, x: 1e200 * apply(params, x)  # noqa: E731
+    for order in (1, 2):
+        with pytest.raises(ValueError, match="apply must have finite derivatives, .* in order 1"):
+            correlation_tensor(root, 0.0, X, X, order)
+    with pytest.raises(ValueError, match="apply must have finite derivatives, .* in order 2"):
+        correlation_tensor(steep, PARAMS, X_TEST, X, 2)
+    with pytest.raises(ValueError, match="apply must have finite derivatives, .* in order 0"):
+        update_direction(lambda params, x: jnp.nan * apply(params, x), PARAMS, X, C)
+    with pytest.raises(ValueError, match="apply must have finite derivatives, .* in order 1"):
+        update_direction(steep, PARAMS, X, 1e200 * C)
+    sentence = "rate and scale must leave finite correlations, got inf or nan in order 2"
+    with pytest.raises(ValueError, match=sentence):
+        contracted(apply, PARAMS, X_TEST, V, 3, rate=1e300)
+    with pytest.raises(ValueError, match="rate and scale .* in order 1"):
+        gradient_norms(apply, PARAMS, X_TEST, V, 1, rate=1e300)
+    with pytest.raises(ValueError, match=sentence):
+        correlation_tensor(apply, PARAMS, X_TEST, X, 2, rate=1e300)
+
+
+def test_inputs_may_be_nested_lists():
+    # The annotations that tests check would refuse them first.
+    x, few = X.tolist(), X[:2].tolist()
+    same = lambda one, other: close(flat(one), flat(other), rtol=1e-13)  # noqa: E731
+    same(inspect.unwrap(update_direction)(apply, PARAMS, x, C), V)
+    for function in (contracted, gradient_norms):
+        same(inspect.unwrap(function)(apply, PARAMS, x, V, 2), function(apply, PARAMS, X, V, 2))
+    tensor = correlation_tensor(apply, PARAMS, X, X[:2], 2)
+    same(inspect.unwrap(correlation_tensor)(apply, PARAMS, x, few, 2), tensor)
+
+
 def test_a_step_and_a_tensor_ask_for_samples_and_floats():
     with pytest.raises(ValueError, match="params must be an array of floats, got dtype int"):
         update_direction(apply, {"v": jnp.ones(4, int), "w": PARAMS["w"]}, X, C)
-    with pytest.raises(ValueError, match="x must hold samples"):
+    with pytest.raises(ValueError, match="inputs must hold samples"):
         correlation_tensor(apply, PARAMS, X, X[:0], 2)
+    with pytest.raises(ValueError, match="inputs must be finite, got nan"):
+        correlation_tensor(apply, PARAMS, X, X * jnp.nan, 2)
     with pytest.raises(ValueError, match="order must leave at most 1048576 entries a row, got 9"):
         correlation_tensor(apply, PARAMS, X_TEST, X, 9)

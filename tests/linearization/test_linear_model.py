@@ -1,3 +1,5 @@
+import inspect
+import itertools
 from fractions import Fraction
 
 import jax
@@ -122,9 +124,71 @@ def test_what_does_not_fit_is_refused():
         predict_linear(F, T, Y, 1.0, np.array([0.5]))
     with pytest.raises(ValueError, match="kernel must be positive semidefinite, got eigenvalue -"):
         predict_linear(F, -T, Y, 1.0, [1])
-    with pytest.raises(ValueError, match=r"slope must give a number for each of 5 outputs, got \("):
+    with pytest.raises(
+        ValueError, match=r"slope must give a number for each of 5 outputs, got float64"
+    ):
         descend_linear(F, T, lambda f: f[:1], 1.0, 1)
+
+
+def test_times_outputs_and_targets_have_one_axis():
+    # The annotations that tests check would refuse some of them first.
+    predict = inspect.unwrap(predict_linear)
+    for times in ([[1, 2]], 3, []):
+        with pytest.raises(ValueError, match="times must be a sequence of numbers, got shape"):
+            predict(F, T, Y, 1.0, times)
+    for times in ("a", None):
+        with pytest.raises(ValueError, match="times must be whole numbers of steps, got '?[aN]"):
+            predict(F, T, Y, 1.0, times)
+    with pytest.raises(
+        ValueError, match=r"outputs must be a sequence of numbers, got shape \(7, 1"
+    ):
+        predict(F[:, None], T, Y, 1.0, [1])
+    with pytest.raises(ValueError, match=r"y must be a sequence of numbers, got shape \(5, 1\)"):
+        predict(F, T, Y[:, None], 1.0, [1])
+
+
+def test_a_slope_gives_an_array():
+    descend = inspect.unwrap(descend_linear)
+    for slope, got in (
+        (None, "be a function, got NoneType"),
+        (lambda f: (f, f), "give a number for each of 5 outputs, got a tuple"),
+        (lambda f: [f], "give a number for each of 5 outputs, got a list"),
+        (lambda f: None, "give a number for each of 5 outputs, got a NoneType"),
+        (lambda f: f > 0, "give a number for each of 5 outputs, got bool of shape"),
+    ):
+        with pytest.raises(ValueError, match=f"slope must {got}"):
+            descend(F, T, slope, 1.0, 1)
+
+
+def test_precisions_may_differ_and_the_finer_of_outputs_and_kernel_is_kept():
+    expected = descend_linear(F, T, residual, 0.7, 7)
+    for outputs, kernel in itertools.product((jnp.float32, jnp.float64), repeat=2):
+        for slope in (jnp.float32, jnp.float64):
+            steps = descend_linear(
+                F.astype(outputs),
+                T.astype(kernel),
+                lambda f, slope=slope: residual(f.astype(float)).astype(slope),
+                0.7,
+                7,
+            )
+            assert steps.dtype == np.promote_types(outputs, kernel)
+            close(steps, expected, rtol=1e-4)
+
+
+def test_parameters_that_are_not_finite_or_not_alike_are_refused():
+    model = linearize(apply, PARAMS)
     with pytest.raises(
         ValueError, match="the parameters must be a pytree with the shapes of those"
     ):
-        linearize(apply, PARAMS)(PARAMS["v"], X)
+        model(PARAMS["v"], X)
+    with pytest.raises(ValueError, match="the parameters must be finite, got nan"):
+        model(PARAMS | {"v": PARAMS["v"] * jnp.nan}, X)
+    root = linearize(lambda params, x: x * jnp.sqrt(params), 0.0)
+    with pytest.raises(ValueError, match="apply must have finite derivatives, .* in order 1"):
+        root(1.0, 1.0)
+    with pytest.raises(ValueError, match="apply must be a function, got NoneType"):
+        inspect.unwrap(taylor_expand)(None, PARAMS, 1)
+
+
+def test_beyond_the_largest_rate_the_outputs_leave_the_floats():
+    assert not np.isfinite(predict_linear(F, T, Y, 100.0, [1000])).any()

@@ -123,6 +123,7 @@ def test_a_run_has_what_training_did_beside_the_reading_and_they_meet_as_the_wid
         ),
         ({"x_test": X[:0]}, "x_test must have shape .* one input or more"),
         ({"x": X * jnp.nan}, "x must be finite, got nan"),
+        ({"x_test": X * jnp.nan}, "x_test must be finite, got nan"),
         ({"x": X[:0], "y": Y[:0]}, "x must hold samples along its first axis"),
         ({"x": X[:, :2]}, r"apply must take params and x, of shape \(5, 2\)"),
     ],

@@ -1,3 +1,5 @@
+import inspect
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -56,13 +58,33 @@ def test_spectral_norms_are_those_of_dense_hessians():
     assert len(FLAT) == 16 and UNRAVEL(FLAT)["w"].shape == (4, 3)
 
 
+@pytest.mark.parametrize("exponent", [-1000, -520, 1000])
+def test_norms_of_any_size_keep_every_digit(exponent):
+    power, key = 2.0**exponent, jax.random.key(0)
+    for shape in ((7,), (3, 2, 2)):
+        norm = injective_norm(drawn(*shape), key)
+        assert injective_norm(power * drawn(*shape), key) == power * norm
+    matrix = injective_norm(drawn(7, 4), key)
+    close(injective_norm(power * drawn(7, 4), key), power * matrix, rtol=1e-14)
+    squares = lambda p: power * (jnp.arange(3.0) * p**2).sum()  # noqa: E731
+    close(spectral_norm(squares, jnp.ones(3), key), 4 * power, rtol=1e-12)
+
+
 def test_what_has_no_norm_is_refused():
     key = jax.random.key(0)
     with pytest.raises(ValueError, match=r"tensor must not be empty, got shape \(0, 2, 2\)"):
         injective_norm(jnp.zeros((0, 2, 2)), key)
     with pytest.raises(ValueError, match="key must be one jax.random.key, got float64 of shape"):
         injective_norm(jnp.ones((2, 2, 2)), jnp.zeros(2))
-    with pytest.raises(ValueError, match=r"function must give one number, got shape \(2,\)"):
+    with pytest.raises(ValueError, match="function must give one number, .*, got float64 of shape"):
         spectral_norm(lambda params: apply(params, X_TEST), PARAMS, key)
+    for bad, sentence in (
+        (lambda params: (params.sum(), 1), "give one number, a float, got a tuple"),
+        (lambda params: 1, r"give one number, a float, got int64 of shape \(\)"),
+        (3, "be a function, got int"),
+        (lambda params: jnp.sqrt(params).sum(), "have finite derivatives, got inf or nan in order"),
+    ):
+        with pytest.raises(ValueError, match=f"function must {sentence}"):
+            inspect.unwrap(spectral_norm)(bad, jnp.zeros(3), key)
     with pytest.raises(ValueError, match="params must be finite, got nan"):
         spectral_norm(lambda params: params.sum(), jnp.full(3, jnp.nan), key)

@@ -35,6 +35,8 @@ from lazyrich.arithmetic import dot
 from lazyrich.derivatives import along
 
 MOST_ROWS, MOST_ENTRIES = 16, 2**20
+SMOOTH = "apply must have finite derivatives"
+IN_RANGE = "rate and scale must leave finite correlations"
 
 
 def update_direction(
@@ -50,8 +52,9 @@ def update_direction(
 
     Raises:
         ValueError: if the residual does not have the shape of the outputs, or the network does not
-            give floats from params and x, all finite.
+            give floats from params and x, all finite, with finite derivatives.
     """
+    x = validation.inputs("x", x)
     validation.outputs(apply, validation.parameters("params", params), x)
     outputs, pull = jax.vjp(lambda params: apply(params, x), params)
     residual = validation.floating("residual", residual)
@@ -59,7 +62,8 @@ def update_direction(
         raise ValueError(
             f"residual must have the shape of the outputs, {outputs.shape}, got {residual.shape}"
         )
-    return pull(residual.astype(outputs.dtype))[0]
+    v = pull(residual.astype(outputs.dtype))[0]
+    return validation.finite_orders(SMOOTH, (outputs, v))[1]
 
 
 def contracted(
@@ -84,9 +88,10 @@ def contracted(
 
     Raises:
         ValueError: if order or the numbers are out of range; if the direction is not like the
-            parameters; if the network has no finite derivatives of that order; or in float32 if a
-            term lies below the rounding of the largest, F itself among them: such a term takes
-            float64. Inside of a trace numbers are not known, and only shapes are checked.
+            parameters; if the network has no finite derivatives of that order, or rate and scale
+            leave none; or in float32 if a term lies below the rounding of the largest, F itself
+            among them: such a term takes float64. Inside of a trace numbers are not known, and only
+            shapes are checked.
 
     >>> apply = lambda params, x: params**2 * x[:, 0]
     >>> contracted(apply, 3.0, jnp.ones((1, 1)), 2.0, 2, rate=0.5).ravel().tolist()
@@ -94,10 +99,11 @@ def contracted(
     """
     d = np.arange(1, validation.whole("order", order, least=1) + 1)
     rate, scale = validation.positives(rate=rate, scale=scale)
-    _fit(apply, params, x, direction)
-    terms = _smooth(along(lambda params: apply(params, x), params, direction, order))
+    x = _fitting(apply, params, x, direction)
+    terms = along(lambda params: apply(params, x), params, direction, order)
+    validation.finite_orders(SMOOTH, terms)
     factors = (rate**d * scale ** (1.0 - d)).astype(terms.dtype)
-    scaled = terms[1:] * factors.reshape(-1, *[1] * (terms.ndim - 1))
+    scaled = _scaled(terms[1:], factors)
     _above_rounding(scale * terms[0], scaled)
     return scaled
 
@@ -119,7 +125,7 @@ def gradient_norms(
     """
     d = np.arange(1, validation.whole("order", order, least=1) + 1)
     rate, scale = validation.positives(rate=rate, scale=scale)
-    _fit(apply, params, x, direction)
+    x = _fitting(apply, params, x, direction)
 
     def of_one(one):
         def outputs(params):
@@ -131,9 +137,10 @@ def gradient_norms(
         squares = jax.lax.map(lambda one: _square(pull(one)[0]), unit)
         return jnp.sqrt(squares).reshape(values.shape)
 
-    norms = _smooth(jnp.moveaxis(jax.lax.map(of_one, x), 0, 1), first=1)
+    norms = jnp.moveaxis(jax.lax.map(of_one, x), 0, 1)
+    validation.finite_orders(SMOOTH, norms, first=1)
     factors = (rate ** (d + 0.5) * scale ** (0.0 - d)).astype(norms.dtype)
-    return norms * factors.reshape(-1, *[1] * (norms.ndim - 1))
+    return _scaled(norms, factors)
 
 
 def correlation_tensor(
@@ -161,13 +168,15 @@ def correlation_tensor(
 
     Raises:
         ValueError: if order is below 1, inputs times outputs is above 16, the tensor would have
-            more than 2²⁰ entries a row, or params and inputs do not fit the network.
+            more than 2²⁰ entries a row, params and inputs do not fit the network, or it has no
+            finite derivatives of that order.
     """
     order = validation.whole("order", order, least=1)
     rate, scale = validation.positives(rate=rate, scale=scale)
     validation.parameters("params", params)
-    for samples in (x, inputs):
-        validation.outputs(apply, params, samples)
+    x, inputs = validation.inputs("x", x), validation.inputs("inputs", inputs)
+    validation.outputs(apply, params, x)
+    validation.outputs(apply, params, inputs, "inputs")
     outputs, pull = jax.vjp(lambda params: apply(params, inputs).reshape(-1), params)
     rows = len(outputs)
     if rows > MOST_ROWS:
@@ -175,6 +184,7 @@ def correlation_tensor(
     if rows**order > MOST_ENTRIES:
         raise ValueError(f"order must leave at most {MOST_ENTRIES} entries a row, got {order}")
     gradients = jax.vmap(lambda unit: pull(unit)[0])(jnp.eye(rows, dtype=outputs.dtype))
+    validation.finite_orders(SMOOTH, (outputs, gradients))
 
     def entry(index):
         function = lambda params: apply(params, x).reshape(-1)  # noqa: E731
@@ -184,25 +194,27 @@ def correlation_tensor(
 
     once = np.array(list(itertools.combinations_with_replacement(range(rows), order)))
     values = jax.lax.map(entry, jnp.asarray(once))
+    validation.finite_orders(SMOOTH, values[None], first=order)
     number = {tuple(index): i for i, index in enumerate(once.tolist())}
     every = itertools.product(range(rows), repeat=order)
     places = np.array([number[tuple(sorted(index))] for index in every])
     full = jnp.moveaxis(values[places], 0, 1).reshape(-1, *[rows] * order)
-    return rate**order * scale ** (1.0 - order) / math.factorial(order) * full
+    scaled = rate**order * scale ** (1.0 - order) / math.factorial(order) * full
+    return validation.finite_orders(IN_RANGE, scaled[None], first=order)[0]
 
 
-def _fit(apply, params, x, direction):
+def _fitting(apply, params, x, direction):
+    """The inputs as an array, once everything is known to fit the network."""
+    x = validation.inputs("x", x)
     validation.outputs(apply, validation.parameters("params", params), x)
     validation.parameters("direction", validation.like("direction", direction, "params", params))
+    return x
 
 
-def _smooth(terms, first=0):
-    """The terms, the orders along their first axis, none of which may be infinite or nan."""
-    if not isinstance(terms, jax.core.Tracer) and not np.isfinite(terms).all():
-        bad = ~np.isfinite(np.asarray(terms)).reshape(len(terms), -1).all(1)
-        order = first + int(np.argmax(bad))
-        raise ValueError(f"apply must have finite derivatives, got inf or nan in order {order}")
-    return terms
+def _scaled(terms, factors):
+    """The terms of order one and higher, each times its factor."""
+    scaled = terms * factors.reshape(-1, *[1] * (terms.ndim - 1))
+    return validation.finite_orders(IN_RANGE, scaled, first=1)
 
 
 def _above_rounding(outputs, terms):

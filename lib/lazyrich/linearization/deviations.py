@@ -20,6 +20,7 @@ from jaxtyping import Array, Float, Int
 from lazyrich import validation
 from lazyrich.arithmetic import matmul, root_mean_square
 from lazyrich.derivatives import empirical_ntk
+from lazyrich.linearization.activations import checked_sharpness
 from lazyrich.linearization.family import (
     external_scale,
     network,
@@ -116,7 +117,8 @@ def descend(
         rescaled: whether the training inputs have one length.
     """
     settings, steps = (width, depth, activation), validation.schedule("schedule", schedule)
-    sharpness, scale, rate = validation.positives(sharpness=sharpness, scale=scale, rate=rate)
+    sharpness = checked_sharpness(sharpness)
+    scale, rate = validation.positives(scale=scale, rate=rate)
     scale, centred = scale * external_scale(width, a), float(validation.flag("centred", centred))
     numbers = sharpness, scale, rate, centred
     params = weights(key, width, depth, seeds, offset)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
@@ -34,17 +35,25 @@ def taylor_expand(apply: Callable, params, order: int) -> Callable:
         params: θ_0.
         order: at least 0.
 
+    Raises:
+        ValueError: if apply is no function, order is negative, params are not finite floats; and
+            by the network, if it is given other parameters or apply has no finite derivatives
+            towards them.
+
     >>> cubic = taylor_expand(lambda params, x: params**3 * x, 1.0, 2)
     >>> float(cubic(1.1, 1.0))
     1.33
     """
+    validation.function("apply", apply)
     validation.whole("order", order)
     validation.parameters("params", params)
 
     def polynomial(moved, x):
         validation.like("the parameters", moved, "those of the start", params)
+        validation.parameters("the parameters", moved)
         way = jax.tree.map(jnp.subtract, moved, params)
-        return along(lambda params: apply(params, x), params, way, order).sum(0)
+        terms = along(lambda params: apply(params, x), params, way, order)
+        return validation.finite_orders("apply must have finite derivatives", terms).sum(0)
 
     return polynomial
 
@@ -66,20 +75,26 @@ def descend_linear(
         rate: η.
         steps: their number.
 
+    Outputs, kernel and slope need not be of one precision: the steps are made in the finer one of
+    outputs and kernel. Where the steps diverge the outputs end as inf or nan.
+
+    Raises:
+        ValueError: if shapes do not fit, rate or steps are out of range, or slope does not give a
+            float for each training row.
+
     >>> K = jnp.array([[1.0]])
     >>> descend_linear(jnp.array([1.0]), K, lambda f: f, 0.5, 2).tolist()
     [[1.0], [0.5], [0.25]]
     """
     outputs, kernel = _fitting(outputs, kernel)
     [rate] = validation.positives(rate=rate)
-    residual = jax.eval_shape(slope, outputs[: kernel.shape[1]])
-    if residual.shape != kernel.shape[1:]:
-        raise ValueError(
-            f"slope must give a number for each of {kernel.shape[1]} outputs, got {residual.shape}"
-        )
+    train, rate = kernel.shape[1], rate.astype(outputs.dtype)
+    wanted = f"a number for each of {train} outputs"
+    validation.giving("slope", wanted, (train,), slope, outputs[:train])
 
     def step(outputs, _):
-        return outputs - rate * matmul(kernel, slope(outputs[: kernel.shape[1]])), outputs
+        residual = slope(outputs[:train]).astype(outputs.dtype)
+        return outputs - rate * matmul(kernel, residual), outputs
 
     last, before = jax.lax.scan(step, outputs, length=validation.whole("steps", steps))
     return jnp.concatenate([before, last[None]])
@@ -95,7 +110,8 @@ def predict_linear(
     """The linear model under gradient descent on ½ mean (F − y)², in closed form at any times.
 
     F(s) = F(0) − (η/N) T Σ_{j<s} (1 − η K/N)^j (F(0) − y), by one eigendecomposition of K. The
-    cost does not depend on how late the times are, and K may be singular.
+    cost does not depend on how late the times are, and K may be singular. Above the rate 2 N/λ_max
+    the model diverges, and once it leaves the floats its outputs are inf or nan.
 
     Args:
         outputs: F(θ_0), shape (rows,), the training rows first.
@@ -110,11 +126,8 @@ def predict_linear(
     """
     outputs, kernel = _fitting(outputs, kernel)
     [rate] = validation.positives(rate=rate)
-    times = validation.nonnegative("times", jnp.asarray(times, outputs.dtype), ndim=1)
-    if not isinstance(times, jax.core.Tracer) and (times != jnp.round(times)).any():
-        raise ValueError(f"times must be whole numbers of steps, got {times.tolist()}")
-    train = kernel.shape[1]
-    y = validation.floating("y", y, ndim=1)
+    times, train = _whole_times(times, outputs.dtype), kernel.shape[1]
+    y = validation.vector("y", y)
     if y.shape != (train,):
         raise ValueError(f"y must have a number for each of {train} columns, got {y.shape}")
     values, Q = jnp.linalg.eigh(validation.symmetric("kernel", kernel[:train]))
@@ -133,15 +146,28 @@ def _closed_form(outputs, kernel, values, Q, y, rate, times):
     return outputs - rate / train * matmul(matmul(moved, Q.T), kernel.T)
 
 
+def _whole_times(times, dtype):
+    try:
+        times = jnp.asarray(times, dtype)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"times must be whole numbers of steps, got {times!r}") from error
+    times = validation.nonnegative("times", validation.vector("times", times))
+    if not isinstance(times, jax.core.Tracer) and (times != jnp.round(times)).any():
+        raise ValueError(f"times must be whole numbers of steps, got {times.tolist()}")
+    return times
+
+
 def _fitting(outputs, kernel):
-    outputs = validation.floating("outputs", outputs, ndim=1)
+    """Outputs and kernel in the finer precision of the two."""
+    outputs = validation.vector("outputs", outputs)
     kernel = validation.matrix("kernel", kernel)
     if outputs.shape != kernel.shape[:1] or kernel.shape[1] > len(kernel):
         raise ValueError(
             f"kernel must have a row for each of {len(outputs)} outputs and no more columns, "
             f"got {kernel.shape}"
         )
-    return outputs, kernel
+    finer = np.promote_types(outputs.dtype, kernel.dtype)
+    return outputs.astype(finer), kernel.astype(finer)
 
 
 def _geometric_sum(x, s):

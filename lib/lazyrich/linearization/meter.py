@@ -112,7 +112,7 @@ def laziness(
     """
     [rate] = validation.positives(rate=rate)
     steps = validation.whole("steps", steps)
-    x = jnp.asarray(x)
+    x = validation.inputs("x", x)
     outputs = validation.outputs(apply, validation.parameters("params", params), x)
     if any(jnp.result_type(leaf) != outputs.dtype for leaf in jax.tree.leaves(params)):
         raise ValueError(f"params must have the dtype of the outputs, {outputs.dtype}, all of them")
@@ -123,7 +123,7 @@ def laziness(
     if x_test.shape[1:] != x.shape[1:] or len(x_test) == 0:
         shape = ", ".join(map(str, ("test", *x.shape[1:])))
         raise ValueError(f"x_test must have shape ({shape}), one input or more, got {x_test.shape}")
-    validation.outputs(apply, params, x_test)
+    validation.outputs(apply, params, x_test, "x_test")
     return _laziness(
         apply, steps, params, x, y.astype(outputs.dtype), rate.astype(outputs.dtype), x_test
     )

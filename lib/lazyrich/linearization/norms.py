@@ -29,6 +29,9 @@ def injective_norm(
         starts: their number.
         iterations: over all axes.
 
+    A power of two next to the largest entry is taken out first, so that no square leaves the
+    floats.
+
     >>> one = jnp.zeros((2, 2, 2)).at[0, 1, 0].set(3.0)
     >>> float(injective_norm(one, jax.random.key(0)))
     3.0
@@ -37,8 +40,10 @@ def injective_norm(
     if tensor.size == 0:
         raise ValueError(f"tensor must not be empty, got shape {tensor.shape}")
     validation.random_key("key", key)
+    power = _power_of_two(tensor)
+    tensor = tensor / power
     if tensor.ndim <= 2:
-        return jnp.linalg.norm(tensor, ord=2)
+        return power * jnp.linalg.norm(tensor, ord=2)
     starts, iterations = (
         validation.whole(name, number, least=1)
         for name, number in (("starts", starts), ("iterations", iterations))
@@ -55,7 +60,7 @@ def injective_norm(
         vectors = jax.lax.fori_loop(0, iterations, sweep, [_unit(v) for v in vectors])
         return jnp.linalg.norm(_without(tensor, vectors, 0))
 
-    return jax.vmap(from_start)(vectors).max()
+    return power * jax.vmap(from_start)(vectors).max()
 
 
 def spectral_norm(
@@ -75,12 +80,12 @@ def spectral_norm(
         iterations: their number.
 
     Raises:
-        ValueError: if params are not finite floats, or function does not give one number of them.
+        ValueError: if params are not finite floats, or function does not give one number of them,
+            a float, or has no finite first and second derivatives.
     """
     validation.random_key("key", key)
-    value = jax.eval_shape(function, validation.parameters("params", params))
-    if value.shape:
-        raise ValueError(f"function must give one number, got shape {value.shape}")
+    validation.parameters("params", params)
+    validation.giving("function", "one number, a float", (), function, params)
     gradient = jax.grad(function)
     flat, unravel = ravel_pytree(params)
 
@@ -89,12 +94,23 @@ def spectral_norm(
 
     start = jax.random.normal(key, flat.shape, flat.dtype)
     iterations = validation.whole("iterations", iterations, least=1)
-    return jnp.linalg.norm(jax.lax.fori_loop(0, iterations, product, start))
+    moved = jax.lax.fori_loop(0, iterations, product, start)
+    sentence = "function must have finite derivatives"
+    [moved] = validation.finite_orders(sentence, moved[None], first=2)
+    power = _power_of_two(moved)
+    return power * jnp.linalg.norm(moved / power)
 
 
 def _unit(vector):
+    vector = vector / _power_of_two(vector)
     length = jnp.linalg.norm(vector)
     return vector / jnp.where(length > 0, length, 1)
+
+
+def _power_of_two(array):
+    """Next to the largest entry: over it squares stay in range, and no digit is lost."""
+    largest = jnp.maximum(jnp.abs(array).max(initial=0), jnp.finfo(array.dtype).tiny)
+    return jax.lax.stop_gradient(largest / (2 * jnp.frexp(largest)[0]))
 
 
 def _without(tensor, vectors, axis):

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from lazyrich import validation
 from lazyrich.derivatives import along
+from lazyrich.linearization.activations import checked_sharpness
 from lazyrich.linearization.correlations import (
     contracted,
     gradient_norms,
@@ -85,7 +86,8 @@ def correlations_at_start(
         validation.whole("free_order", free_order, least=1),
         activation,
     )
-    sharpness, scale, rate = validation.positives(sharpness=sharpness, scale=scale, rate=rate)
+    sharpness = checked_sharpness(sharpness)
+    scale, rate = validation.positives(scale=scale, rate=rate)
     numbers = sharpness, scale * external_scale(width, a), rate
     params = weights(on_weights, width, depth, seeds)
     return each(partial(_correlations, settings, numbers, probe(on_inputs)), params)

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
 from lazyrich.validation.arrays import _finite
@@ -40,21 +41,67 @@ def like(name: str, value, other: str, wanted):
     return value
 
 
-def outputs(apply: Callable, params, x: ArrayLike) -> jax.ShapeDtypeStruct:
-    """Shape and dtype of a network's outputs, which must be floats, on a sample or more."""
-    if jnp.ndim(x) == 0 or len(x) == 0:
-        raise ValueError(f"x must hold samples along its first axis, got shape {jnp.shape(x)}")
-    if jnp.issubdtype(jnp.result_type(x), jnp.floating):
-        _finite("x", x)
+def inputs(name: str, value) -> jax.Array:
+    """`value` as an array of samples along its first axis, one or more; floats must be finite."""
+    try:
+        array = jnp.asarray(value if isinstance(value, jax.Array) else np.asarray(value))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be an array of numbers: {first_line(error)}") from error
+    if array.ndim == 0 or len(array) == 0:
+        raise ValueError(f"{name} must hold samples along its first axis, got shape {array.shape}")
+    if jnp.issubdtype(array.dtype, jnp.floating):
+        _finite(name, array)
+    return array
+
+
+def outputs(apply: Callable, params, x: ArrayLike, name: str = "x") -> jax.ShapeDtypeStruct:
+    """Shape and dtype of a network's outputs, which must be floats, on the samples of a name."""
+    x = inputs(name, x)
     try:
         outputs = jax.eval_shape(apply, params, x)
     except Exception as error:
         raise ValueError(
-            f"apply must take params and x, of shape {jnp.shape(x)}: {first_line(error)}"
+            f"apply must take params and {name}, of shape {x.shape}: {first_line(error)}"
         ) from error
     if not jnp.issubdtype(getattr(outputs, "dtype", bool), jnp.floating):
         raise ValueError(f"apply must give an array of floats, got {outputs}")
     return outputs
+
+
+def function(name: str, value: object) -> Callable:
+    """`value`, which must be a function."""
+    if not callable(value):
+        raise ValueError(f"{name} must be a function, got {type(value).__name__}")
+    return value
+
+
+def giving(
+    name: str, wanted: str, shape: tuple[int, ...], value: object, *arguments
+) -> jax.ShapeDtypeStruct:
+    """Shape and dtype of what a function gives of arguments: floats of the shape, in words."""
+    function(name, value)
+    try:
+        given = jax.eval_shape(value, *arguments)
+    except Exception as error:
+        raise ValueError(f"{name} must give {wanted}: {first_line(error)}") from error
+    if not isinstance(given, jax.ShapeDtypeStruct):
+        raise ValueError(f"{name} must give {wanted}, got a {type(given).__name__}")
+    if given.shape != shape or not jnp.issubdtype(given.dtype, jnp.floating):
+        raise ValueError(f"{name} must give {wanted}, got {given.dtype} of shape {given.shape}")
+    return given
+
+
+def finite_orders(sentence: str, terms, first: int = 0):
+    """`terms`, arrays or pytrees one an order from `first` on, finite where all are known.
+
+    The sentence says who must have or leave finite ones.
+    """
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(terms)):
+        return terms
+    for order, term in enumerate(terms, first):
+        if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(term)):
+            raise ValueError(f"{sentence}, got inf or nan in order {order}")
+    return terms
 
 
 def first_line(error: Exception) -> str:

@@ -43,7 +43,7 @@ def activation(name: str, sharpness: ArrayLike = 1.0) -> Callable:
 
     Args:
         name: in :data:`ACTIVATIONS`.
-        sharpness: β, see :func:`checked_sharpness`.
+        sharpness: β, from 10⁻¹⁶ to 10¹⁶.
 
     >>> float(activation("tanh", 10.0)(5.0))
     0.1

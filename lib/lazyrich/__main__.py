@@ -175,7 +175,6 @@ def _parser():
     )
     one.add_argument(
         "--scale",
-        metavar="SCALE",
         default="book",
         help="quick (to try), book (what the pages show) or paper (the papers' own sizes, for a "
         "GPU or a cluster) (default: %(default)s)",

@@ -20,6 +20,7 @@ from jaxtyping import Array, Float
 from lazyrich import validation
 from lazyrich.arithmetic import matmul
 from lazyrich.derivatives import along
+from lazyrich.linearization.correlations import SMOOTH
 
 
 def linearize(apply: Callable, params) -> Callable:
@@ -53,7 +54,7 @@ def taylor_expand(apply: Callable, params, order: int) -> Callable:
         validation.parameters("the parameters", moved)
         way = jax.tree.map(jnp.subtract, moved, params)
         terms = along(lambda params: apply(params, x), params, way, order)
-        return validation.finite_orders("apply must have finite derivatives", terms).sum(0)
+        return validation.finite_orders(SMOOTH, terms).sum(0)
 
     return polynomial
 

@@ -79,10 +79,7 @@ def inverse_gamma_distribution(
 ) -> Float[Array, "*shape"]:
     """The share F(x) of eigenvalues up to x, with the mass 1 − 1/r at zero of r > 1.
 
-    Args:
-        x: any numbers.
-        ratio: r > 0; broadcasts against `x`.
-        shape: κ, from ½ to 10⁴; broadcasts likewise.
+    Arguments as for :func:`inverse_gamma_density`.
 
     >>> [round(float(inverse_gamma_distribution(x, 0.5, 2.0)), 4) for x in (0.5, 1.0, 10.0)]
     [0.3078, 0.5046, 0.9782]

@@ -286,8 +286,9 @@ def test_a_tilde_is_the_home_of_the_user(place, monkeypatch):
 def test_asked_to_end_it_ends_in_order(request_, place):
     command = [sys.executable, "-m", "lazyrich", "reproduce", "--scale", "quick", "--jobs", "2"]
     # Whoever runs the tests may have it ignored, as nohup does, and so would the process.
-    listen = lambda: signal.signal(request_, signal.SIG_DFL)  # noqa: E731
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=listen)
+    before = signal.signal(request_, signal.SIG_DFL)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    signal.signal(request_, before)
     kept = place / "reproduced/.points/points.slow"
     while not kept.exists():
         assert process.poll() is None

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import guards
-from lazyrich import notebooks
+from lazyrich import engines, notebooks
 
 BOOK = Path(__file__).parents[1] / "book"
 CHAPTERS = sorted(BOOK.glob("*.ipynb"))
@@ -33,7 +33,9 @@ def test_the_book_keeps(guard):
 def test_a_chapter_runs_at_scale_quick(path, tmp_path):
     folder = shutil.copytree(BOOK, tmp_path / "book")
     chapter = notebooks.set_parameters(notebooks.read(path), scale="quick", seed=0)
-    notebooks.execute(chapter, folder, path.name, progress=False)
+    notebooks.execute(
+        chapter, folder, path.name, progress=False, environment=engines.compiler("quick")
+    )
 
 
 def test_the_picture_of_the_readme_is_a_figure_of_the_book():

@@ -39,6 +39,13 @@ def test_precision_follows_the_settings():
         assert provenance.precision() == {"double": False, "matrix products": "highest"}
 
 
+def test_the_compiler_follows_the_settings(monkeypatch):
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    assert provenance.compiler() == {"optimised": True, "flags": ""}
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
+    assert provenance.compiler()["flags"].endswith("=8")
+
+
 def test_the_device_is_the_one_that_computes():
     assert provenance.device() == jax.numpy.ones(1).device.device_kind
 

@@ -73,6 +73,7 @@ def test_a_chapter_leaves_all_that_was_promised(place, capsys):
     manifest = json.loads((place / "out/manifest.json").read_text())
     assert {"scale", "seed", "device", "software", "computed"} == set(manifest)
     assert manifest["device"] == "cpu" and manifest["computed"]["one"]["precision"]["double"]
+    assert manifest["computed"]["one"]["compiler"]["optimised"] is False
     assert not done.cells[5].outputs[0].data["text/plain"].startswith("/")
     assert notebooks.read(place / "book/one.ipynb").cells[5].outputs == []
 

@@ -153,12 +153,14 @@ def test_every_part_of_the_key_counts(tmp_path, monkeypatch):
         ("software", software | {"library": "c" * 64}),
         ("software", software | {"packages": software["packages"] | {"jax": "0"}}),
         ("precision", provenance.precision() | {"double": False}),
+        ("compiler", provenance.compiler() | {"optimised": False}),
+        ("compiler", provenance.compiler() | {"flags": "--one"}),
         ("device", "another"),
     ):
         with monkeypatch.context() as patch:
             patch.setattr(provenance, name, lambda changed=changed: changed)
             found.add(places())
-    assert len(found) == 14
+    assert len(found) == 16
 
 
 def test_the_order_of_the_scalars_does_not_count(tmp_path):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from nbformat import NotebookNode, from_dict
 
-from lazyrich import claims, files, notebooks, provenance
+from lazyrich import claims, engines, files, notebooks, provenance
 
 MARK = ".copy-of-the-book"
 """The empty file that marks a folder as one that a build may replace."""
@@ -185,7 +185,9 @@ def verdicts_at_seeds(
     for seed in seeds:
         notebook = notebooks.set_parameters(notebooks.read(path), scale, seed)
         name = f"{path.name} at seed {seed}"
-        result = notebooks.execute(notebook, folder, name, progress, shares(path))
+        result = notebooks.execute(
+            notebook, folder, name, progress, shares(path), engines.compiler(scale)
+        )
         with tempfile.TemporaryDirectory() as copies:
             notebooks.write(Path(copies) / path.name, result.notebook)
             for record in claims.read(copies):

@@ -21,6 +21,14 @@ def backends(device: str) -> dict[str, str]:
     return {"JAX_PLATFORMS": platforms} if platforms else {}
 
 
+def compiler(scale: str) -> dict[str, str]:
+    """The environment in which JAX compiles for a scale.
+
+    At ``"quick"`` compiling takes longer than all the rest, so the compiler optimises less.
+    """
+    return {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"} if scale == "quick" else {}
+
+
 def device(name: str) -> str:
     """The kind of the device, as ``"cpu"`` or ``"NVIDIA H100"``, that this name means here.
 

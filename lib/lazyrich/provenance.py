@@ -48,6 +48,14 @@ def precision() -> dict:
     }
 
 
+def compiler() -> dict:
+    """The settings of the compiler, on which the rounding of a computation depends."""
+    return {
+        "optimised": not jax.config.read("jax_disable_most_optimizations"),
+        "flags": os.environ.get("XLA_FLAGS", ""),
+    }
+
+
 def device() -> str:
     """The kind of device on which JAX computes by default, as ``"cpu"`` or ``"NVIDIA H100"``."""
     return jax.devices()[0].device_kind

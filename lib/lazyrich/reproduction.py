@@ -36,7 +36,8 @@ KNOWN = "from lazyrich import provenance\nprovenance.software()\n"
 TOLD = """import json
 from lazyrich import provenance
 software = provenance.software.__wrapped__()  # as it is now
-print(json.dumps({"precision": provenance.precision(), "software": software}))"""
+about = {"precision": provenance.precision(), "compiler": provenance.compiler()}
+print(json.dumps(about | {"software": software}))"""
 
 
 class Figure(NamedTuple):
@@ -96,7 +97,8 @@ def reproduce(
     validation.whole("seed", seed)
     validation.whole("jobs", jobs, least=1)
     wanted, out = select(folder, targets), files.place("out", out)
-    environment, engine = engines.backends(device), engines.code(jobs, dask)
+    environment = engines.backends(device) | engines.compiler(scale)
+    engine = engines.code(jobs, dask)
     run = {"scale": scale, "seed": seed, "device": engines.device(device)}
     run["software"] = provenance.software()
     with runs.held(out, run) as manifest:
@@ -191,6 +193,7 @@ def _compute_in(draft, out, manifest, path, targets, label, environment, engine,
             "commit": provenance.commit(path.parent),
             "fingerprint": mark,
             "precision": told["precision"],
+            "compiler": told["compiler"],
             "seconds": round(done.seconds, 1),
             "files": {part.name: _hash(part) for part in parts},
         }

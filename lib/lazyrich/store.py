@@ -2,8 +2,8 @@
 
 It is a folder, named by the environment variable ``LAZYRICH_STORE``. A result is a file that begins
 with the hash of the rest, so that none is taken for whole that is not. Nothing is ever stale: a
-change of the arguments, of the function's module, of the library, a version, the precision or the
-kind of device is another key.
+change of the arguments, of the function's module, of the library, a version, the precision, the
+compiler's settings or the kind of device is another key.
 """
 
 import functools
@@ -35,7 +35,12 @@ def folder() -> Path | None:
 
 def conditions() -> tuple:
     """What every result depends on besides its function and arguments, in this process."""
-    return provenance.software(), provenance.precision(), provenance.device()
+    return (
+        provenance.software(),
+        provenance.precision(),
+        provenance.compiler(),
+        provenance.device(),
+    )
 
 
 def identity(function: Callable) -> tuple[str, str]:

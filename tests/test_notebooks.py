@@ -2,6 +2,7 @@ import copy
 import json
 import re
 import sys
+from ast import literal_eval
 
 import pytest
 from hypothesis import given
@@ -181,6 +182,17 @@ def test_code_before_and_after_leaves_no_trace(tmp_path):
     assert len(result.cells) == 2 and 0 < sum(result.cells) < result.seconds
     with pytest.raises(notebooks.CellError, match="the kernel.*\n.*\n.*ZeroDivisionError"):
         run(["1"], tmp_path, before="1 / 0")
+
+
+def test_a_folder_that_a_variable_names_is_the_same_in_the_kernel(tmp_path, monkeypatch):
+    for variable in ("LAZYRICH_DATA", "LAZYRICH_STORE"):
+        monkeypatch.setenv(variable, "mine")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "book").mkdir()
+    asked = "import os; [os.environ[f'LAZYRICH_{one}'] for one in ('DATA', 'STORE')]"
+    result = run([asked], tmp_path / "book")
+    named = result.notebook.cells[0].outputs[0].data["text/plain"]
+    assert literal_eval(named) == [f"{tmp_path}/mine"] * 2
 
 
 def untidy():

@@ -33,6 +33,8 @@ from nbformat import NotebookNode, from_dict, v4
 from tqdm import tqdm
 
 from lazyrich import files, validation
+from lazyrich.downloads import VARIABLE as DATA
+from lazyrich.store import VARIABLE as STORE
 from lazyrich.sweeps import SCALES
 from lazyrich.sweeps import VARIABLE as POINTS
 
@@ -169,6 +171,9 @@ def execute(
     seconds = []
     # XLA has threads of its own; those of BLAS would only wait for them, spinning.
     environment = {"OPENBLAS_NUM_THREADS": "1", **os.environ, **environment}
+    for folders in (DATA, STORE):  # from here, where the kernel does not run
+        if environment.get(folders):
+            environment[folders] = str(files.place(folders, environment[folders]).absolute())
     shown = progress and sys.stderr is not None  # it is None where the program has none
     bar = tqdm(total=sum(shares), disable=not shown, bar_format=BAR)
     with (

@@ -20,12 +20,11 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from lazyrich import validation
-from lazyrich.files import replace
+from lazyrich.files import FIGURES, replace
 
 COLOURS = sns.color_palette("colorblind")
 """The palette: seaborn's, safe for the colour-blind."""
 
-VARIABLE = "LAZYRICH_FIGURES"
 
 _WIDTHS = {1: 4.8, 2: 7.4, 3: 9.2}
 
@@ -173,13 +172,14 @@ def show(name: str, figure: Figure, table: pd.DataFrame) -> None:
         raise ValueError(f"table must be a data frame with rows, got {table!r} for {name}")
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=2 * figure.dpi, metadata={"Software": None})
+    figure.set_layout_engine("none")  # it is laid out now, and so in the other formats
     width, height = (round(inches * figure.dpi) for inches in figure.get_size_inches())
-    if os.environ.get(VARIABLE):
+    if os.environ.get(FIGURES):
         files = {"png": picture.getvalue(), **_vectors(figure), "csv": table.to_csv(index=False)}
         if (lines := curves(figure)) is not None:
             files["curves.csv"] = lines.to_csv(index=False)
         for ending, content in files.items():
-            replace(Path(os.environ[VARIABLE], f"{name}.{ending}"), content)
+            replace(Path(os.environ[FIGURES], f"{name}.{ending}"), content)
     plt.close(figure)
     display(
         {"image/png": picture.getvalue(), "text/plain": f"<figure {name}>"},
@@ -214,7 +214,7 @@ def _vectors(figure):
     """The figure as SVG and as PDF, without the date, so that they too are the same each time."""
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
     pictures = {ending: io.BytesIO() for ending in undated}
-    with plt.rc_context({"svg.hashsalt": VARIABLE}):  # identifiers that are not drawn at random
+    with plt.rc_context({"svg.hashsalt": FIGURES}):  # identifiers that are not drawn at random
         for ending, file in pictures.items():
             figure.savefig(file, format=ending, metadata=undated[ending])
     return {ending: file.getvalue() for ending, file in pictures.items()}

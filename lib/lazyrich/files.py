@@ -10,6 +10,9 @@
 import os
 from pathlib import Path
 
+FIGURES = "LAZYRICH_FIGURES"
+"""The environment variable that names the folder into which figures are also written."""
+
 
 def place(name: str, path: Path | str) -> Path:
     """A path that an argument names, in which ``~`` is a user's home.

@@ -28,11 +28,12 @@ from lazyrich import (
     store,
     validation,
 )
-from lazyrich import figures as drawing
 from lazyrich.sweeps import SCALES
 
 # The hash of the library is taken before a chapter imports it, and told when all is computed.
 KNOWN = "from lazyrich import provenance\nprovenance.software()\n"
+# At scale quick most time goes into tracing and compiling, which leave little garbage to look for.
+HASTE = "import gc\ngc.set_threshold(50_000, 20, 1000)\n"
 TOLD = """import json
 from lazyrich import provenance
 software = provenance.software.__wrapped__()  # as it is now
@@ -160,8 +161,8 @@ def _compute_in(draft, out, manifest, path, targets, label, environment, engine,
         label,
         progress,
         chapters.shares(path),
-        environment | {drawing.VARIABLE: str(draft)},
-        before=KNOWN + engine,
+        environment | {files.FIGURES: str(draft)},
+        before=KNOWN + (HASTE if manifest["scale"] == "quick" else "") + engine,
         after=TOLD,
     )
     told = json.loads(done.told)

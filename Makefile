@@ -36,7 +36,7 @@ test: $(READY)  ## check all: code, formulas, chapters, and the site from the st
 	rm -rf _build/test
 	$(call SITE,book --path-output _build/test -W -n --keep-going)
 
-test-faults: $(READY)  ## kill what computes at random moments: is anything lost? (some minutes)
+test-faults: $(READY)  ## kill what computes at random moments: is anything lost? (a quarter of an hour)
 	$(BIN)/python -m pytest -n 2 tests/faults.py
 
 site: $(READY)  ## build the book from the stored outputs, in seconds

@@ -1,7 +1,7 @@
 """Kill what computes, again and again at random moments: is anything lost or computed twice?
 
-Run by ``make test-faults``; it takes some minutes. The moments are drawn from a fixed seed, but
-what happens at them is up to the machine.
+Run by ``make test-faults``; it takes a quarter of an hour. The moments are drawn from a fixed seed,
+but what happens at them is up to the machine.
 """
 
 import os

@@ -44,10 +44,11 @@ def test_the_update_direction_is_the_gradient_of_the_outputs_against_the_residua
 
 
 def test_the_residual_has_an_entry_for_each_output():
-    with pytest.raises(
-        ValueError, match=r"residual must have the shape of the outputs, \(5,\), go"
-    ):
-        update_direction(apply, PARAMS, X, C[:, None])
+    for residual in (C[:, None], C[:4], C[:1], C[0]):
+        with pytest.raises(
+            ValueError, match=r"residual must have the shape of the outputs, \(5,\), go"
+        ):
+            update_direction(apply, PARAMS, X, residual)
     with pytest.raises(ValueError, match="residual must be finite"):
         update_direction(apply, PARAMS, X, C * jnp.nan)
     two = networks.fully_connected((3, 4, 2), jnp.tanh)

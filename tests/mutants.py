@@ -95,8 +95,11 @@ def code_of(module):
     return Path("lib/lazyrich", f"{module}.py")
 
 
-def tests_of(module):
-    return Path("tests", module).with_name(f"test_{Path(module).name}.py")
+def tests_of(modules):
+    """The tests of modules in their order, and those of the border that they share."""
+    own = [Path("tests", module).with_name(f"test_{Path(module).name}.py") for module in modules]
+    shared = {test.with_name("test_border.py") for test in own}
+    return [*own, *sorted(test for test in shared if (ROOT / test).exists())]
 
 
 def mutants(modules):
@@ -120,7 +123,7 @@ def mutants(modules):
 def passes(copy, log, modules):
     """Whether the tests of modules pass in a copy, in a process of their own."""
     process = multiprocessing.get_context("fork").Process(
-        target=_test, args=(copy, log, [str(tests_of(module)) for module in modules])
+        target=_test, args=(copy, log, [str(test) for test in tests_of(modules)])
     )
     process.start()
     process.join(TIMEOUT)
@@ -147,7 +150,7 @@ def killed(chapter, number, seed):
     drawn = list(mutants(modules))
     total = len(drawn)
     drawn = random.Random(seed).sample(drawn, min(number, total))
-    parts = [ROOT / part(module) for part in (code_of, tests_of) for module in modules]
+    parts = [ROOT / part for part in [*map(code_of, modules), *tests_of(modules)]]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in parts)).hexdigest()
     store = ROOT / "_build" / f"mutants-{chapter}.json"
     known = json.loads(store.read_text()) if store.exists() else {}

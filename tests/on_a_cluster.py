@@ -6,6 +6,7 @@ Run by its test in a process of its own.
 import os
 import sys
 from pathlib import Path
+from threading import Timer
 
 import jax
 import joblib
@@ -13,7 +14,7 @@ from distributed import Client, LocalCluster
 
 import points
 import small_book
-from lazyrich import reproduction, sweeps
+from lazyrich import engines, reproduction, sweeps
 
 
 def main(place):
@@ -32,9 +33,25 @@ def main(place):
         reproduction.reproduce(
             place / "book", place / "out", scale="quick", dask=address, progress=False
         )
+    one_core(place)
     here = sweeps.sweep(points.noted, grid, key)
     same = jax.tree.map(lambda a, b: a.dtype == b.dtype and (a == b).all(), here, there)
     assert jax.tree.all(same)
+
+
+def one_core(place):
+    """One worker with one core, which comes late: it still takes the points, set as asked."""
+    with LocalCluster(n_workers=0, threads_per_worker=1, dashboard_address=None) as cluster:
+        Timer(2.0, cluster.scale, [1]).start()
+        with joblib.parallel_config():
+            engines.cluster(cluster.scheduler_address)
+            grid = sweeps.grid(number=[1, 2])
+            jax.config.update("jax_disable_most_optimizations", True)
+            found = sweeps.sweep(points.where, grid, jax.random.key(0))
+            jax.config.update("jax_disable_most_optimizations", False)
+            joblib.parallel.get_active_backend()[0].client.close()
+    [(process, optimised)] = {(int(one["process"]), bool(one["optimised"])) for one in found}
+    assert process != os.getpid() and not optimised
 
 
 if __name__ == "__main__":

@@ -1,3 +1,4 @@
+import json
 import re
 import subprocess
 
@@ -33,17 +34,19 @@ def test_a_digest_knows_where_a_file_ends(tmp_path):
     assert len(marks) == 3
 
 
-def test_precision_follows_the_settings():
-    assert provenance.precision() == {"double": True, "matrix products": "default"}
+def test_what_jax_is_set_to_is_known(monkeypatch):
+    here = provenance.settings()
+    assert here["jax_enable_x64"] is True and here["jax_default_matmul_precision"] is None
+    assert here["jax_disable_most_optimizations"] is False
+    json.dumps(here)
     with jax.enable_x64(False), jax.default_matmul_precision("highest"):
-        assert provenance.precision() == {"double": False, "matrix products": "highest"}
-
-
-def test_the_compiler_follows_the_settings(monkeypatch):
-    monkeypatch.delenv("XLA_FLAGS", raising=False)
-    assert provenance.compiler() == {"optimised": True, "flags": ""}
-    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
-    assert provenance.compiler()["flags"].endswith("=8")
+        there = provenance.settings()
+    assert there["jax_enable_x64"] is False
+    assert there["jax_default_matmul_precision"] == "highest"
+    with jax.threefry_partitionable(not here["jax_threefry_partitionable"]):
+        assert provenance.settings() != here
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=true")
+    assert provenance.settings()["XLA_FLAGS"].endswith("math=true")
 
 
 def test_the_device_is_the_one_that_computes():

@@ -1,7 +1,10 @@
 import functools
 import hashlib
 import importlib
+import os
 import pickle
+import subprocess
+import sys
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -60,34 +63,100 @@ def test_a_result_whose_class_is_gone_is_none(tmp_path, monkeypatch):
     assert store.read(tmp_path / "a") == []
 
 
-def test_a_module_edited_after_its_import_is_still_the_one_that_runs(tmp_path, monkeypatch):
+MODULE = """
+from functools import partial
+import jax
+import jax.numpy as jnp
+
+STEPS, TABLE, KEY = 1, {"rates": [jnp.arange(3.0)]}, jax.random.key(5)
+
+class Model:
+    power = 2
+    def value(self):
+        return self.power + 10
+
+def raised(power):
+    return lambda x: x**power
+
+square, half = raised(20), partial(raised, 30)
+
+@jax.jit
+def part(x, shift=40):
+    return x in {"a", "b"}
+
+def difference(one, other):
+    return one - other
+
+def value(key):
+    return part
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("STEPS, TABLE, KEY = 1", "STEPS, TABLE, KEY = 3"),
+        ("arange(3.0)", "arange(4.0)"),
+        ("key(5)", "key(6)"),
+        ("power = 2", "power = 4"),
+        ("power + 10", "power + 11"),
+        ("raised(20)", "raised(21)"),
+        ("partial(raised, 30)", "partial(raised, 31)"),
+        ("shift=40", "shift=41"),
+        ("'b'", "'c'"),
+        ("one - other", "other - one"),
+        ("(one, other):\n    return one - other", "(other, one):\n    return one - other"),
+    ],
+)
+def test_what_runs_is_not_taken_for_what_its_file_was_changed_to(old, new, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr("sys.dont_write_bytecode", True)
-    (tmp_path / "edited.py").write_text("def value(key):\n    return 1\n")
+    monkeypatch.delitem(sys.modules, "edited", raising=False)
+    file, source = tmp_path / "edited.py", MODULE.replace('"', "'")
+    file.write_text(source)
     edited = importlib.import_module("edited")
     first = store.identity(edited.value)
-    (tmp_path / "edited.py").write_text("def value(key):\n    return 2\n")
     assert store.identity(edited.value) == first
+    assert old in source
+    file.write_text(source.replace(old, new))
+    meanwhile = store.identity(edited.value)
     importlib.reload(edited)
-    assert store.identity(edited.value)[0] == first[0]
-    assert store.identity(edited.value)[1] != first[1]
+    after = store.identity(edited.value)
+    assert len({first, meanwhile, after}) == 3 and first[0] == after[0]
 
 
-def test_a_module_edited_before_it_is_first_asked_for_is_not_taken_for_the_new_one(
-    tmp_path, monkeypatch
-):
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr("sys.dont_write_bytecode", True)
-    file = tmp_path / "late.py"
-    file.write_text(
-        "import jax\n\n@jax.jit\ndef part(x):\n    return x in {'a', 'b'}\n\n"
-        "def value(key):\n    return part\n"
-    )
-    late = importlib.import_module("late")
-    file.write_text(file.read_text().replace("'b'", "'c'"))
-    before = store.identity(late.value)
-    importlib.reload(late)
-    assert store.identity(late.value) != before
+def test_what_was_put_into_a_module_counts(monkeypatch):
+    before = store.identity(estimates.mean)
+    monkeypatch.setattr(estimates, "another", 100, raising=False)
+    changed = store.identity(estimates.mean)
+    monkeypatch.setattr(estimates, "another", estimates.geometric_mean)
+    assert len({before, changed, store.identity(estimates.mean)}) == 3
+
+
+def test_the_identity_is_the_same_in_every_process():
+    asking = "from lazyrich import mechanisms, store; print(store.identity(mechanisms.evolve)[1])"
+    asked = [
+        subprocess.run(
+            [sys.executable, "-c", asking],
+            env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert asked[0] == asked[1]
+
+
+@pytest.mark.parametrize("kind", ["folder", "foreign"])
+def test_what_cannot_be_read_is_no_result(kind, tmp_path):
+    path = tmp_path / "a"
+    if kind == "folder":
+        path.mkdir()
+    else:
+        content = b"csubprocess\nnothing\n."
+        path.write_bytes(hashlib.sha256(content).digest() + content)
+    assert store.read(path) == []
 
 
 def test_a_function_of_a_module_is_known_by_name_and_code():
@@ -152,9 +221,9 @@ def test_every_part_of_the_key_counts(tmp_path, monkeypatch):
     for name, changed in (
         ("software", software | {"library": "c" * 64}),
         ("software", software | {"packages": software["packages"] | {"jax": "0"}}),
-        ("precision", provenance.precision() | {"double": False}),
-        ("compiler", provenance.compiler() | {"optimised": False}),
-        ("compiler", provenance.compiler() | {"flags": "--one"}),
+        ("settings", provenance.settings() | {"jax_enable_x64": False}),
+        ("settings", provenance.settings() | {"jax_threefry_partitionable": False}),
+        ("settings", provenance.settings() | {"XLA_FLAGS": "--one"}),
         ("device", "another"),
     ):
         with monkeypatch.context() as patch:

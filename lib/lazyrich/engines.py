@@ -5,11 +5,16 @@ go to joblib: one after another, to processes of this machine, or to the workers
 """
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
 
+import joblib
+
 from lazyrich import validation
+
+_A_DAY = 24 * 60 * 60
 
 DEVICES = {"auto": None, "cpu": "cpu", "gpu": "cuda,cpu"}
 """What may be asked for, and the backends of JAX that it means."""
@@ -29,31 +34,37 @@ def compiler(scale: str) -> dict[str, str]:
     return {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"} if scale == "quick" else {}
 
 
-def device(name: str) -> str:
-    """The kind of the device, as ``"cpu"`` or ``"NVIDIA H100"``, that this name means here.
+def found(device: str, compiler: dict[str, str]) -> dict:
+    """The device, as ``"cpu"`` or ``"NVIDIA H100"``, that a name means here, and JAX's settings.
+
+    Args:
+        device: one of ``DEVICES``.
+        compiler: the environment of the compiler.
 
     Raises:
-        ValueError: if there is none.
+        ValueError: if there is no such device.
     """
     # Asked in a process of its own, since whoever opens a GPU keeps its memory.
     asking = (
-        "import jax; from lazyrich import provenance; "
-        "print(jax.default_backend(), provenance.device())"
+        "import json, jax; from lazyrich import provenance; "
+        "known = {'device': provenance.device(), 'settings': provenance.settings()}; "
+        "print(json.dumps([jax.default_backend(), known]))"
     )
     asked = subprocess.run(
         [sys.executable, "-c", asking],
-        env=os.environ | backends(name),
+        env=os.environ | backends(device) | compiler,
         capture_output=True,
         text=True,
     )
-    backend, _, kind = asked.stdout.strip().partition(" ")
+    backend, known = json.loads(asked.stdout) if not asked.returncode else (None, {})
     # Without its plugin JAX passes over the GPU, and takes the CPU.
-    if asked.returncode or name not in ("auto", backend):
+    if asked.returncode or device not in ("auto", backend):
+        why = "".join(f"; JAX says: {line}" for line in asked.stderr.strip().splitlines()[-1:])
         raise ValueError(
-            f"device must be one that JAX finds on this machine, got {name!r}; for a GPU, install "
-            "lazyrich with its extra: pip install '.[cuda]'"
+            f"device must be one that JAX finds on this machine, got {device!r}; for a GPU, "
+            f"install lazyrich with its extra: pip install '.[cuda]'{why}"
         )
-    return kind
+    return known
 
 
 def code(jobs: int = 1, dask: str | None = None) -> str:
@@ -75,10 +86,27 @@ def code(jobs: int = 1, dask: str | None = None) -> str:
     from distributed import Client
 
     try:
-        Client(dask, timeout="10s").close()
+        with Client(dask, timeout="10s") as client:
+            if not client.ncores():
+                print(f"Waiting for a worker of {dask}", file=sys.stderr)
+                client.wait_for_workers(1)
     except (OSError, ValueError):
         raise ValueError(f"dask must be the address of a running scheduler, got {dask!r}") from None
-    return (
-        "import distributed, joblib\n"
-        f"_client = distributed.Client({dask!r})\njoblib.parallel_config('dask')"
-    )
+    return f"from lazyrich import engines\nengines.cluster({dask!r})"
+
+
+def cluster(address: str) -> None:
+    """Let the workers of a Dask cluster take the points of the sweeps of this process.
+
+    Args:
+        address: of the scheduler.
+    """
+    from distributed import Client
+    from joblib._dask import DaskDistributedBackend
+
+    class Workers(DaskDistributedBackend):
+        def effective_n_jobs(self, n_jobs):
+            # Where there is one core, joblib would compute in this process.
+            return max(2, super().effective_n_jobs(n_jobs))
+
+    joblib.parallel_config(Workers(client=Client(address), wait_for_workers_timeout=_A_DAY))

@@ -1,7 +1,7 @@
 """Provenance: what a number depends on besides its arguments.
 
-That is the software, the precision, and the kind of device. The machine and the commit are told
-for the reader.
+That is the software, the settings of JAX, and the kind of device. The machine and the commit are
+told for the reader.
 """
 
 import functools
@@ -14,8 +14,24 @@ import subprocess
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 
 LIBRARY = Path(__file__).parent
+BELOW = ("jaxlib", "equinox", "lineax", "optimistix", "ml_dtypes")
+"""What computes for the packages that the library needs."""
+SETTINGS = (
+    "jax_enable_x64",
+    "jax_default_matmul_precision",
+    "jax_numpy_dtype_promotion",
+    "jax_default_prng_impl",
+    "jax_threefry_partitionable",
+    "jax_random_seed_offset",
+    "jax_disable_most_optimizations",
+    "jax_optimization_level",
+    "jax_exec_time_optimization_effort",
+    "jax_memory_fitting_effort",
+)
+"""The settings of JAX on which numbers depend: precision, random numbers, the compiler."""
 
 
 @functools.cache
@@ -23,7 +39,7 @@ def software() -> dict:
     """The versions of Python and of what the library needs, and a hash of the library's code."""
     needed = importlib.metadata.requires("lazyrich") or []
     packages = [re.match(r"[\w.-]+", line)[0] for line in needed if "extra ==" not in line]
-    packages = sorted({*packages, "jaxlib", "lazyrich"})
+    packages = sorted({*packages, *BELOW, "lazyrich"})
     return {
         "python": platform.python_version(),
         "packages": {name: importlib.metadata.version(name) for name in packages},
@@ -40,25 +56,20 @@ def digest(files: list[Path]) -> str:
     return mark.hexdigest()
 
 
-def precision() -> dict:
-    """The settings of JAX on which the precision of a computation depends."""
-    return {
-        "double": bool(jax.config.jax_enable_x64),
-        "matrix products": jax.config.jax_default_matmul_precision or "default",
-    }
+def settings() -> dict:
+    """What JAX is set to here, of :data:`SETTINGS`, and the flags of its compiler."""
+    found = {name: _plain(getattr(jax.config, name, jax.config.values[name])) for name in SETTINGS}
+    return found | {"XLA_FLAGS": os.environ.get("XLA_FLAGS", "")}
 
 
-def compiler() -> dict:
-    """The settings of the compiler, on which the rounding of a computation depends."""
-    return {
-        "optimised": not jax.config.read("jax_disable_most_optimizations"),
-        "flags": os.environ.get("XLA_FLAGS", ""),
-    }
+def _plain(value):
+    return getattr(value, "value", value)  # some are members of an Enum
 
 
 def device() -> str:
     """The kind of device on which JAX computes by default, as ``"cpu"`` or ``"NVIDIA H100"``."""
-    return jax.devices()[0].device_kind
+    [used] = jnp.zeros(()).devices()
+    return used.device_kind
 
 
 def machine() -> str:

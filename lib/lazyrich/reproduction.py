@@ -37,8 +37,7 @@ HASTE = "import gc\ngc.set_threshold(50_000, 20, 1000)\n"
 TOLD = """import json
 from lazyrich import provenance
 software = provenance.software.__wrapped__()  # as it is now
-about = {"precision": provenance.precision(), "compiler": provenance.compiler()}
-print(json.dumps(about | {"software": software}))"""
+print(json.dumps({"settings": provenance.settings(), "software": software}))"""
 
 
 class Figure(NamedTuple):
@@ -90,17 +89,19 @@ def reproduce(
         The targets that were computed now.
 
     Raises:
-        ValueError: if an argument is not as above, a figure has another name where it is shown
-            than in the metadata of its cell, or the library was changed meanwhile.
-        CellError: if a cell fails; the other chapters are computed before.
+        ValueError: if an argument is not as above, or the library was changed meanwhile.
+        CellError: if a cell fails, or a figure has another name where it is shown than in the
+            metadata of its cell; the other chapters are computed before.
     """
     validation.one_of("scale", scale, SCALES)
     validation.whole("seed", seed)
     validation.whole("jobs", jobs, least=1)
     wanted, out = select(folder, targets), files.place("out", out)
-    environment = engines.backends(device) | engines.compiler(scale)
-    engine = engines.code(jobs, dask)
-    run = {"scale": scale, "seed": seed, "device": engines.device(device)}
+    for path in wanted:
+        _check_parameters(path, scale, seed)
+    compiler, engine = engines.compiler(scale), engines.code(jobs, dask)
+    environment = engines.backends(device) | compiler
+    run = {"scale": scale, "seed": seed, **engines.found(device, compiler)}
     run["software"] = provenance.software()
     with runs.held(out, run) as manifest:
         environment[store.VARIABLE] = str(store.folder() or runs.points(out))
@@ -110,6 +111,7 @@ def reproduce(
             todo = _stale(out, manifest, path, names)
             if not todo:
                 continue
+            _check_state(out, manifest, path, todo)
             try:
                 _compute(out, manifest, path, todo, label, environment, engine, progress)
                 computed += todo
@@ -118,6 +120,14 @@ def reproduce(
     if failed:
         raise notebooks.CellError("\n\n".join(failed))
     return computed
+
+
+def _check_parameters(path, scale, seed):
+    """Refuse what is not a chapter before anything is computed."""
+    try:
+        notebooks.set_parameters(notebooks.read(path), scale, seed)
+    except ValueError as error:
+        raise ValueError(f"{path.name} is not a chapter: {error}") from None
 
 
 def select(folder: Path | str, targets: Sequence[str] = ()) -> dict[Path, list[str]]:
@@ -149,7 +159,7 @@ def _compute(out, *about):
 
 def _compute_in(draft, out, manifest, path, targets, label, environment, engine, progress):
     notebook, known = notebooks.read(path), _figures_of(path)
-    mark = _mark(notebook, path.parent)
+    mark, commit = _mark(notebook, path.parent), provenance.commit(path.parent)
     names = [target.partition("#")[2] for target in targets]
     whole = names == [""]
     notebook = notebooks.set_parameters(notebook, manifest["scale"], manifest["seed"])
@@ -175,7 +185,7 @@ def _compute_in(draft, out, manifest, path, targets, label, environment, engine,
     shown, expected = set(map(_figure_of, tables)), set(known if whole else names)
     differ = shown ^ expected if whole else expected - shown
     if differ:
-        raise ValueError(
+        raise notebooks.CellError(
             f"{path.name} must show each figure under the name that its cell's metadata give it, "
             f"but does not: {', '.join(sorted(differ))}"
         )
@@ -189,18 +199,32 @@ def _compute_in(draft, out, manifest, path, targets, label, environment, engine,
     _forget(out, manifest, path.stem, mark)
     (out / path.stem).mkdir(exist_ok=True)
     for target, name in zip(targets, names, strict=True):
-        parts = sorted(draft.iterdir() if whole else draft.glob(f"{name}.*"))
+        parts = sorted(part for part in draft.iterdir() if whole or _figure_of(part) == name)
         manifest["computed"][target] = {
-            "commit": provenance.commit(path.parent),
+            "commit": commit,
             "fingerprint": mark,
-            "precision": told["precision"],
-            "compiler": told["compiler"],
+            "settings": told["settings"],
             "seconds": round(done.seconds, 1),
             "files": {part.name: _hash(part) for part in parts},
         }
         for part in parts:
             os.replace(part, out / path.stem / part.name)
     runs.write(out, manifest)
+
+
+def _check_state(out, manifest, path, targets):
+    """Refuse to add figures of a chapter to what was computed before it was changed."""
+    mark = _mark(notebooks.read(path), path.parent)
+    left = [
+        target
+        for target, known in manifest["computed"].items()
+        if target.partition("#")[0] == path.stem and known["fingerprint"] != mark
+    ]
+    if path.stem not in targets and set(left) - set(targets):
+        raise ValueError(
+            f"out must be another folder, got {str(out)!r}, which holds {sorted(left)[0]} from "
+            f"before {path.name} was changed; only the whole chapter is computed anew there"
+        )
 
 
 def _forget(out, manifest, chapter, mark):

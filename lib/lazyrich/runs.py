@@ -65,12 +65,19 @@ def _begun(out, run):
     manifest = _read(out / MANIFEST)
     for name, value in run.items():
         if manifest.get(name) != value:
-            known = "" if name == "software" else f" {manifest.get(name)!r}, not {value!r}"
             raise ValueError(
                 f"out must be another folder, got {str(out)!r}, which holds a run with another "
-                f"{name}{known}"
+                f"{name}{_difference(manifest.get(name), value)}"
             )
     return manifest
+
+
+def _difference(held, asked):
+    """What differs in a value that a run holds and that is asked for, if it is short."""
+    if not isinstance(asked, dict) or not isinstance(held, dict):
+        return f" {held!r}, not {asked!r}"
+    names = [name for name in asked if held.get(name) != asked[name]]
+    return f": {', '.join(names)}"
 
 
 def _sweep_up(out):
@@ -85,10 +92,12 @@ def _read(path):
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         computed = dict(manifest["computed"])
-        for entry in computed.values():
-            dict(entry["files"]), entry["fingerprint"]
+        for target, entry in computed.items():
+            names = [target.partition("#")[0], *entry["files"], entry["fingerprint"]]
+            if any(Path(name).name != name for name in names):
+                raise ValueError("only names of files may stand there")
         return manifest | {"computed": computed}
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ValueError(f"out must hold a manifest that can be read, but {path} is not") from None
 
 

@@ -2,28 +2,35 @@
 
 It is a folder, named by the environment variable ``LAZYRICH_STORE``. A result is a file that begins
 with the hash of the rest, so that none is taken for whole that is not. Nothing is ever stale: a
-change of the arguments, of the function's module, of the library, a version, the precision, the
-compiler's settings or the kind of device is another key.
+change of the arguments, of the function's module, of the library, a version, a setting of JAX or
+the kind of device is another key.
 """
 
-import functools
 import hashlib
 import importlib
 import inspect
 import os
 import pickle
-import sys
 from collections.abc import Callable
+from enum import Enum
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, NoneType
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import joblib
+import numpy as np
 
 from lazyrich import files, provenance
 
 VARIABLE = "LAZYRICH_STORE"
+_ASIDE = {
+    "__dict__", "__weakref__", "__doc__", "__module__", "__annotations__", "__parameters__",
+    "__static_attributes__", "__firstlineno__", "__orig_bases__", "_abc_impl",
+}  # fmt: skip
 _MARK = hashlib.sha256().digest_size
 
 
@@ -35,12 +42,7 @@ def folder() -> Path | None:
 
 def conditions() -> tuple:
     """What every result depends on besides its function and arguments, in this process."""
-    return (
-        provenance.software(),
-        provenance.precision(),
-        provenance.compiler(),
-        provenance.device(),
-    )
+    return provenance.software(), provenance.settings(), provenance.device()
 
 
 def identity(function: Callable) -> tuple[str, str]:
@@ -61,23 +63,54 @@ def identity(function: Callable) -> tuple[str, str]:
             "function must stand in a module under its own name, so that its results can be kept "
             f"in the store, got {function!r}"
         )
-    return f"{module}.{name}", _code(function)
+    return f"{module}.{name}", _code(home)
 
 
-@functools.cache
-def _code(function):
+def _code(module):
+    """A hash of a module: of its file, and of what stands in it."""
     # The file may have been edited since it was imported, and what runs is what is in memory.
-    module = sys.modules[function.__module__]
-    unwrapped = {
-        name: inspect.unwrap(value) for name, value in vars(module).items() if callable(value)
-    }
-    loaded = [
-        (name, _does(value.__code__))
-        for name, value in sorted(unwrapped.items())
-        if isinstance(value, FunctionType) and value.__module__ == module.__name__
-    ]
     file = provenance.digest([Path(module.__file__)])
+    loaded = [
+        (name, _meaning(value, module.__name__))
+        for name, value in sorted(vars(module).items())
+        if not (name.startswith("__") and name.endswith("__"))
+    ]
     return hashlib.sha256(repr((file, loaded)).encode()).hexdigest()
+
+
+def _meaning(value, module, above=()):
+    """What stands in a module, as text that is the same in every process."""
+    if id(value) in above:
+        return "itself"
+    inner = partial(_meaning, module=module, above=(*above, id(value)))
+    if callable(value):
+        value = inspect.unwrap(value)
+    if isinstance(value, (FunctionType, type)) and value.__module__ != module:
+        return f"{value.__module__}.{value.__qualname__}"
+    if isinstance(value, FunctionType):
+        held = [cell.cell_contents for cell in value.__closure__ or ()]
+        return _does(value.__code__) + inner((value.__defaults__, value.__kwdefaults__, held))
+    if isinstance(value, type):
+        own = {name: part for name, part in vars(value).items() if name not in _ASIDE}
+        return inner((value.__bases__, own))
+    if isinstance(value, (staticmethod, classmethod)):
+        return inner(value.__func__)
+    if isinstance(value, property):
+        return inner((value.fget, value.fset))
+    if isinstance(value, partial):
+        return inner((value.func, value.args, value.keywords))
+    if isinstance(value, dict):
+        return repr([(inner(name), inner(part)) for name, part in value.items()])
+    if isinstance(value, (tuple, list)):
+        return repr([inner(part) for part in value])
+    if isinstance(value, (set, frozenset)):
+        return repr(sorted(inner(part) for part in value))
+    if isinstance(value, (np.ndarray, np.generic, jax.Array)):
+        is_key = jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
+        return joblib.hash(np.asarray(jax.random.key_data(value) if is_key else value))
+    if isinstance(value, (bool, int, float, complex, str, bytes, Enum, NoneType)):
+        return repr(value)
+    return type(value).__qualname__
 
 
 def _does(code):
@@ -88,7 +121,8 @@ def _does(code):
             constants.append(_does(one))
         else:
             constants.append(repr(sorted(map(repr, one)) if isinstance(one, frozenset) else one))
-    return repr((code.co_code, code.co_names, constants))
+    names = code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars
+    return repr((code.co_code, code.co_argcount, code.co_kwonlyargcount, names, constants))
 
 
 def path(folder: Path, identity: tuple[str, str], arguments: Any, conditions: tuple) -> Path:
@@ -114,7 +148,7 @@ def unpack(packed: bytes) -> list:
         return []
     try:
         return [pickle.loads(content)]
-    except (AttributeError, ImportError):
+    except Exception:  # whatever its class says that is not what it was
         return []
 
 
@@ -122,7 +156,7 @@ def read(path: Path) -> list:
     """The result in a file, alone in a list; an empty list if there is none that can be read."""
     try:
         return unpack(path.read_bytes())
-    except FileNotFoundError:
+    except OSError:
         return []
 
 

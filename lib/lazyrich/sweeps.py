@@ -98,11 +98,13 @@ def sweep(function: Callable, points: Sequence[Mapping[str, Any]], key: jax.Arra
     if not points:
         raise ValueError("points must hold at least one point, got none")
     random = np.asarray(jax.random.key_data(key)), str(jax.random.key_impl(key))
-    settings = provenance.precision()
+    settings = provenance.settings()
     folder = store.folder()
     if folder is None:
         tasks = (delayed(_evaluate)(function, random, settings, p) for p in points)
-        return list(_with_progress(Parallel(return_as="generator")(tasks), len(points)))
+        return list(
+            _with_progress(Parallel(return_as="generator", pre_dispatch="all")(tasks), len(points))
+        )
     return _resumed(folder, function, random, settings, points)
 
 
@@ -124,7 +126,8 @@ def _resumed(folder, function, random, settings, points):
     missing = [i for i in range(len(points)) if i not in results]
     failures = []
     # One point at a time, and as they come, so that each is kept as soon as it is there.
-    attempts = Parallel(return_as="generator_unordered", batch_size=1)(
+    # All are handed over at once, so that a worker that comes later finds some.
+    attempts = Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="all")(
         delayed(_attempt)(i, folder, identity, function, random, settings, points[i], os.getpid())
         for i in missing
     )
@@ -184,8 +187,9 @@ def _attempt(index, folder, identity, function, random, settings, point, asker):
     _end_with(asker)
     conditions = _conditions(settings)
     place = store.path(folder, identity, (random, point), conditions)
-    if store.read(place):  # by another process, which could not tell any more
-        return index, place.read_bytes(), None, conditions
+    with suppress(OSError):  # kept by another process, which could not tell any more
+        if store.unpack(packed := place.read_bytes()):
+            return index, packed, None, conditions
     try:
         packed = store.pack(_evaluate(function, random, settings, point))
     except Exception as raised:  # whatever it is, the other points go on
@@ -217,7 +221,7 @@ def _watch(asker):
 def _evaluate(function, random, settings, point):
     data, kind = random
     try:
-        with _precision(settings):
+        with _set(settings):
             result = function(jax.random.wrap_key_data(data, impl=kind), **point)
             return jax.tree.map(np.asarray, result)
     except Exception as error:
@@ -231,18 +235,23 @@ def _check_software(conditions):
 
 
 def _conditions(settings):
-    with _precision(settings):
+    with _set(settings):
         return store.conditions()
 
 
 @contextmanager
-def _precision(settings):
-    """The precision of the process that asked, since another process starts with JAX's own."""
-    products = settings["matrix products"]
+def _set(settings):
+    """JAX as it is set in the process that asked, since another process starts with its own."""
     with (
-        jax.enable_x64(settings["double"]),
-        jax.default_matmul_precision(None if products == "default" else products),
+        jax.enable_x64(settings["jax_enable_x64"]),
+        jax.default_matmul_precision(settings["jax_default_matmul_precision"]),
     ):
+        here = provenance.settings()
+        other = {name for name in provenance.SETTINGS if settings[name] != here[name]}
+        for name in other:
+            jax.config.update(name, settings[name])
+        if other:  # what was compiled before is as it was set before
+            jax.clear_caches()
         yield
 
 

@@ -62,6 +62,7 @@ def test_a_narrower_network_has_the_first_neurons_of_a_wider_one():
     np.testing.assert_array_equal(narrow[0]["bias"], wide[0]["bias"][:4])
     np.testing.assert_array_equal(narrow[1]["weight"], wide[1]["weight"][:, :4])
     np.testing.assert_array_equal(narrow[1]["bias"], wide[1]["bias"])
+    assert not np.isin(wide[0]["bias"], wide[0]["weight"]).any()  # drawn beside them, not from them
 
 
 def test_more_images_than_there_are_are_refused():

@@ -91,6 +91,10 @@ def test_what_is_out_of_range_is_refused():
         correlations_at_start(KEY, 4, 1, activation="relu")
 
 
+def test_the_first_step_is_expanded_to_order_six_by_default():
+    assert one_step_at_start(KEY, 3, 1).terms.shape == (1, 5, 16)
+
+
 def test_the_first_orders_alone_can_be_had():
     one = correlations_at_start(KEY, 5, 2, order=1, free_order=1)
     more = correlations_at_start(KEY, 5, 2, order=2, free_order=2)

@@ -1,6 +1,8 @@
 import json
 import subprocess
 import sys
+from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
@@ -115,6 +117,19 @@ def test_help_is_there_for_each_command(arguments, capsys):
         main([*arguments, "--help"])
     assert stopped.value.code == 0
     assert "usage: lazyrich" in capsys.readouterr().out
+
+
+def test_the_version_is_told(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["--version"])
+    assert stopped.value.code == 0
+    assert capsys.readouterr().out == f"lazyrich {version('lazyrich')}\n"
+
+
+def test_a_tilde_is_the_home_of_the_user(book, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(Path("book").absolute()))
+    assert main(["claims", "~"]) == 0
+    assert "claim" in capsys.readouterr().out
 
 
 def test_a_command_is_needed(capsys):

@@ -10,11 +10,14 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 
 REPRODUCE = """\
 It leaves in the folder, for each chapter: the executed notebook, every figure as SVG, PDF and PNG,
 the numbers behind it as CSV, and the claims as JSON; and manifest.json, which says from what. If it
 is interrupted, the same command goes on where it was. A folder holds one scale, seed and device.
+LAZYRICH_DATA names the folder of images that were downloaded, LAZYRICH_STORE one for the results of
+sweeps, by default .points in the folder of the run.
 
 The status is 0 if all is there, 1 if a cell failed, 2 if it cannot be done as asked, and 130 if it
 was interrupted.
@@ -144,7 +147,9 @@ def _parser():
         description="From Lazy to Rich: the claims of the book, and the commands that compute it.",
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    folder = {"default": "book", "help": "the folder of notebooks (default: %(default)s)"}
+    parser.add_argument("--version", action="version", version=f"lazyrich {version('lazyrich')}")
+    folder = {"default": "book", "type": os.path.expanduser}
+    folder |= {"help": "the folder of notebooks (default: %(default)s)"}
     names = {"nargs": "*", "metavar": "CHAPTER", "help": "names without .ipynb (default: all)"}
 
     def command(name, run, text):
@@ -204,7 +209,12 @@ def _parser():
 
     one = command("build", _build, "copy the book, and execute in the copy what is stale")
     one.add_argument("folder", nargs="?", metavar="FOLDER", **folder)
-    one.add_argument("--into", default="_build/book", help="the copy (default: %(default)s)")
+    one.add_argument(
+        "--into",
+        default="_build/book",
+        type=os.path.expanduser,
+        help="the copy (default: %(default)s)",
+    )
 
     one = command("store", _store, "execute chapters in place at scale book, to be stored")
     one.add_argument("chapter", **names)

@@ -175,7 +175,8 @@ def execute(
         if environment.get(folders):
             environment[folders] = str(files.place(folders, environment[folders]).absolute())
     shown = progress and sys.stderr is not None  # it is None where the program has none
-    bar = tqdm(total=sum(shares), disable=not shown, bar_format=BAR)
+    # What remains is told from the whole so far, so that it also moves within a long cell.
+    bar = tqdm(total=sum(shares), disable=not shown, bar_format=BAR, smoothing=0)
     with (
         tempfile.NamedTemporaryFile("r") as points,
         _kernel(client, name, {**environment, POINTS: points.name}),

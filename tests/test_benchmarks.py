@@ -249,6 +249,25 @@ def test_a_point_is_made_smaller_by_what_only_repeats(costs):
     assert costs.smaller({"width": 64, "seeds": 1}) == ({"width": 64, "seeds": 1}, 1)
 
 
+def test_what_a_point_costs_is_measured_once(costs, monkeypatch, tmp_path):
+    small_book.write(tmp_path / "book")
+    monkeypatch.setattr(costs, "BOOK", tmp_path / "book")
+    monkeypatch.setattr(costs, "KEPT", tmp_path / "kept")
+    monkeypatch.setenv(points.NOTES, str(tmp_path))
+    first = costs.predicted("one", "quick")
+    assert first["points"] == 6 and first["seconds"] > 0 and first["memory"] > 0
+    assert len((tmp_path / "notes").read_text().split()) == 2 * 6
+    assert costs.predicted("one", "quick") == first
+    assert len((tmp_path / "notes").read_text().split()) == 2 * 6
+
+
+def test_a_point_that_takes_long_is_computed_once(costs, monkeypatch):
+    clock, called = iter([0.0, 30.0]), []
+    monkeypatch.setattr(costs.time, "process_time", lambda: next(clock))
+    monkeypatch.setattr(costs.sweeps, "sweep", lambda *given: called.append(given))
+    assert costs.twice(None, None, {}) == [30.0, 30.0] and len(called) == 1
+
+
 def test_the_table_of_costs_is_whole(costs, monkeypatch, tmp_path):
     (tmp_path / "book").mkdir()
     monkeypatch.setattr(costs, "BOOK", tmp_path / "book")

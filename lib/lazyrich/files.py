@@ -46,7 +46,9 @@ def replace(path: Path, content: str | bytes) -> None:
         os.replace(draft, path)
     except OSError as error:
         draft.unlink(missing_ok=True)
-        raise OSError(error.errno, error.strerror, str(path)) from None
+        if error.errno and not error.filename:  # as the system leaves it where a disk is full
+            error.filename = str(path)
+        raise
     _keep_names(path.parent)
 
 

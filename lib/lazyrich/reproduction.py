@@ -108,10 +108,11 @@ def reproduce(
         computed, failed = [], []
         for number, (path, names) in enumerate(wanted.items(), start=1):
             label = f"{path.stem} ({number} of {len(wanted)})"
-            todo = _stale(out, manifest, path, names)
+            mark = _mark(notebooks.read(path), path.parent)
+            todo = _stale(out, manifest, path, mark, names)
             if not todo:
                 continue
-            _check_state(out, manifest, path, todo)
+            _check_state(out, manifest, path, mark, todo)
             try:
                 _compute(out, manifest, path, todo, label, environment, engine, progress)
                 computed += todo
@@ -212,33 +213,34 @@ def _compute_in(draft, out, manifest, path, targets, label, environment, engine,
     runs.write(out, manifest)
 
 
-def _check_state(out, manifest, path, targets):
+def _check_state(out, manifest, path, mark, targets):
     """Refuse to add figures of a chapter to what was computed before it was changed."""
-    mark = _mark(notebooks.read(path), path.parent)
-    left = [
-        target
-        for target, known in manifest["computed"].items()
-        if target.partition("#")[0] == path.stem and known["fingerprint"] != mark
-    ]
-    if path.stem not in targets and set(left) - set(targets):
+    left = sorted(set(_outdated(manifest, path.stem, mark)) - set(targets))
+    if path.stem not in targets and left:
         raise ValueError(
-            f"out must be another folder, got {str(out)!r}, which holds {sorted(left)[0]} from "
+            f"out must be another folder, got {str(out)!r}, which holds {left[0]} from "
             f"before {path.name} was changed; only the whole chapter is computed anew there"
         )
 
 
 def _forget(out, manifest, chapter, mark):
     """Remove what was computed from another state of a chapter, so that the two do not mix."""
-    for target, known in list(manifest["computed"].items()):
-        if target.partition("#")[0] == chapter and known["fingerprint"] != mark:
-            del manifest["computed"][target]
-            for name in known["files"]:
-                (out / chapter / name).unlink(missing_ok=True)
+    for target in _outdated(manifest, chapter, mark):
+        for name in manifest["computed"].pop(target)["files"]:
+            (out / chapter / name).unlink(missing_ok=True)
 
 
-def _stale(out, manifest, path, targets):
+def _outdated(manifest, chapter, mark):
+    """The targets of a chapter that were computed from another state of it."""
+    return [
+        target
+        for target, known in manifest["computed"].items()
+        if target.partition("#")[0] == chapter and known["fingerprint"] != mark
+    ]
+
+
+def _stale(out, manifest, path, mark, targets):
     """The targets that are not there as they were computed, from the chapter as it is now."""
-    mark = _mark(notebooks.read(path), path.parent)
 
     def fresh(target):
         known = manifest["computed"].get(target)

@@ -89,7 +89,11 @@ def _meaning(value, module, above=()):
         return f"{value.__module__}.{value.__qualname__}"
     if isinstance(value, FunctionType):
         held = [cell.cell_contents for cell in value.__closure__ or ()]
-        return _does(value.__code__) + inner((value.__defaults__, value.__kwdefaults__, held))
+        return inner((value.__code__, value.__defaults__, value.__kwdefaults__, held))
+    if isinstance(value, CodeType):
+        counts = value.co_argcount, value.co_kwonlyargcount
+        names = value.co_names, value.co_varnames, value.co_freevars, value.co_cellvars
+        return repr((value.co_code, counts, names, inner(value.co_consts)))
     if isinstance(value, type):
         own = {name: part for name, part in vars(value).items() if name not in _ASIDE}
         return inner((value.__bases__, own))
@@ -111,18 +115,6 @@ def _meaning(value, module, above=()):
     if isinstance(value, (bool, int, float, complex, str, bytes, Enum, NoneType)):
         return repr(value)
     return type(value).__qualname__
-
-
-def _does(code):
-    """What compiled code does, as text that is the same in every process."""
-    constants = []
-    for one in code.co_consts:
-        if isinstance(one, CodeType):
-            constants.append(_does(one))
-        else:
-            constants.append(repr(sorted(map(repr, one)) if isinstance(one, frozenset) else one))
-    names = code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars
-    return repr((code.co_code, code.co_argcount, code.co_kwonlyargcount, names, constants))
 
 
 def path(folder: Path, identity: tuple[str, str], arguments: Any, conditions: tuple) -> Path:

@@ -1,5 +1,6 @@
 import errno
 import os
+from pathlib import Path
 
 import pytest
 
@@ -44,6 +45,18 @@ def test_a_full_disk_is_an_error(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         files.replace(tmp_path / "a", "new")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_named_by_a_variable(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    known = {"HERE": "a/b", "THERE": "/c", "EMPTY": "", "HOME": str(tmp_path), "MINE": "~/d"}
+    for name, value in known.items():
+        monkeypatch.setenv(name, value)
+    found = [files.named(name) for name in ("HERE", "THERE", "MINE", "EMPTY", "MISSING")]
+    assert found == [tmp_path / "a/b", Path("/c"), tmp_path / "d", None, None]
+    assert files.named("HERE", {"HERE": "other"}) == tmp_path / "other"
+    with pytest.raises(ValueError, match="HERE must begin with the name of a user, got '~nobody9'"):
+        files.named("HERE", {"HERE": "~nobody9"})
 
 
 def test_a_new_folder_is_on_the_disk_with_all_above_it(tmp_path, monkeypatch):

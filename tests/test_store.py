@@ -64,6 +64,8 @@ def test_a_result_whose_class_is_gone_is_none(tmp_path, monkeypatch):
 
 
 MODULE = """
+import math as functions
+from dataclasses import dataclass
 from functools import partial
 import jax
 import jax.numpy as jnp
@@ -74,6 +76,16 @@ class Model:
     power = 2
     def value(self):
         return self.power + 10
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    scale: float
+
+class Spread:
+    def __init__(self, width):
+        self.width, self.me = width, self
+
+START, SPREAD = Start(0.50), Spread(60)
 
 def raised(power):
     return lambda x: x**power
@@ -104,6 +116,9 @@ def value(key):
         ("partial(raised, 30)", "partial(raised, 31)"),
         ("shift=40", "shift=41"),
         ("'b'", "'c'"),
+        ("Start(0.50)", "Start(0.75)"),
+        ("Spread(60)", "Spread(61)"),
+        ("import math as", "import cmath as"),
         ("one - other", "other - one"),
         ("(one, other):\n    return one - other", "(other, one):\n    return one - other"),
     ],
@@ -133,12 +148,17 @@ def test_what_was_put_into_a_module_counts(monkeypatch):
     assert len({before, changed, store.identity(estimates.mean)}) == 3
 
 
-def test_the_identity_is_the_same_in_every_process():
-    asking = "from lazyrich import mechanisms, store; print(store.identity(mechanisms.evolve)[1])"
+def test_the_identity_is_the_same_in_every_process(tmp_path):
+    (tmp_path / "edited.py").write_text(MODULE)
+    asking = (
+        "from lazyrich import mechanisms, store; import edited; "
+        "print([store.identity(one)[1] for one in (mechanisms.evolve, edited.value)])"
+    )
+    paths = os.pathsep.join([str(tmp_path), *sys.path])
     asked = [
         subprocess.run(
             [sys.executable, "-c", asking],
-            env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
+            env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": paths},
             capture_output=True,
             text=True,
             check=True,

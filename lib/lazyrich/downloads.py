@@ -8,7 +8,6 @@ a wrong one it is fetched again.
 
 import gzip
 import math
-import os
 import pickle
 import tarfile
 import warnings
@@ -169,7 +168,7 @@ def _idx(path: Path, axes: int) -> np.ndarray:
 
 def _fetch(source):
     """The paths of the files in the cache, each with its checksum."""
-    cache = files.place(VARIABLE, os.environ.get(VARIABLE) or pooch.os_cache("lazyrich")).absolute()
+    cache = files.named(VARIABLE) or Path(pooch.os_cache("lazyrich")).absolute()
     return [_fetch_file(source, cache / source.name, name) for name in source.checksums]
 
 

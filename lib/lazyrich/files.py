@@ -8,6 +8,7 @@
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 FIGURES = "LAZYRICH_FIGURES"
@@ -24,6 +25,16 @@ def place(name: str, path: Path | str) -> Path:
         return Path(path).expanduser()
     except RuntimeError:
         raise ValueError(f"{name} must begin with the name of a user, got {str(path)!r}") from None
+
+
+def named(variable: str, environment: Mapping[str, str] = os.environ) -> Path | None:
+    """The absolute path of the folder that an environment variable names, or None.
+
+    Raises:
+        ValueError: as :func:`place`.
+    """
+    path = environment.get(variable)
+    return place(variable, path).absolute() if path else None
 
 
 def replace(path: Path, content: str | bytes) -> None:

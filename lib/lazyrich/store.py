@@ -9,14 +9,14 @@ the kind of device is another key.
 import hashlib
 import importlib
 import inspect
-import os
 import pickle
 from collections.abc import Callable
+from dataclasses import is_dataclass
 from enum import Enum
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
-from types import CodeType, FunctionType, NoneType
+from types import CodeType, FunctionType, ModuleType, NoneType
 from typing import Any
 
 import jax
@@ -36,8 +36,7 @@ _MARK = hashlib.sha256().digest_size
 
 def folder() -> Path | None:
     """The store in use, or None."""
-    named = os.environ.get(VARIABLE)
-    return files.place(VARIABLE, named).absolute() if named else None
+    return files.named(VARIABLE)
 
 
 def conditions() -> tuple:
@@ -114,6 +113,10 @@ def _meaning(value, module, above=()):
         return joblib.hash(np.asarray(jax.random.key_data(value) if is_key else value))
     if isinstance(value, (bool, int, float, complex, str, bytes, Enum, NoneType)):
         return repr(value)
+    if isinstance(value, ModuleType):
+        return value.__name__
+    if type(value).__module__ == module or is_dataclass(value):
+        return inner((type(value), value.__getstate__()))
     return type(value).__qualname__
 
 

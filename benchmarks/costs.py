@@ -53,7 +53,7 @@ def asked(path, scale):
         found.append((function, [dict(point) for point in points]))
         raise Asked
 
-    notebook = notebooks.set_parameters(notebooks.read(path), scale, 0)
+    notebook = chapters.read(path, scale, 0)
     computed, sweeps.sweep = sweeps.sweep, listed
     scope = {}
     statements = [one for cell in notebooks.code_cells(notebook) for one in lines(cell.source)]
@@ -131,7 +131,7 @@ def twice(function, key, point):
 
 def executed(name):
     """The core-seconds that a whole chapter takes at scale book, in this process."""
-    notebook = notebooks.set_parameters(notebooks.read(BOOK / f"{name}.ipynb"), "book", 0)
+    notebook = chapters.read(BOOK / f"{name}.ipynb", "book", 0)
     scope, start = {}, time.process_time()
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
         for cell in notebooks.code_cells(notebook):

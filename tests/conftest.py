@@ -89,6 +89,6 @@ def chapter():
 @pytest.fixture(scope="session")
 def executed(chapter, tmp_path_factory):
     """What it takes to execute the small chapter, and the notebook with its outputs."""
-    from lazyrich import notebooks
+    from lazyrich import execution
 
-    return notebooks.execute(chapter, tmp_path_factory.mktemp("kernel"), progress=False)
+    return execution.execute(chapter, tmp_path_factory.mktemp("kernel"), progress=False)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import guards
-from lazyrich import engines, notebooks
+from lazyrich import chapters, engines, execution, notebooks
 
 BOOK = Path(__file__).parents[1] / "book"
 CHAPTERS = sorted(BOOK.glob("*.ipynb"))
@@ -32,10 +32,9 @@ def test_the_book_keeps(guard):
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 def test_a_chapter_runs_at_scale_quick(path, tmp_path):
     folder = shutil.copytree(BOOK, tmp_path / "book")
-    chapter = notebooks.set_parameters(notebooks.read(path), scale="quick", seed=0)
-    notebooks.execute(
-        chapter, folder, path.name, progress=False, environment=engines.compiler("quick")
-    )
+    haste, first = engines.haste("quick")
+    chapter = chapters.read(path, "quick", 0)
+    execution.execute(chapter, folder, path.name, False, environment=haste, before=first)
 
 
 def test_the_picture_of_the_readme_is_a_figure_of_the_book():

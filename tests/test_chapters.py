@@ -3,8 +3,9 @@ import json
 import re
 
 import pytest
+from nbformat import v4
 
-from lazyrich import chapters, claims, notebooks, provenance
+from lazyrich import chapters, claims, execution, notebooks, provenance
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def run(monkeypatch, executed):
             cell.source = source.source
         return result
 
-    monkeypatch.setattr(notebooks, "execute", execute)
+    monkeypatch.setattr(execution, "execute", execute)
     return names
 
 
@@ -133,19 +134,19 @@ def test_a_failing_cell_leaves_the_last_copy_and_what_was_computed(book, run, ch
     before = (work / "demo.ipynb").read_bytes()
     notebooks.write(book / "another.ipynb", chapter)
     edit(book / "demo.ipynb", 5, "1 / 0")
-    execute = notebooks.execute
+    execute = execution.execute
 
     def fail(notebook, folder, name, progress):
         if name == "demo.ipynb":
-            raise notebooks.CellError("demo.ipynb: code cell 3 failed")
+            raise execution.CellError("demo.ipynb: code cell 3 failed")
         return execute(notebook, folder, name, progress)
 
-    monkeypatch.setattr(notebooks, "execute", fail)
-    with pytest.raises(notebooks.CellError):
+    monkeypatch.setattr(execution, "execute", fail)
+    with pytest.raises(execution.CellError):
         chapters.refresh(book, work)
     assert (work / "demo.ipynb").read_bytes() == before
     edit(book / "demo.ipynb", 5, "1 + 1")
-    monkeypatch.setattr(notebooks, "execute", execute)
+    monkeypatch.setattr(execution, "execute", execute)
     assert chapters.refresh(book, work) == ["demo"]  # the other one is remembered
 
 
@@ -156,13 +157,26 @@ def test_storing_writes_the_normal_form_and_what_it_took(book, run):
     assert notebook.cells[1].source == 'scale = "book"\nseed = 0'
     assert (book / "demo.ipynb").read_text(encoding="utf-8") == notebooks.text(notebook)
     table = json.loads((book / "performance.json").read_text(encoding="utf-8"))
-    assert set(table) == {"chapters", "machine", "date", "versions"}
+    assert set(table) == {"chapters", "machine", "versions"}
     assert set(table["versions"]) == {"python", "jax"}
-    assert re.fullmatch(r"\d{4}-\d\d-\d\d", table["date"])
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", table["chapters"]["demo"]["date"])
     entry = table["chapters"]["demo"]
     assert entry["scale"] == "book" and entry["seconds"] > 0 and entry["peak_memory_mib"] > 0
     assert len(entry["cells"]) == len(notebooks.code_cells(notebook))
     assert chapters.shares(book / "demo.ipynb") == entry["cells"]
+
+
+def test_nothing_is_stored_if_a_notebook_is_no_chapter(book):
+    stray, before = book / "Untitled.ipynb", (book / "demo.ipynb").read_bytes()
+    notebooks.write(stray, v4.new_notebook())
+    for compute in (
+        chapters.store,
+        lambda folder: chapters.verdicts_at_seeds(folder, "Untitled", [1]),
+    ):
+        with pytest.raises(ValueError, match="Untitled.ipynb is not a chapter: one code cell must"):
+            compute(book)
+    assert (book / "demo.ipynb").read_bytes() == before
+    assert not (book / "performance.json").exists()
 
 
 @pytest.mark.parametrize("table", [None, "", "[]", "{", '{"chapters": {"demo": {}}}'])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lazyrich import chapters, notebooks
+from lazyrich import chapters, execution, notebooks
 from lazyrich.__main__ import main
 
 
@@ -57,9 +57,9 @@ def test_an_unknown_chapter_is_an_error_in_one_line(command, book, capsys):
 
 def test_a_failing_cell_is_told_without_a_traceback(book, monkeypatch, capsys):
     def fail(*_, **__):
-        raise notebooks.CellError("demo.ipynb: code cell 3 failed\n  ZeroDivisionError: no")
+        raise execution.CellError("demo.ipynb: code cell 3 failed\n  ZeroDivisionError: no")
 
-    monkeypatch.setattr(notebooks, "execute", fail)
+    monkeypatch.setattr(execution, "execute", fail)
     assert main(["build"]) == 1
     shown = capsys.readouterr()
     assert shown.err == "\ndemo.ipynb: code cell 3 failed\n  ZeroDivisionError: no\n"
@@ -76,7 +76,7 @@ def test_an_error_of_our_own_is_not_hidden(book, monkeypatch):
 
 
 def test_build_says_what_it_executed(book, monkeypatch, capsys, executed):
-    monkeypatch.setattr(notebooks, "execute", lambda *_: executed)
+    monkeypatch.setattr(execution, "execute", lambda *_: executed)
     assert main(["build", "book", "--into", "work/book"]) == 0
     assert capsys.readouterr().out == "Executed: demo.\n"
     assert main(["build", "--into", "work/book"]) == 0

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from nbformat import v4
 
-from lazyrich import downloads, notebooks
+from lazyrich import downloads, execution
 
 IMAGES, LABELS, ARCHIVE = (
     "train-images-idx3-ubyte.gz",
@@ -303,5 +303,5 @@ def test_every_file_has_a_checksum_and_more_than_one_mirror(source, files):
 
 def test_in_a_notebook_the_import_prints_nothing(tmp_path):
     notebook = v4.new_notebook(cells=[v4.new_code_cell("from lazyrich import downloads")])
-    executed = notebooks.execute(notebook, tmp_path, progress=False)
+    executed = execution.execute(notebook, tmp_path, progress=False)
     assert executed.notebook.cells[0].outputs == []

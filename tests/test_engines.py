@@ -18,6 +18,22 @@ def test_devices_are_backends_of_jax():
         engines.backends("tpu")
 
 
+def test_a_kernel_is_in_haste_at_quick_alone():
+    environment, first = engines.haste("quick")
+    assert engines.haste("book") == engines.haste("paper") == ({}, "")
+    asking = (
+        f"{first}from lazyrich.provenance import settings\n"
+        "print(gc.get_threshold()[0], settings()['jax_disable_most_optimizations'])"
+    )
+    asked = subprocess.run(
+        [sys.executable, "-c", asking],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+    )
+    assert asked.stdout.split() == ["50000", "True"]
+
+
 def test_processes_are_those_of_joblib():
     assert engines.code() == ""
     with joblib.parallel_config("sequential"):

@@ -3,6 +3,7 @@ import fcntl
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -251,6 +252,11 @@ def test_a_figure_of_a_changed_chapter_does_not_stand_beside_what_was_before(pla
     assert reproduce("one#fig-means") == 2
     assert "which holds one from before one.ipynb was changed" in capsys.readouterr().err
     assert contents(place / "out") == before
+    # Told before another chapter, which comes first, is computed.
+    shutil.copy(place / "book/one.ipynb", place / "book/a.ipynb")
+    assert reproduce("a", "one#fig-means") == 2
+    assert contents(place / "out") == before
+    (place / "book/a.ipynb").unlink()
     assert reproduce("one") == 0
 
 

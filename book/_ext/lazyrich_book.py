@@ -67,10 +67,10 @@ class Measured(SphinxDirective):
         data = json.loads(path.read_text(encoding="utf-8"))
         result = [paragraph(circumstances(data))]
         if "chapters" in data:
-            columns = ["chapter", "scale", "seconds", "peak memory, MiB"]
+            columns = ["chapter", "scale", "seconds", "peak memory, MiB", "measured on"]
             rows = [
                 [page(self.env, chapter), one["scale"], f"{one['seconds']:.0f}"]
-                + [f"{one['peak_memory_mib']:.0f}"]
+                + [f"{one['peak_memory_mib']:.0f}", one["date"]]
                 for chapter, one in data["chapters"].items()
             ]
             result.append(table(columns, rows, "measured"))
@@ -143,10 +143,9 @@ def circumstances(data):
     """On what, when and with what the numbers were measured."""
     versions = [f"{NAMES.get(name, name)} {version}" for name, version in data["versions"].items()]
     *most, last = versions
-    return (
-        f"Measured on {data['machine']}, on {data['date']}, "
-        f"with {' and '.join(filter(None, [', '.join(most), last]))}."
-    )
+    on = f", on {data['date']}" if "date" in data else ""  # the chapters have a day each
+    with_all = " and ".join(filter(None, [", ".join(most), last]))
+    return f"Measured on {data['machine']}{on}, with {with_all}."
 
 
 def page(env, name):

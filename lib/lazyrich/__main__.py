@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"lazyrich: {error}", file=sys.stderr)
         return 2
     except RuntimeError as error:
-        from lazyrich.notebooks import CellError
+        from lazyrich.execution import CellError
 
         if not isinstance(error, CellError):
             raise

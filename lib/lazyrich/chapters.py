@@ -15,7 +15,7 @@ from pathlib import Path
 
 from nbformat import NotebookNode, from_dict
 
-from lazyrich import claims, engines, files, notebooks, provenance
+from lazyrich import claims, engines, execution, files, notebooks, provenance
 
 MARK = ".copy-of-the-book"
 """The empty file that marks a folder as one that a build may replace."""
@@ -34,6 +34,19 @@ def find(folder: Path | str, names: Sequence[str] = ()) -> list[Path]:
         if name not in paths:
             raise ValueError(f"chapter must be one of {', '.join(paths)}, got {name!r}")
     return [paths[name] for name in names or paths]
+
+
+def read(path: Path, scale: str, seed: int) -> NotebookNode:
+    """A chapter from its file, set to a scale and a seed.
+
+    Raises:
+        ValueError: if the notebook is not a chapter, or there is no such scale.
+    """
+    notebook = notebooks.read(path)
+    try:
+        return notebooks.set_parameters(notebook, scale, seed)
+    except ValueError as error:
+        raise ValueError(f"{path.name} is not a chapter: {error}") from None
 
 
 def fingerprint(notebook: NotebookNode, folder: Path | str) -> str:
@@ -81,7 +94,7 @@ def refresh(source: Path | str, work: Path | str, progress: bool = True) -> list
         mark = fingerprint(notebook, draft)
         cells = _remembered(record, mark, len(notebooks.code_cells(notebook)))
         if cells is None:
-            done = notebooks.execute(notebook, draft, path.name, progress).notebook
+            done = execution.execute(notebook, draft, path.name, progress).notebook
             cells = [
                 {"execution_count": cell.execution_count, "outputs": cell.outputs}
                 for cell in notebooks.code_cells(done)
@@ -138,18 +151,19 @@ def store(folder: Path | str, names: Sequence[str] = (), progress: bool = True) 
     table = Path(folder) / "performance.json"
     versions = {"python": platform.python_version(), "jax": importlib.metadata.version("jax")}
     conditions = {"machine": provenance.machine(), "versions": versions}
-    for path in find(folder, names):
-        notebook = notebooks.set_parameters(notebooks.read(path), scale="book", seed=0)
-        result = notebooks.execute(notebook, folder, path.name, progress, shares(path))
+    wanted = {path: read(path, "book", 0) for path in find(folder, names)}
+    for path, notebook in wanted.items():
+        result = execution.execute(notebook, folder, path.name, progress, shares(path))
         notebooks.write(path, result.notebook)
         entries = _measured(table, conditions)
         entries[path.stem] = {
+            "date": date.today().isoformat(),
             "scale": "book",
             "seconds": round(result.seconds, 1),
             "peak_memory_mib": result.peak_memory_mib,
             "cells": [round(seconds, 1) for seconds in result.cells],
         }
-        performance = {"chapters": entries, "date": date.today().isoformat(), **conditions}
+        performance = {"chapters": entries, **conditions}
         files.replace(table, json.dumps(performance, indent=1, sort_keys=True) + "\n")
 
 
@@ -181,13 +195,11 @@ def verdicts_at_seeds(
 ) -> dict[str, list[str]]:
     """The verdicts of a chapter at other seeds, computed in copies: a list for each claim."""
     [path] = find(folder, [name])
+    haste, first = engines.haste(scale)
     verdicts: dict[str, list[str]] = {}
     for seed in seeds:
-        notebook = notebooks.set_parameters(notebooks.read(path), scale, seed)
-        name = f"{path.name} at seed {seed}"
-        result = notebooks.execute(
-            notebook, folder, name, progress, shares(path), engines.compiler(scale)
-        )
+        notebook, name = read(path, scale, seed), f"{path.name} at seed {seed}"
+        result = execution.execute(notebook, folder, name, progress, shares(path), haste, first)
         with tempfile.TemporaryDirectory() as copies:
             notebooks.write(Path(copies) / path.name, result.notebook)
             for record in claims.read(copies):

@@ -21,6 +21,7 @@ from lazyrich import (
     chapters,
     claims,
     engines,
+    execution,
     files,
     notebooks,
     provenance,
@@ -32,8 +33,6 @@ from lazyrich.sweeps import SCALES
 
 # The hash of the library is taken before a chapter imports it, and told when all is computed.
 KNOWN = "from lazyrich import provenance\nprovenance.software()\n"
-# At scale quick most time goes into tracing and compiling, which leave little garbage to look for.
-HASTE = "import gc\ngc.set_threshold(50_000, 20, 1000)\n"
 TOLD = """import json
 from lazyrich import provenance
 software = provenance.software.__wrapped__()  # as it is now
@@ -98,37 +97,29 @@ def reproduce(
     validation.whole("jobs", jobs, least=1)
     wanted, out = select(folder, targets), files.place("out", out)
     for path in wanted:
-        _check_parameters(path, scale, seed)
-    compiler, engine = engines.compiler(scale), engines.code(jobs, dask)
-    environment = engines.backends(device) | compiler
-    run = {"scale": scale, "seed": seed, **engines.found(device, compiler)}
+        chapters.read(path, scale, seed)
+    engine = engines.code(jobs, dask)
+    haste, first = engines.haste(scale)
+    run = {"scale": scale, "seed": seed, **engines.found(device, haste)}
     run["software"] = provenance.software()
     with runs.held(out, run) as manifest:
-        environment[store.VARIABLE] = str(store.folder() or runs.points(out))
+        places = {store.VARIABLE: str(store.folder() or runs.points(out))}
+        environment = engines.backends(device) | haste | places
+        todo = {path: _todo(out, manifest, path, names) for path, names in wanted.items()}
         computed, failed = [], []
-        for number, (path, names) in enumerate(wanted.items(), start=1):
-            label = f"{path.stem} ({number} of {len(wanted)})"
-            mark = _mark(notebooks.read(path), path.parent)
-            todo = _stale(out, manifest, path, mark, names)
-            if not todo:
+        for number, path in enumerate(wanted, start=1):
+            if not todo[path]:
                 continue
-            _check_state(out, manifest, path, mark, todo)
+            label = f"{path.stem} ({number} of {len(wanted)})"
+            about = todo[path], label, environment, KNOWN + first + engine, progress
             try:
-                _compute(out, manifest, path, todo, label, environment, engine, progress)
-                computed += todo
-            except notebooks.CellError as error:
+                _compute(out, manifest, path, *about)
+                computed += todo[path]
+            except execution.CellError as error:
                 failed.append(str(error))
     if failed:
-        raise notebooks.CellError("\n\n".join(failed))
+        raise execution.CellError("\n\n".join(failed))
     return computed
-
-
-def _check_parameters(path, scale, seed):
-    """Refuse what is not a chapter before anything is computed."""
-    try:
-        notebooks.set_parameters(notebooks.read(path), scale, seed)
-    except ValueError as error:
-        raise ValueError(f"{path.name} is not a chapter: {error}") from None
 
 
 def select(folder: Path | str, targets: Sequence[str] = ()) -> dict[Path, list[str]]:
@@ -158,7 +149,7 @@ def _compute(out, *about):
         _compute_in(Path(draft), out, *about)
 
 
-def _compute_in(draft, out, manifest, path, targets, label, environment, engine, progress):
+def _compute_in(draft, out, manifest, path, targets, label, environment, before, progress):
     notebook, known = notebooks.read(path), _figures_of(path)
     mark, commit = _mark(notebook, path.parent), provenance.commit(path.parent)
     names = [target.partition("#")[2] for target in targets]
@@ -166,14 +157,14 @@ def _compute_in(draft, out, manifest, path, targets, label, environment, engine,
     notebook = notebooks.set_parameters(notebook, manifest["scale"], manifest["seed"])
     if not whole:
         notebook.cells = notebook.cells[: 1 + max(known[name][1] for name in names)]
-    done = notebooks.execute(
+    done = execution.execute(
         notebook,
         path.parent,
         label,
         progress,
         chapters.shares(path),
         environment | {files.FIGURES: str(draft)},
-        before=KNOWN + (HASTE if manifest["scale"] == "quick" else "") + engine,
+        before,
         after=TOLD,
     )
     told = json.loads(done.told)
@@ -186,7 +177,7 @@ def _compute_in(draft, out, manifest, path, targets, label, environment, engine,
     shown, expected = set(map(_figure_of, tables)), set(known if whole else names)
     differ = shown ^ expected if whole else expected - shown
     if differ:
-        raise notebooks.CellError(
+        raise execution.CellError(
             f"{path.name} must show each figure under the name that its cell's metadata give it, "
             f"but does not: {', '.join(sorted(differ))}"
         )
@@ -211,6 +202,15 @@ def _compute_in(draft, out, manifest, path, targets, label, environment, engine,
         for part in parts:
             os.replace(part, out / path.stem / part.name)
     runs.write(out, manifest)
+
+
+def _todo(out, manifest, path, targets):
+    """The targets of a chapter that are to be computed, and can be in this folder."""
+    mark = _mark(notebooks.read(path), path.parent)
+    targets = _stale(out, manifest, path, mark, targets)
+    if targets:
+        _check_state(out, manifest, path, mark, targets)
+    return targets
 
 
 def _check_state(out, manifest, path, mark, targets):

@@ -66,6 +66,23 @@ def test_a_failing_cell_is_told_without_a_traceback(book, monkeypatch, capsys):
     assert shown.out == ""
 
 
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (PermissionError(13, "Permission denied", "out/one"), "out/one: Permission denied"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (OSError("the archive is damaged"), "the archive is damaged"),
+    ],
+)
+def test_what_the_system_refuses_is_told_in_a_line(error, line, book, monkeypatch, capsys):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(chapters, "refresh", fail)
+    assert main(["build"]) == 2
+    assert capsys.readouterr().err == f"lazyrich: {line}\n"
+
+
 def test_an_error_of_our_own_is_not_hidden(book, monkeypatch):
     def fail(*_):
         raise RuntimeError("a bug")

@@ -45,8 +45,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         print(f"lazyrich: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"lazyrich: {where}{error.strerror or error}", file=sys.stderr)
         return 2
     except RuntimeError as error:
         from lazyrich.execution import CellError

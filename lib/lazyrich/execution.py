@@ -103,8 +103,8 @@ def execute(
     # XLA has threads of its own; those of BLAS would only wait for them, spinning.
     environment = {"OPENBLAS_NUM_THREADS": "1", **os.environ, **environment}
     for variable in (downloads.VARIABLE, store.VARIABLE):  # from here, where no kernel runs
-        if folder_named := files.named(variable, environment):
-            environment[variable] = str(folder_named)
+        if place := files.named(variable, environment):
+            environment[variable] = str(place)
     shown = progress and sys.stderr is not None  # it is None where the program has none
     # What remains is told from the whole so far, so that it also moves within a long cell.
     bar = tqdm(total=sum(shares), disable=not shown, bar_format=BAR, smoothing=0)

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import points
+import processes
 import small_book
 from lazyrich import store
 from test_reproduction import contents
@@ -51,7 +52,7 @@ def noted(place):
 def killed(command, environment, after):
     """Whether a command was killed, by a signal that cannot be caught, before it had ended.
 
-    What it had started gets a second to see that it is alone, and ends as well.
+    What it had started sees that it is alone, and ends as well.
     """
     process = subprocess.Popen(
         command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -65,16 +66,7 @@ def killed(command, environment, after):
         process.wait()
         return True
     finally:
-        while _alive(process.pid):
-            time.sleep(0.02)
-
-
-def _alive(session):
-    """Whether processes of a session are left that compute (or did, and are not yet gone)."""
-    found = subprocess.run(
-        ["ps", "-s", str(session), "-o", "stat="], capture_output=True, text=True
-    )
-    return any(not state.startswith("Z") for state in found.stdout.split())
+        assert processes.end(process.pid, within=30)
 
 
 @pytest.mark.timeout(1800)

@@ -1,4 +1,9 @@
+import os
+import signal
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +13,7 @@ import pytest
 from joblib.externals.loky import get_reusable_executor
 
 import points
+import processes
 from lazyrich import provenance, store, sweeps
 
 
@@ -242,6 +248,31 @@ def test_a_process_that_dies_is_told_with_the_points_that_are_left(notes):
         assert "  number 3" in lines[1:] and f"{5 - len(lines)} of 4 are kept" in lines[0]
         sweeps.sweep(points.killing, grid, jax.random.key(0))
     assert sorted(notes()) == [1, 2, 3, 4]
+
+
+def test_processes_end_with_the_one_that_started_them_also_before_they_got_a_point(tmp_path):
+    program = """
+import os, signal
+import jax, joblib, points
+from lazyrich import sweeps
+
+# The first thing done when the processes are there.
+sweeps._check_software = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+joblib.parallel_config("loky", n_jobs=2)
+sweeps.sweep(points.noted, sweeps.grid(number=[1, 2]), jax.random.key(0))
+"""
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]),
+        points.NOTES: str(tmp_path),
+        store.VARIABLE: str(tmp_path / "store"),
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], env=environment, start_new_session=True
+    )
+    assert process.wait() == -signal.SIGKILL
+    # By themselves they would wait for five minutes.
+    assert processes.end(process.pid, within=60)
+    assert not (tmp_path / "notes").exists()
 
 
 def test_progress_goes_where_a_variable_says(tmp_path, monkeypatch, capsys):

@@ -5,9 +5,7 @@ over joblib, so `joblib.parallel_config` decides where the points run, and a cha
 on one core and on a cluster. With a store, an interrupted sweep goes on where it was.
 """
 
-import functools
 import itertools
-import multiprocessing
 import os
 import threading
 import time
@@ -103,9 +101,30 @@ def sweep(function: Callable, points: Sequence[Mapping[str, Any]], key: jax.Arra
     if folder is None:
         tasks = (delayed(_evaluate)(function, random, settings, p) for p in points)
         return list(
-            _with_progress(Parallel(return_as="generator", pre_dispatch="all")(tasks), len(points))
+            _with_progress(_parallel(return_as="generator", pre_dispatch="all")(tasks), len(points))
         )
     return _resumed(folder, function, random, settings, points)
+
+
+def _parallel(**options):
+    """joblib, where the processes that it starts on this machine end with this one.
+
+    By themselves they would wait for work for some more minutes, and hold their memory.
+    """
+    if isinstance(get_active_backend()[0], LokyBackend):
+        options |= {"initializer": _end_with, "initargs": (os.getpid(),)}
+    return Parallel(**options)
+
+
+def _end_with(parent):
+    """Let this process end when the one that started it does."""
+
+    def watch():
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _resumed(folder, function, random, settings, points):
@@ -119,7 +138,7 @@ def _resumed(folder, function, random, settings, points):
             f"({error.strerror})"
         ) from None
     # What a result depends on is asked where it is computed, which may be another machine.
-    [conditions] = Parallel()([delayed(_conditions)(settings)])
+    [conditions] = _parallel()([delayed(_conditions)(settings)])
     _check_software(conditions)
     places = [store.path(folder, identity, (random, p), conditions) for p in points]
     results = {i: result for i, place in enumerate(places) for result in store.read(place)}
@@ -127,8 +146,8 @@ def _resumed(folder, function, random, settings, points):
     failures = []
     # One point at a time, and as they come, so that each is kept as soon as it is there.
     # All are handed over at once, so that a worker that comes later finds some.
-    attempts = Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="all")(
-        delayed(_attempt)(i, folder, identity, function, random, settings, points[i], os.getpid())
+    attempts = _parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="all")(
+        delayed(_attempt)(i, folder, identity, function, random, settings, points[i])
         for i in missing
     )
     try:
@@ -182,9 +201,8 @@ def _with_progress(results, number):
         yield from tqdm(results, total=number, unit="point", bar_format=BAR, leave=False, **where)
 
 
-def _attempt(index, folder, identity, function, random, settings, point, asker):
+def _attempt(index, folder, identity, function, random, settings, point):
     """A point's number, its result packed or what went wrong, and under which conditions."""
-    _end_with(asker)
     conditions = _conditions(settings)
     place = store.path(folder, identity, (random, point), conditions)
     with suppress(OSError):  # kept by another process, which could not tell any more
@@ -200,22 +218,6 @@ def _attempt(index, folder, identity, function, random, settings, point, asker):
         if folder.is_dir():
             store.write(place, packed)
     return index, packed, None, conditions
-
-
-@functools.cache
-def _end_with(asker):
-    """If joblib started this process for another one, let it end when that ends.
-
-    By itself it would wait for work for some more minutes, and hold its memory.
-    """
-    if multiprocessing.current_process().name.startswith("LokyProcess"):
-        threading.Thread(target=_watch, args=[asker], daemon=True).start()
-
-
-def _watch(asker):
-    while os.getppid() == asker:
-        time.sleep(0.5)
-    os._exit(1)
 
 
 def _evaluate(function, random, settings, point):

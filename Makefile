@@ -66,7 +66,8 @@ lab: $(READY)  ## open the chapters in JupyterLab
 lock:  ## pin what pyproject.toml asks for (UPGRADE=--upgrade: at the newest versions)
 	$(PYTHON) -m venv _build/lock
 	_build/lock/bin/pip install --quiet uv
-	_build/lock/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
+	_build/lock/bin/uv pip compile --quiet --universal --fork-strategy fewest \
+		--generate-hashes --no-emit-index-url \
 		--no-header $(UPGRADE) -p 3.11 --extra book --extra test --extra distributed \
 		pyproject.toml -o requirements.lock
 

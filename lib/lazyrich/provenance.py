@@ -19,7 +19,7 @@ import jax.numpy as jnp
 LIBRARY = Path(__file__).parent
 BELOW = ("jaxlib", "equinox", "lineax", "optimistix", "ml_dtypes")
 """What computes for the packages that the library needs."""
-SETTINGS = (
+_KNOWN = (
     "jax_enable_x64",
     "jax_default_matmul_precision",
     "jax_numpy_dtype_promotion",
@@ -30,8 +30,14 @@ SETTINGS = (
     "jax_optimization_level",
     "jax_exec_time_optimization_effort",
     "jax_memory_fitting_effort",
+    "jax_accurate_erf_inv",
+    "jax_use_hlo_logistic_lowering",
 )
-"""The settings of JAX on which numbers depend: precision, random numbers, the compiler."""
+SETTINGS = tuple(name for name in _KNOWN if name in jax.config.values)
+"""The settings of JAX on which numbers depend: precision, random numbers, the compiler.
+
+Those that this version of JAX has; some came late, others are gone.
+"""
 
 
 @functools.cache

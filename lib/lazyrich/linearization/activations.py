@@ -93,7 +93,8 @@ def largest_derivatives(
     one, zero = jnp.ones_like(z), jnp.zeros_like(z)
     try:
         _, derivatives = jet(phi, (z,), ([one] + [zero] * (order - 1),))
-    except (TypeError, NotImplementedError, UnexpectedTracerError) as error:
+    # How jet says that it does not know something is another with each version.
+    except (AttributeError, NotImplementedError, TypeError, UnexpectedTracerError) as error:
         raise ValueError(
             "phi must be an activation that jax.experimental.jet knows, which softplus and ReLU "
             f"are not: {validation.first_line(error)[:60]}"

@@ -1,12 +1,12 @@
 """What the chapters cost at the papers' sizes, from a model that is checked at scale book.
 
-The members of an ensemble (seeds, draws, networks) cost the same each. So each point that a chapter
-asks for is computed at its own sizes with few members, and twice; the second call tells what they
-take, the difference of the two what compiling takes; after a first call that takes long, beside
-which compiling is nothing, there is no second. Of long training, the first steps are taken.
-The model for a chapter is the sum over its points of compiling, and of all members at the cost of
-these. It counts the time of processors, which hardly depends on what else runs, and leaves out what
-is not in a sweep, as the figures. At scale book it is set against all that the chapter takes.
+The members of an ensemble (seeds, draws, networks) cost the same each, and so do steps. So each
+point that a chapter asks for is computed at its own sizes with few members and steps, and twice:
+the difference of the two calls is what compiling takes. A short one is computed with more of them
+too, and what all would take lies on the line through the two; beside a long one what a call costs
+by itself is nothing. The model for a chapter is the sum over its points. It counts the time of
+processors, which hardly depends on what else runs, and leaves out what is not in a sweep, as the
+figures. At scale book it is set against all that the chapter takes.
 
 The images of the papers are not needed: the digits are as many, and have as many pixels.
 
@@ -33,7 +33,8 @@ from lazyrich import chapters, files, notebooks, provenance, sweeps
 BOOK = Path(__file__).parents[1] / "book"
 KEPT = Path(__file__).parents[1] / "_build"
 MEMBERS = ("seeds", "draws", "networks", "cases")
-FEW, STEPS, LONG = 2, 100, 20.0
+FEW, STEPS, MORE = 2, 100, 4
+SHORT, LONG = 2.0, 20.0
 DOWNLOADED = ("MNIST", "CIFAR-10")
 
 
@@ -70,27 +71,27 @@ def lines(source):
     return [one for one in ast.parse(source).body if "show(" not in ast.unparse(one)]
 
 
-def smaller(point):
+def smaller(point, more=1):
     """A point with few members and steps, and how many times as much the whole one is."""
-    point, times = dict(point), 1.0
+    point, times, few, steps = dict(point), 1.0, FEW * more, STEPS * more
     for name in MEMBERS:
-        if point.get(name, 0) > FEW:
-            times *= point[name] / FEW
-            point[name] = FEW
+        if point.get(name, 0) > few:
+            times *= point[name] / few
+            point[name] = few
     for name in ("steps", "schedule"):
         if name in point:
             last = point[name] if name == "steps" else max(point[name])
-            if last > STEPS:
-                times *= last / STEPS
-                point[name] = STEPS if name == "steps" else kept(point[name])
+            if last > steps:
+                times *= last / steps
+                point[name] = steps if name == "steps" else kept(point[name], steps)
     if point.get("data") in DOWNLOADED:
         point["data"] = "digits"
     return point, times
 
 
-def kept(schedule):
+def kept(schedule, steps):
     """The first steps of a schedule."""
-    return sorted({min(step, STEPS) for step in schedule})
+    return sorted({min(step, steps) for step in schedule})
 
 
 def predicted(name, scale):
@@ -103,18 +104,28 @@ def predicted(name, scale):
     total, number, memory = 0.0, 0, 0.0
     for function, points in asked(BOOK / f"{name}.ipynb", scale):
         for point in points:
-            small, times = smaller(point)
-            mark = f"{function.__qualname__} {sorted(small.items())} {provenance.software()}"
+            mark = f"{function.__qualname__} {sorted(point.items())} {provenance.software()}"
             mark = hashlib.sha256(mark.encode()).hexdigest()
             if mark not in known:
-                known[mark] = [*twice(function, key, small), measuring.peak_memory()]
+                known[mark] = [cost(function, key, point), measuring.peak_memory()]
                 files.make_folder(KEPT)
                 files.replace(store, json.dumps(known))
-            first, later, peak = known[mark]
-            total += max(first - later, 0) + times * later
-            number, memory = number + 1, max(memory, peak)
-            print(f"{function.__qualname__} {first:.2f} {later:.3f} x {times:.0f}", file=sys.stderr)
+            seconds, peak = known[mark]
+            total, number, memory = total + seconds, number + 1, max(memory, peak)
+            print(f"{function.__qualname__} {seconds:.2f}", file=sys.stderr)
     return {"seconds": total, "points": number, "memory": memory}
+
+
+def cost(function, key, point):
+    """The core-seconds of a point: of compiling, and of a call with all members and steps."""
+    small, times = smaller(point)
+    first, later = twice(function, key, small)
+    compiling = max(first - later, 0)
+    if later > SHORT or times == 1:
+        return compiling + times * later
+    larger, left = smaller(point, MORE)
+    each = max(twice(function, key, larger)[1] - later, 0) / (times / left - 1)
+    return compiling + later + each * (times - 1)
 
 
 def twice(function, key, point):
@@ -152,7 +163,8 @@ def main():
     table = {
         "title": "The papers' sizes",
         "note": f"Extrapolated: each point of a chapter with {FEW} members and at most {STEPS} "
-        "steps, at its own sizes, times how many there are. The unit is the time of one core of "
+        f"steps, at its own sizes, and if it is short with {MORE} times as many, on a line to how "
+        "many there are. The unit is the time of one core of "
         "this machine; the memory is that of these few members. Beside it stand the same model at "
         "scale book, and what the whole chapter takes there.",
         "columns": [

@@ -247,6 +247,17 @@ def test_a_point_is_made_smaller_by_what_only_repeats(costs):
     assert small == {"width": 64, "seeds": 2, "schedule": [0, 50, 100], "data": "digits"}
     assert times == 50 * 4
     assert costs.smaller({"width": 64, "seeds": 1}) == ({"width": 64, "seeds": 1}, 1)
+    larger, left = costs.smaller(point, more=4)
+    assert larger["seeds"] == 8 and larger["schedule"] == (0, 50, 400) and left == 12.5
+
+
+@pytest.mark.parametrize(("own", "each"), [(0.5, 0.01), (0.0, 0.2), (3.0, 0.1)])
+def test_what_all_members_cost_lies_on_a_line(own, each, costs, monkeypatch):
+    monkeypatch.setattr(costs, "twice", lambda _, __, point: [9.0, own + each * point["seeds"]])
+    compiling = 9 - own - 2 * each
+    linear = 50 * (own + 2 * each) if own > costs.SHORT else own + 100 * each
+    assert costs.cost(None, None, {"seeds": 100}) == pytest.approx(compiling + linear)
+    assert costs.cost(None, None, {"seeds": 1}) == pytest.approx(9)
 
 
 def test_what_a_point_costs_is_measured_once(costs, monkeypatch, tmp_path):

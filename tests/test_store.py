@@ -3,8 +3,10 @@ import hashlib
 import importlib
 import os
 import pickle
+import pkgutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -13,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import lazyrich
 from lazyrich import estimates, mechanisms, provenance, store
 
 
@@ -64,88 +67,111 @@ def test_a_result_whose_class_is_gone_is_none(tmp_path, monkeypatch):
 
 
 MODULE = """
-import math as functions
-from dataclasses import dataclass
-from functools import partial
-import jax
-import jax.numpy as jnp
+import functools
+from types import SimpleNamespace
+from typing import NamedTuple
 
-STEPS, TABLE, KEY = 1, {"rates": [jnp.arange(3.0)]}, jax.random.key(5)
+STEPS: int = 1
+RATES = (0.5, -1.0)
+SIZES, CACHE, COUNT = SimpleNamespace(width=60), {}, 0
+CALLS = 0
+
+class Result(NamedTuple):
+    value: float
 
 class Model:
     power = 2
+    @property
     def value(self):
         return self.power + 10
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    scale: float
-
-class Spread:
-    def __init__(self, width):
-        self.width, self.me = width, self
-
-START, SPREAD = Start(0.50), Spread(60)
 
 def raised(power):
     return lambda x: x**power
 
-square, half = raised(20), partial(raised, 30)
+square = raised(20)
 
-@jax.jit
+@functools.cache
 def part(x, shift=40):
     return x in {"a", "b"}
 
-def difference(one, other):
-    return one - other
-
 def value(key):
-    return part
+    global CALLS
+    CALLS += 1
+    CACHE[CALLS] = [square(2.0), part("a"), Model().value]
+    return Result(STEPS * SIZES.width)
 """
 
 
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ("STEPS, TABLE, KEY = 1", "STEPS, TABLE, KEY = 3"),
-        ("arange(3.0)", "arange(4.0)"),
-        ("key(5)", "key(6)"),
-        ("power = 2", "power = 4"),
-        ("power + 10", "power + 11"),
-        ("raised(20)", "raised(21)"),
-        ("partial(raised, 30)", "partial(raised, 31)"),
-        ("shift=40", "shift=41"),
-        ("'b'", "'c'"),
-        ("Start(0.50)", "Start(0.75)"),
-        ("Spread(60)", "Spread(61)"),
-        ("import math as", "import cmath as"),
-        ("one - other", "other - one"),
-        ("(one, other):\n    return one - other", "(other, one):\n    return one - other"),
-    ],
-)
-def test_what_runs_is_not_taken_for_what_its_file_was_changed_to(old, new, tmp_path, monkeypatch):
+@pytest.fixture
+def edited(tmp_path, monkeypatch):
+    """The module above, from a file of its own."""
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr("sys.dont_write_bytecode", True)
     monkeypatch.delitem(sys.modules, "edited", raising=False)
-    file, source = tmp_path / "edited.py", MODULE.replace('"', "'")
-    file.write_text(source)
-    edited = importlib.import_module("edited")
+    (tmp_path / "edited.py").write_text(MODULE)
+    return importlib.import_module("edited")
+
+
+def edit(module, old, new):
+    assert MODULE.count(old) == 1
+    Path(module.__file__).write_text(MODULE.replace(old, new))
+
+
+CODE = [
+    ("self.power + 10", "self.power + 11"),
+    ("x**power", "power**x"),
+    ("shift=40):\n    return x", "shift=40):\n    return not x"),
+    ("STEPS * SIZES", "STEPS - SIZES"),
+]
+NUMBERS = [("STEPS: int = 1", "STEPS: int = 3"), ("(0.5, -1.0)", "(0.5, -1.5)")]
+OTHERS = [("width=60", "width=61"), ("raised(20)", "raised(21)"), ("power = 2", "power = 4")]
+
+
+@pytest.mark.parametrize(("old", "new"), CODE + NUMBERS + OTHERS)
+def test_a_module_is_known_by_its_file_when_it_was_loaded(old, new, edited):
     first = store.identity(edited.value)
+    edit(edited, old, new)
     assert store.identity(edited.value) == first
-    assert old in source
-    file.write_text(source.replace(old, new))
-    meanwhile = store.identity(edited.value)
     importlib.reload(edited)
     after = store.identity(edited.value)
-    assert len({first, meanwhile, after}) == 3 and first[0] == after[0]
+    assert first[0] == after[0] == "edited.value" and first[1] != after[1]
 
 
-def test_what_was_put_into_a_module_counts(monkeypatch):
-    before = store.identity(estimates.mean)
-    monkeypatch.setattr(estimates, "another", 100, raising=False)
-    changed = store.identity(estimates.mean)
-    monkeypatch.setattr(estimates, "another", estimates.geometric_mean)
-    assert len({before, changed, store.identity(estimates.mean)}) == 3
+@pytest.mark.parametrize(("old", "new"), CODE + NUMBERS)
+def test_a_module_that_was_edited_and_not_loaded_anew_is_refused(old, new, edited):
+    edit(edited, old, new)
+    with pytest.raises(ValueError, match="as its file says, but in edited .* is not: load it anew"):
+        store.identity(edited.value)
+    importlib.reload(edited)
+    store.identity(edited.value)
+
+
+def test_what_a_module_keeps_while_it_computes_does_not_count(edited):
+    first = store.identity(edited.value)
+    for _ in range(100):
+        store.pack(edited.value(None))
+    assert edited.CALLS == len(edited.CACHE) == 100
+    assert store.identity(edited.value) == first
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("STEPS", 5), ("STEPS", 1.0), ("RATES", (0.5,)), ("STEPS", np.eye(3))]
+)
+def test_a_constant_that_was_set_from_outside_is_refused(name, value, edited, monkeypatch):
+    store.identity(edited.value)
+    monkeypatch.setattr(edited, name, value)
+    with pytest.raises(ValueError, match=f"in edited {name} is not: .* give as an argument"):
+        store.identity(edited.value)
+
+
+def test_every_module_of_the_library_is_as_its_file_says():
+    names = [one.name for one in pkgutil.walk_packages(lazyrich.__path__, "lazyrich.")]
+    assert "lazyrich.mechanisms.runs" in names
+    for name in names:
+        if name != "lazyrich.__main__":
+            home = importlib.import_module(name)
+            source = Path(home.__file__).read_bytes()
+            assert not [*store._other_code(home, source), *store._other_constants(home, source)]
 
 
 def test_the_identity_is_the_same_in_every_process(tmp_path):

@@ -1,3 +1,4 @@
+import importlib
 import os
 import signal
 import subprocess
@@ -273,6 +274,40 @@ sweeps.sweep(points.noted, sweeps.grid(number=[1, 2]), jax.random.key(0))
     # By themselves they would wait for five minutes.
     assert processes.end(process.pid, within=60)
     assert not (tmp_path / "notes").exists()
+
+
+def test_processes_load_anew_what_was_loaded_anew_here(notes, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("sys.dont_write_bytecode", True)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    file, grid = tmp_path / "mine.py", sweeps.grid(number=[1.0, 2.0])
+    file.write_text("def times(key, number):\n    return 2 * number\n")
+    mine = importlib.import_module("mine")
+    with joblib.parallel_config("loky", n_jobs=2):
+        assert sweeps.sweep(mine.times, grid, jax.random.key(0)) == [2, 4]
+        file.write_text("def times(key, number):\n    return 3 * number\n")
+        importlib.reload(mine)
+        assert sweeps.sweep(mine.times, grid, jax.random.key(0)) == [3, 6]
+    del sys.modules["mine"]
+
+
+def test_a_process_that_loaded_something_else_is_told(notes, monkeypatch):
+    real, asked = store.identity, []
+
+    def other(function):
+        asked.append(function)
+        return real(function) if len(asked) == 1 else ("points.noted", "another")
+
+    monkeypatch.setattr(store, "identity", other)
+    with pytest.raises(ValueError, match="must have loaded the same points, and these differ"):
+        sweeps.sweep(points.noted, sweeps.grid(number=[1]), jax.random.key(0))
+
+
+def test_a_point_that_ends_the_program_is_a_failing_point(notes):
+    with pytest.raises(sweeps.SweepError, match="number 2: SystemExit: enough"):
+        sweeps.sweep(points.ending, sweeps.grid(number=[1, 2, 3]), jax.random.key(0))
+    assert notes() == [1, 3]
 
 
 def test_progress_goes_where_a_variable_says(tmp_path, monkeypatch, capsys):

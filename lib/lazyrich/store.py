@@ -1,37 +1,32 @@
 """A store of the results of a sweep: each under a key of all that it depends on.
 
 It is a folder, named by the environment variable ``LAZYRICH_STORE``. A result is a file that begins
-with the hash of the rest, so that none is taken for whole that is not. Nothing is ever stale: a
-change of the arguments, of the function's module, of the library, a version, a setting of JAX or
-the kind of device is another key.
+with the hash of the rest, so that none is taken for whole that is not. A change of the arguments,
+of the file of the function's module, of the library, a version, a setting of JAX or the kind of
+device is another key; and what runs must be what the file says.
 """
 
+import ast
 import hashlib
 import importlib
 import inspect
 import pickle
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import is_dataclass
-from enum import Enum
-from functools import partial
+from contextlib import suppress
 from operator import attrgetter
 from pathlib import Path
-from types import CodeType, FunctionType, ModuleType, NoneType
+from types import CodeType
 from typing import Any
+from weakref import WeakKeyDictionary
 
-import jax
-import jax.numpy as jnp
 import joblib
-import numpy as np
 
 from lazyrich import files, provenance
 
 VARIABLE = "LAZYRICH_STORE"
-_ASIDE = {
-    "__dict__", "__weakref__", "__doc__", "__module__", "__annotations__", "__parameters__",
-    "__static_attributes__", "__firstlineno__", "__orig_bases__", "_abc_impl",
-}  # fmt: skip
 _MARK = hashlib.sha256().digest_size
+_SOURCES: WeakKeyDictionary = WeakKeyDictionary()  # a module loaded anew has other functions
 
 
 def folder() -> Path | None:
@@ -45,16 +40,18 @@ def conditions() -> tuple:
 
 
 def identity(function: Callable) -> tuple[str, str]:
-    """The name of a function and a hash of its module's code.
+    """The name of a function and a hash of its module's file, as it was when first asked.
 
     Raises:
-        ValueError: if the function is not found under its name in a module: then its code, or
-            what it captured, is not known, and a result might be another function's.
+        ValueError: if the function is not found under its name in a module, or the module is not
+            what its file says, since it was edited without being loaded anew, or a constant was
+            set from outside. Then what runs is not known, and a result might be another's.
     """
     module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
     try:
         home = importlib.import_module(module)
         known = module != "__main__" and attrgetter(name)(home) is function
+        known = known and Path(home.__file__).suffix == ".py"
     except (AttributeError, ImportError, TypeError):
         known = False
     if not known:
@@ -62,62 +59,53 @@ def identity(function: Callable) -> tuple[str, str]:
             "function must stand in a module under its own name, so that its results can be kept "
             f"in the store, got {function!r}"
         )
-    return f"{module}.{name}", _code(home)
+    if function not in _SOURCES:
+        _SOURCES[function] = Path(home.__file__).read_bytes()
+    source = _SOURCES[function]
+    if other := [*_other_code(home, source), *_other_constants(home, source)]:
+        raise ValueError(
+            f"function must stand in a module that is as its file says, but in {module} "
+            f"{', '.join(other)} is not: load it anew, and give as an argument what changes"
+        )
+    return f"{module}.{name}", hashlib.sha256(source).hexdigest()
 
 
-def _code(module):
-    """A hash of a module: of its file, and of what stands in it."""
-    # The file may have been edited since it was imported, and what runs is what is in memory.
-    file = provenance.digest([Path(module.__file__)])
-    loaded = [
-        (name, _meaning(value, module.__name__))
-        for name, value in sorted(vars(module).items())
-        if not (name.startswith("__") and name.endswith("__"))
-    ]
-    return hashlib.sha256(repr((file, loaded)).encode()).hexdigest()
+def _other_code(module, source):
+    """The names of functions and methods of a module whose code is not that of the source."""
+    if not hasattr(module.__loader__, "source_to_code"):  # as where a tool rewrites what it loads
+        return
+    known = set(_codes(module.__loader__.source_to_code(source, module.__file__)))
+    for name, value in vars(module).items():
+        own = isinstance(value, type) and value.__module__ == module.__name__
+        for part in vars(value).values() if own else [value]:
+            part = inspect.unwrap(part.fget if isinstance(part, property) else part)
+            code = getattr(getattr(part, "__func__", part), "__code__", None)
+            here = isinstance(code, CodeType) and code.co_filename == module.__file__
+            if here and code not in known:
+                yield name
 
 
-def _meaning(value, module, above=()):
-    """What stands in a module, as text that is the same in every process."""
-    if id(value) in above:
-        return "itself"
-    inner = partial(_meaning, module=module, above=(*above, id(value)))
-    if callable(value):
-        value = inspect.unwrap(value)
-    if isinstance(value, (FunctionType, type)) and value.__module__ != module:
-        return f"{value.__module__}.{value.__qualname__}"
-    if isinstance(value, FunctionType):
-        held = [cell.cell_contents for cell in value.__closure__ or ()]
-        return inner((value.__code__, value.__defaults__, value.__kwdefaults__, held))
-    if isinstance(value, CodeType):
-        counts = value.co_argcount, value.co_kwonlyargcount
-        names = value.co_names, value.co_varnames, value.co_freevars, value.co_cellvars
-        return repr((value.co_code, counts, names, inner(value.co_consts)))
-    if isinstance(value, type):
-        own = {name: part for name, part in vars(value).items() if name not in _ASIDE}
-        return inner((value.__bases__, own))
-    if isinstance(value, (staticmethod, classmethod)):
-        return inner(value.__func__)
-    if isinstance(value, property):
-        return inner((value.fget, value.fset))
-    if isinstance(value, partial):
-        return inner((value.func, value.args, value.keywords))
-    if isinstance(value, dict):
-        return repr([(inner(name), inner(part)) for name, part in value.items()])
-    if isinstance(value, (tuple, list)):
-        return repr([inner(part) for part in value])
-    if isinstance(value, (set, frozenset)):
-        return repr(sorted(inner(part) for part in value))
-    if isinstance(value, (np.ndarray, np.generic, jax.Array)):
-        is_key = jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
-        return joblib.hash(np.asarray(jax.random.key_data(value) if is_key else value))
-    if isinstance(value, (bool, int, float, complex, str, bytes, Enum, NoneType)):
-        return repr(value)
-    if isinstance(value, ModuleType):
-        return value.__name__
-    if type(value).__module__ == module or is_dataclass(value):
-        return inner((type(value), value.__getstate__()))
-    return type(value).__qualname__
+def _codes(code):
+    """A code, and those of all functions in it."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _codes(constant)
+
+
+def _other_constants(module, source):
+    """The names of numbers and texts that the source sets once, and that stand otherwise."""
+    tree = ast.parse(source)
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    times = Counter(node.id for node in nodes if isinstance(node.ctx, ast.Store))
+    for line in tree.body:
+        targets = getattr(line, "targets", [getattr(line, "target", None)])
+        name = getattr(targets[0], "id", None) if len(targets) == 1 else None
+        if times[name] == 1 and name in vars(module) and getattr(line, "value", None):
+            with suppress(TypeError, ValueError):  # not written out, or not hashable as a list
+                hash(value := ast.literal_eval(line.value))
+                if repr(vars(module)[name]) != repr(value):
+                    yield name
 
 
 def path(folder: Path, identity: tuple[str, str], arguments: Any, conditions: tuple) -> Path:

@@ -106,17 +106,18 @@ def sweep(function: Callable, points: Sequence[Mapping[str, Any]], key: jax.Arra
     return _resumed(folder, function, random, settings, points)
 
 
-def _parallel(**options):
+def _parallel(code="", **options):
     """joblib, where the processes that it starts on this machine end with this one.
 
-    By themselves they would wait for work for some more minutes, and hold their memory.
+    By themselves they would wait for work for some more minutes, and hold their memory, and what
+    they have loaded: for another `code`, joblib starts new ones.
     """
     if isinstance(get_active_backend()[0], LokyBackend):
-        options |= {"initializer": _end_with, "initargs": (os.getpid(),)}
+        options |= {"initializer": _end_with, "initargs": (os.getpid(), code)}
     return Parallel(**options)
 
 
-def _end_with(parent):
+def _end_with(parent, code):
     """Let this process end when the one that started it does."""
 
     def watch():
@@ -137,8 +138,10 @@ def _resumed(folder, function, random, settings, points):
             f"{store.VARIABLE} must name a folder that can be written, got {str(folder)!r} "
             f"({error.strerror})"
         ) from None
+    # The library's code is not loaded anew between two sweeps; a user's may be.
+    code = "" if identity[0].startswith("lazyrich.") else identity[1]
     # What a result depends on is asked where it is computed, which may be another machine.
-    [conditions] = _parallel()([delayed(_conditions)(settings)])
+    [conditions] = _parallel(code)([delayed(_conditions)(settings)])
     _check_software(conditions)
     places = [store.path(folder, identity, (random, p), conditions) for p in points]
     results = {i: result for i, place in enumerate(places) for result in store.read(place)}
@@ -146,7 +149,7 @@ def _resumed(folder, function, random, settings, points):
     failures = []
     # One point at a time, and as they come, so that each is kept as soon as it is there.
     # All are handed over at once, so that a worker that comes later finds some.
-    attempts = _parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="all")(
+    attempts = _parallel(code, return_as="generator_unordered", batch_size=1, pre_dispatch="all")(
         delayed(_attempt)(i, folder, identity, function, random, settings, points[i])
         for i in missing
     )
@@ -203,6 +206,11 @@ def _with_progress(results, number):
 
 def _attempt(index, folder, identity, function, random, settings, point):
     """A point's number, its result packed or what went wrong, and under which conditions."""
+    if store.identity(function) != identity:
+        raise ValueError(
+            f"all processes of a sweep must have loaded the same {function.__module__}, and these "
+            "differ: start the workers anew"
+        )
     conditions = _conditions(settings)
     place = store.path(folder, identity, (random, point), conditions)
     with suppress(OSError):  # kept by another process, which could not tell any more
@@ -210,7 +218,7 @@ def _attempt(index, folder, identity, function, random, settings, point):
             return index, packed, None, conditions
     try:
         packed = store.pack(_evaluate(function, random, settings, point))
-    except Exception as raised:  # whatever it is, the other points go on
+    except (Exception, SystemExit) as raised:  # whatever it is, the other points go on
         return index, None, f"{type(raised).__name__}: {raised}", conditions
     # Kept here already, where the store is at hand, it is not lost with the process that asked;
     # what this one cannot write, that one will, or tells why not.

@@ -166,6 +166,24 @@ def test_storing_writes_the_normal_form_and_what_it_took(book, run):
     assert chapters.shares(book / "demo.ipynb") == entry["cells"]
 
 
+def test_hidden_notebooks_are_none_of_the_book(book):
+    for name in (".~demo.ipynb", "._demo.ipynb", "...ipynb"):
+        (book / name).write_text("no notebook")
+    assert [path.name for path in chapters.find(book)] == ["demo.ipynb"]
+    (book / "a#b.ipynb").write_text("")
+    with pytest.raises(ValueError, match="name of a notebook must be without '#', got 'a#b.ipynb'"):
+        chapters.find(book)
+
+
+def test_a_module_beside_the_chapters_counts(book):
+    notebook = notebooks.read(book / "demo.ipynb")
+    found = [chapters.fingerprint(notebook, book)]
+    for content in ("C = 1", "C = 2"):
+        (book / "helper.py").write_text(content)
+        found.append(chapters.fingerprint(notebook, book))
+    assert len(set(found)) == 3
+
+
 def test_nothing_is_stored_if_a_notebook_is_no_chapter(book):
     stray, before = book / "Untitled.ipynb", (book / "demo.ipynb").read_bytes()
     notebooks.write(stray, v4.new_notebook())

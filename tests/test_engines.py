@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import joblib
@@ -38,7 +39,10 @@ def test_processes_are_those_of_joblib():
     assert engines.code() == ""
     with joblib.parallel_config("sequential"):
         scope = {}
-        exec(engines.code(jobs=3), scope)
+        with warnings.catch_warnings(record=True) as seen:
+            exec(engines.code(jobs=3), scope)
+            warnings.warn("A worker stopped while some jobs were given to it", stacklevel=1)
+        assert not seen
         backend, number = joblib.parallel.get_active_backend()
         assert type(backend).__name__ == "LokyBackend" and number == 3
 

@@ -136,6 +136,15 @@ def test_code_before_and_after_leaves_no_trace(tmp_path):
         run(["1"], tmp_path, before="1 / 0")
 
 
+def test_what_the_user_lets_ipython_execute_first_is_not(tmp_path, monkeypatch):
+    startup = tmp_path / "mine/profile_default/startup"
+    startup.mkdir(parents=True)
+    (startup / "first.py").write_text("hidden = 1")
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "mine"))
+    [cell] = run(["'hidden' in globals()"], tmp_path).notebook.cells
+    assert cell.outputs[0].data["text/plain"] == "False"
+
+
 def test_a_folder_that_a_variable_names_is_the_same_in_the_kernel(tmp_path, monkeypatch):
     for variable in ("LAZYRICH_DATA", "LAZYRICH_STORE"):
         monkeypatch.setenv(variable, "mine")

@@ -55,6 +55,8 @@ def test_a_folder_is_named_by_a_variable(tmp_path, monkeypatch):
     found = [files.named(name) for name in ("HERE", "THERE", "MINE", "EMPTY", "MISSING")]
     assert found == [tmp_path / "a/b", Path("/c"), tmp_path / "d", None, None]
     assert files.named("HERE", {"HERE": "other"}) == tmp_path / "other"
+    with pytest.raises(ValueError, match="out must name a place, got ''"):
+        files.place("out", "")
     with pytest.raises(ValueError, match="HERE must begin with the name of a user, got '~nobody9'"):
         files.named("HERE", {"HERE": "~nobody9"})
 

@@ -159,6 +159,8 @@ def test_killed_it_goes_on_where_it_was(place):
         (["--out", "odd"], "out must hold a manifest that can be read, but odd/manifest.json"),
         (["--out", "foreign"], "out must hold a manifest that can be read, but foreign/manifest"),
         (["--out", "torn"], "out must hold a manifest that can be read, but torn/manifest.json"),
+        (["--out", "list"], "out must hold a manifest that can be read, but list/manifest.json"),
+        (["--out", ""], "out must name a place, got ''"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_sentence(arguments, message, place, capsys):
@@ -170,13 +172,17 @@ def test_what_cannot_be_done_is_said_in_one_sentence(arguments, message, place, 
     (place / "foreign/manifest.json").write_text(json.dumps({"computed": foreign}))
     (place / "odd").mkdir()
     (place / "odd/manifest.json").write_text('{"computed": {"one": {"files": {}}}}')
+    (place / "list").mkdir()
+    (place / "list/manifest.json").write_text(
+        '{"computed": {"one": {"fingerprint": "a", "files": ["a"]}}}'
+    )
     before = sorted(place.rglob("*"))
     assert main(["reproduce", *arguments]) == 2
     shown = capsys.readouterr()
     [line] = shown.err.splitlines()
     assert line.startswith(f"lazyrich: {message}") and shown.out == ""
     assert (place / "file").read_text() == "mine"
-    assert [path for path in sorted(place.rglob("*")) if path.name != ".lock"] == before
+    assert sorted(place.rglob("*")) == before
 
 
 @pytest.mark.parametrize("backends", ["none", "cpu"])  # the second is what JAX falls back to
@@ -186,6 +192,19 @@ def test_a_device_that_is_not_there_is_told(backends, place, monkeypatch, capsys
     assert capsys.readouterr().err.startswith(
         "lazyrich: device must be one that JAX finds on this machine, got 'gpu'; for a GPU"
     )
+
+
+def test_a_platform_or_a_store_that_is_not_there_is_told(place, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        patch.setenv("JAX_PLATFORMS", "banana")
+        assert reproduce() == 2
+    told = capsys.readouterr().err
+    assert "got 'auto' with JAX_PLATFORMS='banana'" in told and "backend 'banana'" in told
+    (place / "file").write_text("mine")
+    monkeypatch.setenv(store.VARIABLE, "file")
+    assert reproduce() == 2
+    assert f"{store.VARIABLE} must name a folder that can be written" in capsys.readouterr().err
+    assert not (place / "out").exists()
 
 
 def no_locks(*_):

@@ -30,6 +30,25 @@ def test_what_a_killed_run_left_is_swept_up(tmp_path):
         assert not (tmp_path / "out/.draft-x").exists() and (tmp_path / "out/mine.part").exists()
 
 
+def test_what_a_link_leads_to_is_not_swept_up(tmp_path):
+    with runs.held(tmp_path / "out", {}):
+        pass
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/film.part").touch()
+    (tmp_path / "out/.points").symlink_to(tmp_path / "mine")
+    with runs.held(tmp_path / "out", {}):
+        assert (tmp_path / "mine/film.part").exists()
+
+
+@pytest.mark.parametrize("name", ["../a", "a/b", "..", "", ".lock", "a\0b", "a\\b"])
+def test_a_manifest_names_files_of_its_own_folder_alone(name, tmp_path):
+    entry = {"fingerprint": "a", "files": {name: "b"}}
+    runs.write(tmp_path, {"computed": {"one": entry}})
+    with pytest.raises(ValueError, match="must hold a manifest"), runs.held(tmp_path, {}):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == [runs.MANIFEST]
+
+
 def test_a_run_that_was_killed_before_its_manifest_was_there_begins_again(tmp_path):
     for name in (runs.LOCK, "manifest.json.7.part"):
         (tmp_path / name).touch()

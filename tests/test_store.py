@@ -194,6 +194,16 @@ def test_the_identity_is_the_same_in_every_process(tmp_path):
     assert asked[0] == asked[1]
 
 
+def test_drafts_that_were_left_are_swept_up_when_the_result_is_there(tmp_path):
+    left, fresh = tmp_path / "a.7.part", tmp_path / "a.8.part"
+    for draft in (left, fresh, tmp_path / "b.7.part"):
+        draft.touch()
+    os.utime(left, (0, 0))
+    os.utime(tmp_path / "b.7.part", (0, 0))
+    store.write(tmp_path / "a", store.pack(1))
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "a.8.part", "b.7.part"}
+
+
 @pytest.mark.parametrize("kind", ["folder", "foreign"])
 def test_what_cannot_be_read_is_no_result(kind, tmp_path):
     path = tmp_path / "a"

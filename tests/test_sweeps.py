@@ -173,7 +173,9 @@ def test_a_function_that_is_not_of_a_module_is_refused_by_the_store(notes):
 def test_a_result_that_cannot_be_pickled_is_a_failing_point(jobs, notes):
     with (
         joblib.parallel_config("threading", n_jobs=jobs),
-        pytest.raises(sweeps.SweepError, match=r"^1 of 4 points (?s:.*)\n  number 2: .*pickle"),
+        pytest.raises(
+            sweeps.SweepError, match=r"^1 of 4 points (?s:.*)\n  number 2: .*local object"
+        ),
     ):
         sweeps.sweep(points.refused, sweeps.grid(number=[1, 2, 3, 4]), jax.random.key(0))
     assert sorted(notes()) == [1, 3, 4]

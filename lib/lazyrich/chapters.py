@@ -25,11 +25,15 @@ def find(folder: Path | str, names: Sequence[str] = ()) -> list[Path]:
     """The notebooks of a folder, in the order of their names; only those named, if any are.
 
     Raises:
-        ValueError: if there are none, or a name is not among them.
+        ValueError: if there are none, a name is not among them, or one has a ``#``.
     """
-    paths = {path.stem: path for path in sorted(files.place("folder", folder).glob("*.ipynb"))}
+    # Hidden ones are those of editors and systems.
+    found = sorted(files.place("folder", folder).glob("[!.]*.ipynb"))
+    paths = {path.stem: path for path in found}
     if not paths:
         raise ValueError(f"folder must hold notebooks (*.ipynb), got {str(folder)!r}")
+    if odd := [path.name for path in found if "#" in path.name]:
+        raise ValueError(f"the name of a notebook must be without '#', got {odd[0]!r}")
     for name in names:
         if name not in paths:
             raise ValueError(f"chapter must be one of {', '.join(paths)}, got {name!r}")
@@ -52,12 +56,14 @@ def read(path: Path, scale: str, seed: int) -> NotebookNode:
 def fingerprint(notebook: NotebookNode, folder: Path | str) -> str:
     """A hash of what determines the outputs of a notebook that is executed in a folder.
 
-    That is the code of its cells, the library, the style of the figures, and the versions of
-    Python and of what the library needs; not the prose.
+    That is the code of its cells, modules and the style of the figures in the folder, the library,
+    and the versions of Python and of what the library needs; not the prose.
     """
     content = {
         "code": [cell.source for cell in notebooks.code_cells(notebook)],
-        "style": provenance.digest(list(Path(folder).glob("matplotlibrc"))),
+        "beside": provenance.digest(
+            sorted([*Path(folder).glob("matplotlibrc"), *Path(folder).glob("*.py")])
+        ),
         "software": provenance.software(),
     }
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()

@@ -16,6 +16,12 @@ from lazyrich import validation
 
 _A_DAY = 24 * 60 * 60
 
+# A process whose memory has grown, as by compiling, ends and another takes its place; loky warns.
+_PROCESSES = """import joblib, warnings
+joblib.parallel_config("loky", n_jobs={jobs})
+warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
+"""
+
 DEVICES = {"auto": None, "cpu": "cpu", "gpu": "cuda,cpu"}
 """What may be asked for, and the backends of JAX that it means."""
 
@@ -58,7 +64,7 @@ def found(device: str, environment: dict[str, str]) -> dict:
     )
     asked = subprocess.run(
         [sys.executable, "-c", asking],
-        env=os.environ | backends(device) | environment,
+        env=os.environ | backends(device) | environment | {"JAX_TRACEBACK_FILTERING": "off"},
         capture_output=True,
         text=True,
     )
@@ -66,8 +72,10 @@ def found(device: str, environment: dict[str, str]) -> dict:
     # Without its plugin JAX passes over the GPU, and takes the CPU.
     if asked.returncode or device not in ("auto", backend):
         why = "".join(f"; JAX says: {line}" for line in asked.stderr.strip().splitlines()[-1:])
+        named = os.environ.get("JAX_PLATFORMS")
+        where = f" with JAX_PLATFORMS={named!r}" if named and device == "auto" else ""
         raise ValueError(
-            f"device must be one that JAX finds on this machine, got {device!r}; for a GPU, "
+            f"device must be one that JAX finds on this machine, got {device!r}{where}; for a GPU, "
             f"install lazyrich with its extra: pip install '.[cuda]'{why}"
         )
     return known
@@ -84,7 +92,7 @@ def code(jobs: int = 1, dask: str | None = None) -> str:
         ValueError: if both are asked for, or the cluster cannot be reached.
     """
     if dask is None:
-        return f"import joblib\njoblib.parallel_config('loky', n_jobs={jobs})" if jobs > 1 else ""
+        return _PROCESSES.format(jobs=jobs) if jobs > 1 else ""
     if jobs > 1:
         raise ValueError(f"jobs must be 1 where a Dask cluster takes the points, got {jobs}")
     if importlib.util.find_spec("distributed") is None:

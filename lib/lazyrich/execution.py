@@ -110,7 +110,9 @@ def execute(
     bar = tqdm(total=sum(shares), disable=not shown, bar_format=BAR, smoothing=0)
     with (
         tempfile.NamedTemporaryFile("r") as points,
-        _kernel(client, name, {**environment, sweeps.VARIABLE: points.name}),
+        # Not the user's, which may execute something first.
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as ipython,
+        _kernel(client, name, environment | {sweeps.VARIABLE: points.name, "IPYTHONDIR": ipython}),
         bar,
         _followed(bar, points),
     ):

@@ -19,8 +19,10 @@ def place(name: str, path: Path | str) -> Path:
     """A path that an argument names, in which ``~`` is a user's home.
 
     Raises:
-        ValueError: if there is no such user.
+        ValueError: if it is empty, or there is no such user.
     """
+    if not str(path):
+        raise ValueError(f"{name} must name a place, got ''")
     try:
         return Path(path).expanduser()
     except RuntimeError:

@@ -21,11 +21,14 @@ BELOW = ("jaxlib", "equinox", "lineax", "optimistix", "ml_dtypes")
 """What computes for the packages that the library needs."""
 _KNOWN = (
     "jax_enable_x64",
+    "jax_explicit_x64_dtypes",
     "jax_default_matmul_precision",
     "jax_numpy_dtype_promotion",
     "jax_default_prng_impl",
     "jax_threefry_partitionable",
     "jax_random_seed_offset",
+    "jax_high_dynamic_range_gumbel",
+    "jax_disable_jit",
     "jax_disable_most_optimizations",
     "jax_optimization_level",
     "jax_exec_time_optimization_effort",

@@ -102,8 +102,9 @@ def reproduce(
     haste, first = engines.haste(scale)
     run = {"scale": scale, "seed": seed, **engines.found(device, haste)}
     run["software"] = provenance.software()
+    kept = store.prepared()
     with runs.held(out, run) as manifest:
-        places = {store.VARIABLE: str(store.folder() or runs.points(out))}
+        places = {store.VARIABLE: str(kept or runs.points(out))}
         environment = engines.backends(device) | haste | places
         todo = {path: _todo(out, manifest, path, names) for path, names in wanted.items()}
         computed, failed = [], []

@@ -54,6 +54,8 @@ def _check_ours(out):
         raise ValueError(
             f"out must be a new folder, an empty one, or that of an earlier run, got {str(out)!r}"
         )
+    if MANIFEST in names:
+        _read(out / MANIFEST)
 
 
 def _begun(out, run):
@@ -84,7 +86,8 @@ def _sweep_up(out):
     """Remove what a run left that was killed while it wrote."""
     for draft in out.glob(f"{DRAFT}*"):
         shutil.rmtree(draft, ignore_errors=True)
-    for draft in [*out.glob(f"{MANIFEST}.*.part"), *points(out).rglob("*.part")]:
+    kept = [] if points(out).is_symlink() else points(out).rglob("*.part")
+    for draft in [*out.glob(f"{MANIFEST}.*.part"), *kept]:
         draft.unlink(missing_ok=True)
 
 
@@ -93,8 +96,8 @@ def _read(path):
         manifest = json.loads(path.read_text(encoding="utf-8"))
         computed = dict(manifest["computed"])
         for target, entry in computed.items():
-            names = [target.partition("#")[0], *entry["files"], entry["fingerprint"]]
-            if any(Path(name).name != name for name in names):
+            names = [target.partition("#")[0], *entry["files"].keys(), entry["fingerprint"]]
+            if not all(re.fullmatch(r"[^./\\\0][^/\\\0]*", name) for name in names):
                 raise ValueError("only names of files may stand there")
         return manifest | {"computed": computed}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):

@@ -11,6 +11,7 @@ import hashlib
 import importlib
 import inspect
 import pickle
+import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -26,12 +27,31 @@ from lazyrich import files, provenance
 
 VARIABLE = "LAZYRICH_STORE"
 _MARK = hashlib.sha256().digest_size
+_STALE = 600  # seconds after which nobody still writes a draft
 _SOURCES: WeakKeyDictionary = WeakKeyDictionary()  # a module loaded anew has other functions
 
 
 def folder() -> Path | None:
     """The store in use, or None."""
     return files.named(VARIABLE)
+
+
+def prepared() -> Path | None:
+    """The store in use, which is there now, or None.
+
+    Raises:
+        ValueError: if it cannot be made.
+    """
+    place = folder()
+    try:
+        if place:
+            files.make_folder(place)
+    except OSError as error:
+        raise ValueError(
+            f"{VARIABLE} must name a folder that can be written, got {str(place)!r} "
+            f"({error.strerror})"
+        ) from None
+    return place
 
 
 def conditions() -> tuple:
@@ -144,10 +164,14 @@ def read(path: Path) -> list:
 
 
 def write(path: Path, packed: bytes) -> None:
-    """Keep a result that was packed.
+    """Keep a result that was packed, and sweep up what a writer of it left that was killed.
 
     Raises:
         OSError: if it cannot be written.
     """
     files.make_folder(path.parent)
     files.replace(path, packed)
+    for draft in path.parent.glob(f"{path.name}.*.part"):
+        with suppress(OSError):  # gone meanwhile
+            if time.time() - draft.stat().st_mtime > _STALE:
+                draft.unlink()

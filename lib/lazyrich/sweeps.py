@@ -21,7 +21,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from joblib.parallel import LokyBackend, get_active_backend
 from tqdm import tqdm
 
-from lazyrich import files, provenance, store, validation
+from lazyrich import provenance, store, validation
 
 SCALES = ("quick", "book", "paper")
 VARIABLE = "LAZYRICH_PROGRESS"
@@ -97,7 +97,7 @@ def sweep(function: Callable, points: Sequence[Mapping[str, Any]], key: jax.Arra
         raise ValueError("points must hold at least one point, got none")
     random = np.asarray(jax.random.key_data(key)), str(jax.random.key_impl(key))
     settings = provenance.settings()
-    folder = store.folder()
+    folder = store.prepared()
     if folder is None:
         tasks = (delayed(_evaluate)(function, random, settings, p) for p in points)
         return list(
@@ -131,13 +131,6 @@ def _end_with(parent, code):
 def _resumed(folder, function, random, settings, points):
     """The results of a sweep, those in the store read and the others computed and kept."""
     identity = store.identity(function)
-    try:
-        files.make_folder(folder)
-    except OSError as error:
-        raise ValueError(
-            f"{store.VARIABLE} must name a folder that can be written, got {str(folder)!r} "
-            f"({error.strerror})"
-        ) from None
     # The library's code is not loaded anew between two sweeps; a user's may be.
     code = "" if identity[0].startswith("lazyrich.") else identity[1]
     # What a result depends on is asked where it is computed, which may be another machine.

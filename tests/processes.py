@@ -1,15 +1,28 @@
 """Processes that a test started, and those that they started in turn."""
 
-import subprocess
+import os
 import time
+
+import psutil
 
 
 def alive(session):
     """Whether processes of a session are left that compute (or did, and are not yet gone)."""
-    found = subprocess.run(
-        ["ps", "-s", str(session), "-o", "stat="], capture_output=True, text=True
-    )
-    return any(not state.startswith("Z") for state in found.stdout.split())
+    return any(_session(one) == session for one in psutil.process_iter() if not _ended(one))
+
+
+def _session(process):
+    try:
+        return os.getsid(process.pid)
+    except ProcessLookupError:  # gone meanwhile
+        return None
+
+
+def _ended(process):
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def end(session, within):

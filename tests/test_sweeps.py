@@ -250,7 +250,8 @@ def test_a_process_that_dies_is_told_with_the_points_that_are_left(notes):
         lines = str(caught.value).splitlines()
         assert "  number 3" in lines[1:] and f"{5 - len(lines)} of 4 are kept" in lines[0]
         sweeps.sweep(points.killing, grid, jax.random.key(0))
-    assert sorted(notes()) == [1, 2, 3, 4]
+    # The other process, which ends too, may have been between computing a point and keeping it.
+    assert set(notes()) == {1, 2, 3, 4} and len(notes()) <= 5
 
 
 def test_processes_end_with_the_one_that_started_them_also_before_they_got_a_point(tmp_path):

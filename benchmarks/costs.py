@@ -8,7 +8,7 @@ by itself is nothing. The model for a chapter is the sum over its points. It cou
 processors, which hardly depends on what else runs, and leaves out what is not in a sweep, as the
 figures. At scale book it is set against all that the chapter takes.
 
-The images of the papers are not needed: the digits are as many, and have as many pixels.
+The images of the papers are not needed: the digits are as many, of about as many pixels.
 
 What was measured is kept in _build until the library changes, so an interrupted call goes on.
 """

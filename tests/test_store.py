@@ -146,6 +146,18 @@ def test_a_module_that_was_edited_and_not_loaded_anew_is_refused(old, new, edite
     store.identity(edited.value)
 
 
+@pytest.mark.parametrize(("old", "new"), CODE + NUMBERS + OTHERS)
+def test_the_bytecode_tells_that_a_file_was_edited(old, new, edited, monkeypatch):
+    monkeypatch.setattr("sys.dont_write_bytecode", False)
+    importlib.reload(edited)
+    edit(edited, old, new)
+    os.utime(edited.__file__, (2e9, 2e9))  # the bytecode knows the second
+    with pytest.raises(ValueError, match="the file of edited was edited since it was loaded"):
+        store.identity(edited.value)
+    importlib.reload(edited)
+    store.identity(edited.value)
+
+
 def test_what_a_module_keeps_while_it_computes_does_not_count(edited):
     first = store.identity(edited.value)
     for _ in range(100):

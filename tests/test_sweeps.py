@@ -279,7 +279,10 @@ sweeps.sweep(points.noted, sweeps.grid(number=[1, 2]), jax.random.key(0))
     assert not (tmp_path / "notes").exists()
 
 
-def test_processes_load_anew_what_was_loaded_anew_here(notes, tmp_path, monkeypatch):
+@pytest.mark.parametrize("kept", [True, False])
+def test_processes_load_anew_what_was_loaded_anew_here(kept, notes, tmp_path, monkeypatch):
+    if not kept:
+        monkeypatch.delenv(store.VARIABLE)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr("sys.dont_write_bytecode", True)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))

@@ -10,7 +10,10 @@ import ast
 import hashlib
 import importlib
 import inspect
+import os
 import pickle
+import struct
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -80,6 +83,11 @@ def identity(function: Callable) -> tuple[str, str]:
             f"in the store, got {function!r}"
         )
     if function not in _SOURCES:
+        if _edited(home):
+            raise ValueError(
+                "function must stand in a module that is as its file says, but the file of "
+                f"{module} was edited since it was loaded: load it anew"
+            )
         _SOURCES[function] = Path(home.__file__).read_bytes()
     source = _SOURCES[function]
     if other := [*_other_code(home, source), *_other_constants(home, source)]:
@@ -88,6 +96,18 @@ def identity(function: Callable) -> tuple[str, str]:
             f"{', '.join(other)} is not: load it anew, and give as an argument what changes"
         )
     return f"{module}.{name}", hashlib.sha256(source).hexdigest()
+
+
+def _edited(module):
+    """Whether a file was changed since anyone loaded it, where the bytecode that is kept tells."""
+    try:
+        head, file = Path(module.__cached__).read_bytes()[:16], Path(module.__file__).stat()
+    except (AttributeError, OSError, TypeError):
+        return False
+    if sys.dont_write_bytecode or len(head) < 16 or not os.access(module.__cached__, os.W_OK):
+        return False
+    flags, *compiled = struct.unpack("<4x3I", head)
+    return not flags and compiled != [int(file.st_mtime) % 2**32, file.st_size % 2**32]
 
 
 def _other_code(module, source):

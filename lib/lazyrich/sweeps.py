@@ -100,9 +100,8 @@ def sweep(function: Callable, points: Sequence[Mapping[str, Any]], key: jax.Arra
     folder = store.prepared()
     if folder is None:
         tasks = (delayed(_evaluate)(function, random, settings, p) for p in points)
-        return list(
-            _with_progress(_parallel(return_as="generator", pre_dispatch="all")(tasks), len(points))
-        )
+        computed = _parallel(_loaded(function), return_as="generator", pre_dispatch="all")(tasks)
+        return list(_with_progress(computed, len(points)))
     return _resumed(folder, function, random, settings, points)
 
 
@@ -115,6 +114,15 @@ def _parallel(code="", **options):
     if isinstance(get_active_backend()[0], LokyBackend):
         options |= {"initializer": _end_with, "initargs": (os.getpid(), code)}
     return Parallel(**options)
+
+
+def _loaded(function):
+    """A mark of what is loaded of a module of the user's; the library is not loaded anew."""
+    try:
+        name, code = store.identity(function)
+    except (OSError, SyntaxError, ValueError):  # not from a file of the user's
+        return ""
+    return "" if name.startswith("lazyrich.") else code
 
 
 def _end_with(parent, code):
@@ -131,8 +139,7 @@ def _end_with(parent, code):
 def _resumed(folder, function, random, settings, points):
     """The results of a sweep, those in the store read and the others computed and kept."""
     identity = store.identity(function)
-    # The library's code is not loaded anew between two sweeps; a user's may be.
-    code = "" if identity[0].startswith("lazyrich.") else identity[1]
+    code = _loaded(function)
     # What a result depends on is asked where it is computed, which may be another machine.
     [conditions] = _parallel(code)([delayed(_conditions)(settings)])
     _check_software(conditions)

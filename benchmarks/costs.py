@@ -164,9 +164,9 @@ def main():
         "title": "The papers' sizes",
         "note": f"Extrapolated: each point of a chapter with {FEW} members and at most {STEPS} "
         f"steps, at its own sizes, and if it is short with {MORE} times as many, on a line to how "
-        "many there are. The unit is the time of one core of "
-        "this machine; the memory is that of these few members. Beside it stand the same model at "
-        "scale book, and what the whole chapter takes there.",
+        "many there are. The unit is the time of one core of this machine; the memory is that of "
+        "these few members. Beside it stand the same model at scale book, and what the whole "
+        "chapter takes there.",
         "columns": [
             "chapter",
             "points",

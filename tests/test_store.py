@@ -73,7 +73,7 @@ from typing import NamedTuple
 
 STEPS: int = 1
 RATES = (0.5, -1.0)
-SIZES, CACHE, COUNT = SimpleNamespace(width=60), {}, 0
+SIZES, CACHE = SimpleNamespace(width=60), {}
 CALLS = 0
 
 class Result(NamedTuple):
@@ -182,8 +182,7 @@ def test_every_module_of_the_library_is_as_its_file_says():
     for name in names:
         if name != "lazyrich.__main__":
             home = importlib.import_module(name)
-            source = Path(home.__file__).read_bytes()
-            assert not [*store._other_code(home, source), *store._other_constants(home, source)]
+            assert not store._others(home, store._source(home))
 
 
 def test_the_identity_is_the_same_in_every_process(tmp_path):

@@ -21,7 +21,7 @@ from contextlib import suppress
 from operator import attrgetter
 from pathlib import Path
 from types import CodeType
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import joblib
@@ -30,8 +30,20 @@ from lazyrich import files, provenance
 
 VARIABLE = "LAZYRICH_STORE"
 _MARK = hashlib.sha256().digest_size
+_NO_CODE = compile("", "", "exec")
 _STALE = 600  # seconds after which nobody still writes a draft
-_SOURCES: WeakKeyDictionary = WeakKeyDictionary()  # a module loaded anew has other functions
+_LOADED: WeakKeyDictionary = WeakKeyDictionary()  # a module loaded anew has other functions
+
+
+class _Source(NamedTuple):
+    """What the file of a module says."""
+
+    mark: str
+    """Its hash."""
+    codes: set[CodeType] | None
+    """Of all functions in it; None where a tool rewrites what it loads."""
+    constants: dict[str, str]
+    """The numbers and texts that it sets once, as they are written out."""
 
 
 def folder() -> Path | None:
@@ -82,20 +94,20 @@ def identity(function: Callable) -> tuple[str, str]:
             "function must stand in a module under its own name, so that its results can be kept "
             f"in the store, got {function!r}"
         )
-    if function not in _SOURCES:
+    if function not in _LOADED:
         if _edited(home):
             raise ValueError(
                 "function must stand in a module that is as its file says, but the file of "
                 f"{module} was edited since it was loaded: load it anew"
             )
-        _SOURCES[function] = Path(home.__file__).read_bytes()
-    source = _SOURCES[function]
-    if other := [*_other_code(home, source), *_other_constants(home, source)]:
+        _LOADED[function] = _source(home)
+    source = _LOADED[function]
+    if other := _others(home, source):
         raise ValueError(
             f"function must stand in a module that is as its file says, but in {module} "
             f"{', '.join(other)} is not: load it anew, and give as an argument what changes"
         )
-    return f"{module}.{name}", hashlib.sha256(source).hexdigest()
+    return f"{module}.{name}", source.mark
 
 
 def _edited(module):
@@ -110,19 +122,13 @@ def _edited(module):
     return not flags and compiled != [int(file.st_mtime) % 2**32, file.st_size % 2**32]
 
 
-def _other_code(module, source):
-    """The names of functions and methods of a module whose code is not that of the source."""
-    if not hasattr(module.__loader__, "source_to_code"):  # as where a tool rewrites what it loads
-        return
-    known = set(_codes(module.__loader__.source_to_code(source, module.__file__)))
-    for name, value in vars(module).items():
-        own = isinstance(value, type) and value.__module__ == module.__name__
-        for part in vars(value).values() if own else [value]:
-            part = inspect.unwrap(part.fget if isinstance(part, property) else part)
-            code = getattr(getattr(part, "__func__", part), "__code__", None)
-            here = isinstance(code, CodeType) and code.co_filename == module.__file__
-            if here and code not in known:
-                yield name
+def _source(module):
+    """What the file of a module says now."""
+    content, loader = Path(module.__file__).read_bytes(), module.__loader__
+    codes = None
+    if hasattr(loader, "source_to_code"):
+        codes = set(_codes(loader.source_to_code(content, module.__file__)))
+    return _Source(hashlib.sha256(content).hexdigest(), codes, _constants(ast.parse(content)))
 
 
 def _codes(code):
@@ -133,19 +139,39 @@ def _codes(code):
             yield from _codes(constant)
 
 
-def _other_constants(module, source):
-    """The names of numbers and texts that the source sets once, and that stand otherwise."""
-    tree = ast.parse(source)
+def _constants(tree):
+    """The numbers and texts that a module sets once, by name."""
     nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
     times = Counter(node.id for node in nodes if isinstance(node.ctx, ast.Store))
+    found = {}
     for line in tree.body:
         targets = getattr(line, "targets", [getattr(line, "target", None)])
         name = getattr(targets[0], "id", None) if len(targets) == 1 else None
-        if times[name] == 1 and name in vars(module) and getattr(line, "value", None):
+        if times[name] == 1 and getattr(line, "value", None):
             with suppress(TypeError, ValueError):  # not written out, or not hashable as a list
                 hash(value := ast.literal_eval(line.value))
-                if repr(vars(module)[name]) != repr(value):
-                    yield name
+                found[name] = repr(value)
+    return found
+
+
+def _others(module, source):
+    """The names of functions, classes and constants of a module that the source has otherwise."""
+    found = []
+    for name, value in vars(module).items():
+        own = isinstance(value, type) and value.__module__ == module.__name__
+        parts = vars(value).values() if own else [value]
+        codes = [code for code in map(_code, parts) if code.co_filename == module.__file__]
+        other_code = source.codes is not None and not source.codes.issuperset(codes)
+        if other_code or (name in source.constants and repr(value) != source.constants[name]):
+            found.append(name)
+    return found
+
+
+def _code(part):
+    """The code of a function, method or property, under what decorates it; else an empty one."""
+    part = inspect.unwrap(part.fget if isinstance(part, property) else part)
+    code = getattr(getattr(part, "__func__", part), "__code__", None)
+    return code if isinstance(code, CodeType) else _NO_CODE
 
 
 def path(folder: Path, identity: tuple[str, str], arguments: Any, conditions: tuple) -> Path:

@@ -100,19 +100,19 @@ def sweep(function: Callable, points: Sequence[Mapping[str, Any]], key: jax.Arra
     folder = store.prepared()
     if folder is None:
         tasks = (delayed(_evaluate)(function, random, settings, p) for p in points)
-        computed = _parallel(_loaded(function), return_as="generator", pre_dispatch="all")(tasks)
+        computed = _parallel(function, return_as="generator", pre_dispatch="all")(tasks)
         return list(_with_progress(computed, len(points)))
     return _resumed(folder, function, random, settings, points)
 
 
-def _parallel(code="", **options):
+def _parallel(function, **options):
     """joblib, where the processes that it starts on this machine end with this one.
 
     By themselves they would wait for work for some more minutes, and hold their memory, and what
-    they have loaded: for another `code`, joblib starts new ones.
+    they have loaded: if the module of the function was loaded anew, joblib starts new ones.
     """
     if isinstance(get_active_backend()[0], LokyBackend):
-        options |= {"initializer": _end_with, "initargs": (os.getpid(), code)}
+        options |= {"initializer": _end_with, "initargs": (os.getpid(), _loaded(function))}
     return Parallel(**options)
 
 
@@ -125,8 +125,8 @@ def _loaded(function):
     return "" if name.startswith("lazyrich.") else code
 
 
-def _end_with(parent, code):
-    """Let this process end when the one that started it does."""
+def _end_with(parent, loaded):
+    """Let this process end when the one that started it does; by `loaded` joblib tells it apart."""
 
     def watch():
         while os.getppid() == parent:
@@ -139,9 +139,8 @@ def _end_with(parent, code):
 def _resumed(folder, function, random, settings, points):
     """The results of a sweep, those in the store read and the others computed and kept."""
     identity = store.identity(function)
-    code = _loaded(function)
     # What a result depends on is asked where it is computed, which may be another machine.
-    [conditions] = _parallel(code)([delayed(_conditions)(settings)])
+    [conditions] = _parallel(function)([delayed(_conditions)(settings)])
     _check_software(conditions)
     places = [store.path(folder, identity, (random, p), conditions) for p in points]
     results = {i: result for i, place in enumerate(places) for result in store.read(place)}
@@ -149,7 +148,9 @@ def _resumed(folder, function, random, settings, points):
     failures = []
     # One point at a time, and as they come, so that each is kept as soon as it is there.
     # All are handed over at once, so that a worker that comes later finds some.
-    attempts = _parallel(code, return_as="generator_unordered", batch_size=1, pre_dispatch="all")(
+    attempts = _parallel(
+        function, return_as="generator_unordered", batch_size=1, pre_dispatch="all"
+    )(
         delayed(_attempt)(i, folder, identity, function, random, settings, points[i])
         for i in missing
     )

@@ -9,7 +9,6 @@ when a run is interrupted.
 
 import hashlib
 import json
-import os
 import re
 import tempfile
 import textwrap
@@ -189,72 +188,30 @@ def _compute_in(draft, out, manifest, path, targets, label, environment, before,
         notebooks.write(draft / path.name, done.notebook)
         records = json.dumps(claims.read(draft), indent=1, ensure_ascii=False)
         files.replace(draft / "claims.json", records + "\n")
-    _forget(out, manifest, path.stem, mark)
-    (out / path.stem).mkdir(exist_ok=True)
-    for target, name in zip(targets, names, strict=True):
-        parts = sorted(part for part in draft.iterdir() if whole or _figure_of(part) == name)
-        manifest["computed"][target] = {
-            "commit": commit,
-            "fingerprint": mark,
-            "settings": told["settings"],
-            "seconds": round(done.seconds, 1),
-            "files": {part.name: _hash(part) for part in parts},
-        }
-        for part in parts:
-            os.replace(part, out / path.stem / part.name)
-    runs.write(out, manifest)
+    about = {
+        "commit": commit,
+        "fingerprint": mark,
+        "settings": told["settings"],
+        "seconds": round(done.seconds, 1),
+    }
+    found = {
+        target: sorted(part for part in draft.iterdir() if whole or _figure_of(part) == name)
+        for target, name in zip(targets, names, strict=True)
+    }
+    runs.keep(out, manifest, path.stem, about, found)
 
 
 def _todo(out, manifest, path, targets):
     """The targets of a chapter that are to be computed, and can be in this folder."""
     mark = _mark(notebooks.read(path), path.parent)
-    targets = _stale(out, manifest, path, mark, targets)
-    if targets:
-        _check_state(out, manifest, path, mark, targets)
-    return targets
-
-
-def _check_state(out, manifest, path, mark, targets):
-    """Refuse to add figures of a chapter to what was computed before it was changed."""
-    left = sorted(set(_outdated(manifest, path.stem, mark)) - set(targets))
-    if path.stem not in targets and left:
+    targets = runs.stale(out, manifest, path.stem, mark, targets)
+    left = sorted(set(runs.outdated(manifest, path.stem, mark)) - set(targets))
+    if targets and path.stem not in targets and left:
         raise ValueError(
             f"out must be another folder, got {str(out)!r}, which holds {left[0]} from "
             f"before {path.name} was changed; only the whole chapter is computed anew there"
         )
-
-
-def _forget(out, manifest, chapter, mark):
-    """Remove what was computed from another state of a chapter, so that the two do not mix."""
-    for target in _outdated(manifest, chapter, mark):
-        for name in manifest["computed"].pop(target)["files"]:
-            (out / chapter / name).unlink(missing_ok=True)
-
-
-def _outdated(manifest, chapter, mark):
-    """The targets of a chapter that were computed from another state of it."""
-    return [
-        target
-        for target, known in manifest["computed"].items()
-        if target.partition("#")[0] == chapter and known["fingerprint"] != mark
-    ]
-
-
-def _stale(out, manifest, path, mark, targets):
-    """The targets that are not there as they were computed, from the chapter as it is now."""
-
-    def fresh(target):
-        known = manifest["computed"].get(target)
-        return (
-            known is not None
-            and known["fingerprint"] == mark
-            and all(
-                (out / path.stem / name).is_file() and _hash(out / path.stem / name) == content
-                for name, content in known["files"].items()
-            )
-        )
-
-    return [target for target in targets if not (fresh(target) or fresh(path.stem))]
+    return targets
 
 
 def _mark(notebook, folder):
@@ -295,7 +252,3 @@ def _explain(table, figure, manifest):
     ]
     head = [f"# {part}" for line in lines for part in textwrap.wrap(line, 98)]
     files.replace(table, "\n".join([*head, table.read_text(encoding="utf-8")]))
-
-
-def _hash(path):
-    return hashlib.sha256(path.read_bytes()).hexdigest()

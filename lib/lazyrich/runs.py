@@ -4,7 +4,9 @@ It is held by one run at a time, and nothing in it is touched before it is known
 """
 
 import fcntl
+import hashlib
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -102,6 +104,61 @@ def _read(path):
         return manifest | {"computed": computed}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ValueError(f"out must hold a manifest that can be read, but {path} is not") from None
+
+
+def stale(out: Path, manifest: dict, chapter: str, mark: str, targets: list[str]) -> list[str]:
+    """The targets that are not there as they were computed, from the chapter as it is now."""
+
+    def fresh(target):
+        known = manifest["computed"].get(target)
+        return (
+            known is not None
+            and known["fingerprint"] == mark
+            and all(
+                (out / chapter / name).is_file() and _hash(out / chapter / name) == content
+                for name, content in known["files"].items()
+            )
+        )
+
+    return [target for target in targets if not (fresh(target) or fresh(chapter))]
+
+
+def outdated(manifest: dict, chapter: str, mark: str) -> list[str]:
+    """The targets of a chapter that were computed from another state of it."""
+    return [
+        target
+        for target, known in manifest["computed"].items()
+        if target.partition("#")[0] == chapter and known["fingerprint"] != mark
+    ]
+
+
+def keep(
+    out: Path, manifest: dict, chapter: str, about: dict, found: dict[str, list[Path]]
+) -> None:
+    """Move the files of targets into place and say so; what another state left there goes.
+
+    Args:
+        out: the folder.
+        manifest: the one that :func:`held` gave.
+        chapter: of the targets.
+        about: from what they were computed, with the chapter's state as ``"fingerprint"``.
+        found: the files of each target.
+    """
+    # Before anything of this state is there, so that the two do not mix.
+    for target in outdated(manifest, chapter, about["fingerprint"]):
+        for name in manifest["computed"].pop(target)["files"]:
+            (out / chapter / name).unlink(missing_ok=True)
+    (out / chapter).mkdir(exist_ok=True)
+    for target, parts in found.items():
+        hashes = {part.name: _hash(part) for part in parts}
+        manifest["computed"][target] = about | {"files": hashes}
+        for part in parts:
+            os.replace(part, out / chapter / part.name)
+    write(out, manifest)
+
+
+def _hash(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def write(out: Path, manifest: dict) -> None:

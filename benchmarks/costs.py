@@ -28,7 +28,7 @@ from pathlib import Path
 import measuring
 from measuring import digits
 
-from lazyrich import chapters, files, notebooks, provenance, sweeps
+from lazyrich.book import chapters, files, notebooks, provenance, sweeps
 
 BOOK = Path(__file__).parents[1] / "book"
 KEPT = Path(__file__).parents[1] / "_build"

@@ -12,7 +12,7 @@ import sys
 from datetime import date
 from pathlib import Path
 
-from lazyrich import files, provenance
+from lazyrich.book import files, provenance
 
 KERNELS = (
     "trajectories",

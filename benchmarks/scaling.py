@@ -28,7 +28,8 @@ def sweep(workers):
     import joblib
     import numpy as np
 
-    from lazyrich import linearization, sweeps
+    from lazyrich import linearization
+    from lazyrich.book import sweeps
 
     points = sweeps.grid(width=[WIDTH], seeds=[1], schedule=[(0, STEPS)], rate=RATES)
 

@@ -42,7 +42,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from lazyrich import claims, figures
+from lazyrich.book import claims, figures
 
 SAMPLES = {"quick": 10, "book": 1000, "paper": 100_000}[scale]
 print(f"{SAMPLES} samples")
@@ -89,6 +89,6 @@ def chapter():
 @pytest.fixture(scope="session")
 def executed(chapter, tmp_path_factory):
     """What it takes to execute the small chapter, and the notebook with its outputs."""
-    from lazyrich import execution
+    from lazyrich.book import execution
 
     return execution.execute(chapter, tmp_path_factory.mktemp("kernel"), progress=False)

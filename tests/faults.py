@@ -14,12 +14,12 @@ import time
 from pathlib import Path
 
 import pytest
+from test_reproduction import contents
 
 import points
 import processes
 import small_book
-from lazyrich import store
-from test_reproduction import contents
+from lazyrich.book import store
 
 HERE = Path(__file__).parent
 SWEEP = """
@@ -27,7 +27,7 @@ import sys
 import jax
 import joblib
 import points
-from lazyrich import sweeps
+from lazyrich.book import sweeps
 
 joblib.parallel_config("loky", n_jobs=int(sys.argv[1]))
 for one in sweeps.sweep(points.slow, sweeps.grid(number=list(range(60))), jax.random.key(0)):

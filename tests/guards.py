@@ -15,7 +15,7 @@ import tempfile
 from itertools import pairwise
 from pathlib import Path
 
-from lazyrich import claims, notebooks
+from lazyrich.book import claims, notebooks
 
 PNG_BYTES = (2_000, 200_000)
 PATHS = r"(?<![\w.:/])/(?:home|root|Users|tmp|var|usr|opt|mnt|work|private)/\S+|\b[A-Z]:\\\S+"

@@ -14,7 +14,7 @@ from distributed import Client, LocalCluster
 
 import points
 import small_book
-from lazyrich import engines, reproduction, sweeps
+from lazyrich.book import engines, reproduction, sweeps
 
 
 def main(place):

@@ -2,7 +2,7 @@
 
 from nbformat import v4
 
-from lazyrich import notebooks
+from lazyrich.book import notebooks
 
 CODE = (
     'scale = "book"\nseed = 0',
@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 jax.config.update("jax_enable_x64", True)
 
 import points
-from lazyrich import claims, figures, sweeps
+from lazyrich.book import claims, figures, sweeps
 
 size = sweeps.sizes(scale, numbers=(range(3, 9), range(3, 12), range(3, 15)))
 key = jax.random.key(seed)

@@ -10,9 +10,8 @@ import pytest
 
 import points
 import small_book
-from lazyrich import sweeps
+from lazyrich.book import sweeps
 
-# Of the peers' own.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 FIRST_CALL = {"first": 1.0, "memory": 1.0, "later": 1.0}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import guards
-from lazyrich import chapters, engines, execution, notebooks
+from lazyrich.book import chapters, engines, execution, notebooks
 
 BOOK = Path(__file__).parents[1] / "book"
 CHAPTERS = sorted(BOOK.glob("*.ipynb"))

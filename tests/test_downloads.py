@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from nbformat import v4
 
-from lazyrich import downloads, execution
+from lazyrich import downloads
+from lazyrich.book import execution
 
 IMAGES, LABELS, ARCHIVE = (
     "train-images-idx3-ubyte.gz",

@@ -9,7 +9,7 @@ import pytest
 from nbformat import v4
 
 import guards
-from lazyrich import claims, notebooks
+from lazyrich.book import claims, notebooks
 
 TITLE, PARAMETERS, TOOLS, PROSE, CLAIM, FIGURE = 0, 1, 3, 4, 5, 7
 ERROR = v4.new_output("error", ename="ValueError", evalue="no", traceback=[])

@@ -18,7 +18,7 @@ from sphinx.roles import XRefRole
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import make_refnode
 
-from lazyrich import claims, rendering
+from lazyrich.book import claims, rendering
 
 NAMES = {"python": "Python", "jax": "JAX", "numpy": "NumPy", "scipy": "SciPy", "torch": "PyTorch"}
 NAMES |= {"curvlinops-for-pytorch": "curvlinops"}

@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"lazyrich: {where}{error.strerror or error}", file=sys.stderr)
         return 2
     except RuntimeError as error:
-        from lazyrich.execution import CellError
+        from lazyrich.book.execution import CellError
 
         if not isinstance(error, CellError):
             raise
@@ -74,7 +74,7 @@ def _end_in_order() -> None:
 
 
 def _claims(options) -> int:
-    from lazyrich import claims, rendering
+    from lazyrich.book import claims, rendering
 
     records = claims.read(options.folder)
     if options.json:
@@ -85,7 +85,7 @@ def _claims(options) -> int:
 
 
 def _build(options) -> int:
-    from lazyrich import chapters
+    from lazyrich.book import chapters
 
     executed = chapters.refresh(options.folder, options.into)
     print(f"Executed: {', '.join(executed) or 'nothing, every output is up to date'}.")
@@ -93,14 +93,14 @@ def _build(options) -> int:
 
 
 def _store(options) -> int:
-    from lazyrich import chapters
+    from lazyrich.book import chapters
 
     chapters.store(options.folder, options.chapter)
     return 0
 
 
 def _seeds(options) -> int:
-    from lazyrich import chapters, claims
+    from lazyrich.book import chapters, claims
 
     if options.seeds < 1:
         raise ValueError(f"--seeds must be at least 1, got {options.seeds}")
@@ -120,7 +120,7 @@ def _seeds(options) -> int:
 
 
 def _figures(options) -> int:
-    from lazyrich import reproduction
+    from lazyrich.book import reproduction
 
     for figure in reproduction.figures(options.folder, options.chapter):
         print(f"{figure.chapter}#{figure.name}\n    {figure.answers}")
@@ -128,7 +128,7 @@ def _figures(options) -> int:
 
 
 def _reproduce(options) -> int:
-    from lazyrich import reproduction, runs
+    from lazyrich.book import reproduction, runs
 
     computed = reproduction.reproduce(
         options.folder,

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import TqdmWarning
 
-from lazyrich import files
+from lazyrich import places
 
 with warnings.catch_warnings():
     # Its progress bars miss ipywidgets, and no chapter prints a warning.
@@ -168,7 +168,7 @@ def _idx(path: Path, axes: int) -> np.ndarray:
 
 def _fetch(source):
     """The paths of the files in the cache, each with its checksum."""
-    cache = files.named(VARIABLE) or Path(pooch.os_cache("lazyrich")).absolute()
+    cache = places.named(VARIABLE) or Path(pooch.os_cache("lazyrich")).absolute()
     return [_fetch_file(source, cache / source.name, name) for name in source.checksums]
 
 

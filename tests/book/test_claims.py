@@ -1,0 +1,377 @@
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from nbformat import v4
+
+from lazyrich.book import claims, notebooks
+from lazyrich.book.claims import at_least, at_most, chaotic, exactly, measured, near, negligible
+
+HOLDS, FAILS, UNDECIDED = "holds", "fails", "undecided"
+NUMBERS = st.floats(-1e6, 1e6)
+ERRORS = st.floats(0, 1e3)
+
+
+# One check. The numbers are sums of powers of two, so that the borders are met exactly.
+
+
+@pytest.mark.parametrize(
+    ("value", "within", "error", "verdict"),
+    [
+        (0.0, 0.0, 0.0, HOLDS),
+        (0.5, 0.5, 0.0, HOLDS),  # |δ| = τ
+        (math.nextafter(0.5, 1), 0.5, 0.0, FAILS),
+        (0.5, 0.5, 0.25, HOLDS),  # |δ| = τ, 2s = τ
+        (math.nextafter(0.5, 1), 0.5, 0.25, UNDECIDED),
+        (1.0, 0.5, 0.25, UNDECIDED),  # |δ| = τ + 2s
+        (math.nextafter(1.0, 2), 0.5, 0.25, FAILS),
+        (0.0, 0.5, 0.25, HOLDS),  # 2s = τ
+        (0.0, 0.5, math.nextafter(0.25, 1), UNDECIDED),
+        (2.5, 0.5, 1.0, UNDECIDED),  # |δ| = τ + 2s, 2s > τ
+        (2.75, 0.5, 1.0, FAILS),
+        (0.0, 0.0, 0.125, UNDECIDED),
+        (math.nan, 0.5, 0.0, FAILS),
+        (math.nan, 0.5, 1.0, FAILS),
+        (math.inf, 0.5, 1.0, FAILS),
+    ],
+)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_near_at_its_borders(value, within, error, verdict, sign):
+    assert near("x", sign * value, 0.0, within, error).verdict == verdict
+
+
+@pytest.mark.parametrize("value", [1.0, 3.0])
+def test_near_is_about_the_deviation_from_what_is_expected(value):
+    assert near("x", value, 2.0, 1.0).verdict == HOLDS
+    assert near("x", value, 2.0, 0.875).verdict == FAILS
+    assert near("x", value, 2.0, 0.5, 0.25).verdict == UNDECIDED
+    assert near("x", value, 2.0, 0.5, 0.125).verdict == FAILS
+
+
+@pytest.mark.parametrize(
+    ("excess", "error", "verdict"),
+    [
+        (0.0, 0.0, HOLDS),
+        (-1.0, 0.0, HOLDS),
+        (math.ulp(1.0), 0.0, FAILS),
+        (0.5, 0.25, UNDECIDED),  # + 2s
+        (0.5 + math.ulp(1.0), 0.25, FAILS),
+        (0.0, 0.25, UNDECIDED),
+        (-0.5 + math.ulp(1.0), 0.25, UNDECIDED),
+        (-0.5, 0.25, HOLDS),  # − 2s
+        (math.nan, 0.0, FAILS),
+        (math.nan, 1.0, FAILS),
+    ],
+)
+def test_one_sided_checks_at_their_borders(excess, error, verdict):
+    assert at_most("x", 1 + excess, 1, error).verdict == verdict
+    assert at_least("x", 1 - excess, 1, error).verdict == verdict
+
+
+def test_one_sided_checks_of_infinite_values():
+    assert at_most("x", math.inf, 1.0).verdict == FAILS
+    assert at_most("x", -math.inf, 1.0).verdict == HOLDS
+    assert at_least("x", math.inf, 1.0).verdict == HOLDS
+    assert at_least("x", -math.inf, 1.0).verdict == FAILS
+
+
+def test_exactly_is_met_or_not():
+    assert exactly("count", 3, 3) == claims.Check("count", "3", "", "3", "0", HOLDS)
+    assert exactly("count", 2, 3).verdict == FAILS
+    assert exactly("phase", "kernel", "frozen").verdict == FAILS
+
+
+def test_what_is_measured_expects_nothing():
+    check = measured("rate", 0.123456, error=0.01)
+    assert check == claims.Check("rate", "0.123", "0.010", "", "", "measured")
+    assert measured("form", "a straight line").measured == "a straight line"
+
+
+@pytest.mark.parametrize("error", [-1.0, math.nan, math.inf])
+@pytest.mark.parametrize(
+    "check",
+    [
+        lambda error: near("x", 0.0, 0.0, 1.0, error),
+        lambda error: at_most("x", 0.0, 1.0, error),
+        lambda error: at_least("x", 0.0, 1.0, error),
+        lambda error: measured("x", 0.0, error),
+    ],
+)
+def test_an_error_that_is_none_is_refused(check, error):
+    with pytest.raises(ValueError, match="error must be finite and not negative, got .* for 'x'"):
+        check(error)
+
+
+@pytest.mark.parametrize("within", [-1.0, math.nan, math.inf])
+def test_a_tolerance_that_is_none_is_refused(within):
+    with pytest.raises(ValueError, match="within must be finite and not negative"):
+        near("x", 0.0, 0.0, within)
+
+
+# Noise.
+
+
+@given(NUMBERS, NUMBERS, ERRORS, ERRORS, ERRORS)
+def test_noise_never_helps_to_hold(value, expected, within, error, more):
+    if near("x", value, expected, within, error).verdict != HOLDS:
+        assert near("x", value, expected, within, error + more).verdict != HOLDS
+
+
+@given(st.floats(-10, 10), st.floats(0, 10), st.floats(0, 10))
+def test_what_holds_lies_within_the_tolerance_and_is_known_to_it(value, within, error):
+    if near("x", value, 0.0, within, error).verdict == HOLDS:
+        assert 2 * error <= within
+        assert abs(value) <= within
+
+
+@given(NUMBERS, NUMBERS, ERRORS, ERRORS)
+@pytest.mark.parametrize("check", [at_most, at_least])
+def test_noise_never_helps_a_one_sided_check_to_hold(check, value, bound, error, more):
+    if check("x", value, bound, error + more).verdict == HOLDS:
+        assert check("x", value, bound, error).verdict == HOLDS
+
+
+@given(NUMBERS, NUMBERS, ERRORS, ERRORS)
+def test_noise_never_makes_a_check_fail(value, expected, error, more):
+    for check in (
+        lambda s: near("x", value, expected, 1.0, s),
+        lambda s: at_most("x", value, 1, s),
+    ):
+        if check(error).verdict != FAILS:
+            assert check(error + more).verdict != FAILS
+
+
+# How numbers are rounded in the record.
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "shown"),
+    [
+        (0.123456, 0.0, ("0.123", "")),
+        (12345.6, 0.0, ("12346", "")),
+        (123456789.0, 0.0, ("1.23e+8", "")),
+        (0.0000123, 0.0, ("1.23e-5", "")),
+        (0.0, 0.0, ("0", "")),
+        (-1.0, 0.0, ("-1.00", "")),
+        (0.123456, 0.0123, ("0.123", "0.012")),
+        (0.123456, 0.4, ("0.12", "0.40")),
+        (12.3456, 3.21, ("12.3", "3.2")),
+        (1234.5, 321.0, ("1234", "321")),
+        (1.0, 1e-9, ("1.00", "1.0e-9")),
+        (2e7, 1e3, ("2.00e+7", "1000")),
+        (math.nan, 0.5, ("nan", "")),
+        (math.inf, 0.0, ("inf", "")),
+    ],
+)
+def test_a_number_is_shown_to_two_digits_of_its_error_or_three_of_its_own(value, error, shown):
+    check = measured("x", value, error)
+    assert (check.measured, check.error) == shown
+
+
+def test_more_digits_can_be_shown():
+    assert near("x", 1.234567, 1.2, 0.1, digits=5).measured == "1.2346"
+
+
+# What is negligible: shown by its bound, since its digits are those of a machine.
+
+
+@pytest.mark.parametrize(
+    ("deviations", "verdict", "shown"),
+    [
+        (3e-13, HOLDS, "≤ 1e-10"),
+        (-1e-10, HOLDS, "≤ 1e-10"),
+        (1.1e-10, FAILS, "not ≤ 1e-10"),
+        ([0.0, -1e-10], HOLDS, "≤ 1e-10"),
+        ([0.0, -2e-10], FAILS, "not ≤ 1e-10"),
+        ([0.0, math.nan], FAILS, "not ≤ 1e-10"),
+        ([0.0, math.inf], FAILS, "not ≤ 1e-10"),
+    ],
+)
+def test_negligible_deviations_all_lie_within_the_bound(deviations, verdict, shown):
+    check = negligible("x", deviations, 1e-10)
+    assert check == claims.Check("x", shown, "", "≤ 1e-10", "0", verdict)
+
+
+def test_no_deviations_at_all_are_refused():
+    with pytest.raises(ValueError, match="deviations must hold at least one number"):
+        negligible("x", [], 1e-10)
+
+
+# A claim.
+
+
+def of(*verdicts):
+    return claims.verdict([claims.Check("", "", "", "", "", verdict) for verdict in verdicts])
+
+
+@pytest.mark.parametrize(
+    ("checks", "verdict"),
+    [
+        ((HOLDS,), HOLDS),
+        ((HOLDS, HOLDS), HOLDS),
+        ((FAILS, FAILS), FAILS),
+        ((UNDECIDED, UNDECIDED), UNDECIDED),
+        ((HOLDS, FAILS), "holds in part"),
+        ((HOLDS, UNDECIDED), UNDECIDED),
+        ((FAILS, UNDECIDED), FAILS),
+        ((HOLDS, FAILS, UNDECIDED), "holds in part"),
+        (("measured",), "measured"),
+        (("measured", HOLDS), HOLDS),
+        (("measured", FAILS), FAILS),
+        (("measured", UNDECIDED, HOLDS), UNDECIDED),
+    ],
+)
+def test_the_verdict_of_a_claim_on_its_checks(checks, verdict):
+    assert of(*checks) == of(*reversed(checks)) == verdict
+
+
+def judge(*checks, identifier="M1", statement="A statement.", **options):
+    defaults = {"source": "Theorem 1", "basis": "paper", "scale": "book"}
+    return claims.claim(identifier, statement, *checks, **(defaults | options))
+
+
+def test_the_record_of_a_claim():
+    check = near("slope", -0.97, -1.0, 0.15, 0.02)
+    assert judge(check, headline=True).record == {
+        "id": "M1",
+        "source": "Theorem 1",
+        "basis": "paper",
+        "statement": "A statement.",
+        "headline": True,
+        "scale": "book",
+        "verdict": "holds",
+        "reason": "",
+        "checks": [
+            {
+                "what": "slope",
+                "measured": "-0.970",
+                "error": "0.020",
+                "expected": "-1",
+                "tolerance": "0.15",
+                "verdict": "holds",
+            }
+        ],
+    }
+
+
+def test_text_and_html_show_what_the_record_says():
+    shown = judge(near("a < b", -0.97, -1.0, 0.15, 0.02), at_most("c", 3.0, 2.0), reason="A & B.")
+    bundle = shown._repr_mimebundle_()
+    assert set(bundle) == {"application/vnd.lazyrich.claim+json", "text/html", "text/plain"}
+    assert bundle[claims.MIME] == json.loads(json.dumps(shown.record))
+    assert bundle["text/plain"].splitlines() == [
+        "M1  HOLDS IN PART",
+        "A statement.",
+        "  a < b: -0.970 ± 0.020, expected -1 ± 0.15: holds",
+        "  c: 3.00, expected ≤ 2: fails",
+        "A & B.",
+        "[Theorem 1; basis: paper; scale: book]",
+    ]
+    for part in (
+        "a &lt; b",
+        "A &amp; B.",
+        'id="claim-M1"',
+        "−0.970 ± 0.020",
+        "≤ 2",
+        "holds in part",
+    ):
+        assert part in bundle["text/html"]
+
+
+def test_a_reason_is_owed_where_nothing_was_judged_and_dropped_where_all_holds():
+    with pytest.raises(ValueError, match="reason must say why claim M1 is not attempted"):
+        judge()
+    with pytest.raises(ValueError, match="reason must say why claim M1 is measured"):
+        judge(measured("x", 1.0))
+    assert judge(reason="No data.").record["verdict"] == "not attempted"
+    assert judge(exactly("x", 1, 1), reason="So.").record["reason"] == ""
+    assert judge(exactly("x", 1, 2), reason="So.").record["reason"] == "So."
+
+
+def test_the_mark_of_a_reduced_scale():
+    record = judge(exactly("x", 1, 1), reduced=True).record
+    assert record["scale"] == "book, reduced"
+    assert judge(exactly("x", 1, 1)).record["scale"] == "book"
+
+
+@pytest.mark.parametrize("identifier", ["", "M", "1", "MM1", "M1a", "1M", "m1", "M²"])
+def test_an_identifier_is_a_letter_and_a_number(identifier):
+    with pytest.raises(ValueError, match="identifier must be a capital letter and a number"):
+        judge(exactly("x", 1, 1), identifier=identifier)
+
+
+def test_an_unknown_basis_is_refused():
+    with pytest.raises(ValueError, match="basis must be one of 'paper', .* got 'hearsay'"):
+        judge(exactly("x", 1, 1), basis="hearsay")
+
+
+# Notebooks as the store.
+
+
+@pytest.fixture
+def save(tmp_path):
+    """A function that writes a notebook with claims in its outputs."""
+
+    def write(name, *shown):
+        outputs = [v4.new_output("display_data", one._repr_mimebundle_()) for one in shown]
+        cells = [v4.new_markdown_cell("Prose."), v4.new_code_cell("1", outputs=outputs)]
+        notebooks.write(tmp_path / f"{name}.ipynb", v4.new_notebook(cells=cells))
+        return tmp_path
+
+    return write
+
+
+def test_claims_are_read_in_the_order_of_their_numbers(save):
+    held = exactly("x", 1, 1)
+    save("waves", judge(held, identifier="W1"))
+    folder = save("mechanisms", *(judge(held, identifier=name) for name in ("M10", "M9", "M2")))
+    records = claims.read(folder)
+    assert [record["id"] for record in records] == ["M2", "M9", "M10", "W1"]
+    assert [record["chapter"] for record in records] == ["mechanisms"] * 3 + ["waves"]
+    assert records == claims.read(str(folder))
+    expected = {"chapter": "waves", **judge(held, identifier="W1").record}
+    assert records[3] == expected
+
+
+def test_a_claim_that_occurs_twice_is_refused(save):
+    save("a", judge(exactly("x", 1, 1)))
+    folder = save("b", judge(exactly("x", 1, 2)))
+    with pytest.raises(ValueError, match="claim M1 must occur once, got it again in .*b.ipynb"):
+        claims.read(folder)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", "1", '{"cells": 3}', '{"cells": [4]}'])
+def test_a_file_that_is_no_notebook_is_refused(content, tmp_path):
+    (tmp_path / "broken.ipynb").write_text(content)
+    with pytest.raises(ValueError, match="broken.ipynb must be a notebook"):
+        claims.read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["", "missing"])
+def test_a_folder_without_notebooks_is_refused(name, tmp_path):
+    with pytest.raises(ValueError, match="folder must hold notebooks"):
+        claims.read(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "record", ["M1", {}, {"id": 1, "verdict": "holds"}, {"id": "M1"}, {"id": "m", "verdict": "x"}]
+)
+def test_a_record_that_is_no_claim_is_refused(record, tmp_path):
+    cell = {"outputs": [{"data": {claims.MIME: record}}]}
+    (tmp_path / "broken.ipynb").write_text(json.dumps({"cells": [cell]}))
+    with pytest.raises(ValueError, match="broken.ipynb must be a notebook"):
+        claims.read(tmp_path)
+
+
+@pytest.mark.parametrize("value", [-1.0, 0.0, 1.0])
+def test_a_chaotic_check_keeps_its_verdict_and_hides_its_number(value):
+    plain = at_most("change", value, 0, error=0.1)
+    hidden = chaotic(plain)
+    assert (hidden.measured, hidden.error) == ("chaotic", "")
+    assert (hidden.verdict, hidden.expected, hidden.what) == (
+        plain.verdict,
+        plain.expected,
+        plain.what,
+    )

@@ -1,0 +1,171 @@
+import json
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from lazyrich.__main__ import main
+from lazyrich.book import chapters, execution, notebooks
+
+
+@pytest.fixture
+def book(executed, tmp_path, monkeypatch):
+    """A folder ``book`` with one executed chapter, in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "book").mkdir()
+    notebooks.write(tmp_path / "book" / "demo.ipynb", executed.notebook)
+    return tmp_path / "book"
+
+
+def test_claims_shows_the_scorecard_of_the_book(book, capsys):
+    assert main(["claims"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "demo",
+        "  M1   holds                        The mean is zero.",
+        "",
+        "1 claim: 1 holds",
+    ]
+
+
+def test_claims_as_json_has_every_field(book, capsys):
+    assert main(["claims", str(book), "--json"]) == 0
+    [record] = json.loads(capsys.readouterr().out)
+    assert set(record) == {
+        "id", "chapter", "source", "basis", "statement", "headline", "scale", "verdict", "reason",
+        "checks",
+    }  # fmt: skip
+    assert set(record["checks"][0]) == {
+        "what", "measured", "error", "expected", "tolerance", "verdict",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments", [["claims"], ["build"], ["store"], ["seeds"]])
+def test_a_missing_folder_is_an_error_in_one_line(arguments, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("lazyrich: ") and "'book'" in line
+
+
+@pytest.mark.parametrize("command", ["store", "seeds"])
+def test_an_unknown_chapter_is_an_error_in_one_line(command, book, capsys):
+    assert main([command, "other"]) == 2
+    assert capsys.readouterr().err == "lazyrich: chapter must be one of demo, got 'other'\n"
+
+
+def test_a_failing_cell_is_told_without_a_traceback(book, monkeypatch, capsys):
+    def fail(*_, **__):
+        raise execution.CellError("demo.ipynb: code cell 3 failed\n  ZeroDivisionError: no")
+
+    monkeypatch.setattr(execution, "execute", fail)
+    assert main(["build"]) == 1
+    shown = capsys.readouterr()
+    assert shown.err == "\ndemo.ipynb: code cell 3 failed\n  ZeroDivisionError: no\n"
+    assert shown.out == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (PermissionError(13, "Permission denied", "out/one"), "out/one: Permission denied"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (OSError("the archive is damaged"), "the archive is damaged"),
+    ],
+)
+def test_what_the_system_refuses_is_told_in_a_line(error, line, book, monkeypatch, capsys):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(chapters, "refresh", fail)
+    assert main(["build"]) == 2
+    assert capsys.readouterr().err == f"lazyrich: {line}\n"
+
+
+def test_an_error_of_our_own_is_not_hidden(book, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(chapters, "refresh", fail)
+    with pytest.raises(RuntimeError, match="a bug"):
+        main(["build"])
+
+
+def test_build_says_what_it_executed(book, monkeypatch, capsys, executed):
+    monkeypatch.setattr(execution, "execute", lambda *_: executed)
+    assert main(["build", "book", "--into", "work/book"]) == 0
+    assert capsys.readouterr().out == "Executed: demo.\n"
+    assert main(["build", "--into", "work/book"]) == 0
+    assert capsys.readouterr().out == "Executed: nothing, every output is up to date.\n"
+    assert main(["claims", "work/book"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "code", "line", "end"),
+    [
+        (["holds", "holds"], 0, "  M1   holds          the same", "none"),
+        (["holds", "fails"], 1, "  M1   holds          holds, fails", "M1"),
+        (["fails", "fails"], 1, "  M1   holds          fails, fails", "M1"),
+    ],
+)
+def test_seeds_fails_where_a_verdict_differs(verdicts, code, line, end, book, monkeypatch, capsys):
+    monkeypatch.setattr(chapters, "verdicts_at_seeds", lambda *_: {"M1": verdicts})
+    assert main(["seeds", "--seeds", "2"]) == code
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[2] == line
+    assert shown[-1] == f"Depends on the seed: {end}."
+
+
+def test_seeds_are_others_than_the_stored_one(book, monkeypatch):
+    seen = []
+    monkeypatch.setattr(chapters, "verdicts_at_seeds", lambda *given: seen.append(given) or {})
+    assert main(["seeds", "demo", "--seeds", "3", "--scale", "quick"]) == 0
+    [(folder, name, seeds, scale)] = seen
+    assert (folder, name, list(seeds), scale) == ("book", "demo", [1, 2, 3], "quick")
+    assert main(["seeds", "--seeds", "0"]) == 2
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["claims"], ["build"], ["store"], ["seeds"], ["figures"], ["reproduce"]]
+)
+def test_help_is_there_for_each_command(arguments, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([*arguments, "--help"])
+    assert stopped.value.code == 0
+    assert "usage: lazyrich" in capsys.readouterr().out
+
+
+def test_the_version_is_told(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["--version"])
+    assert stopped.value.code == 0
+    assert capsys.readouterr().out == f"lazyrich {version('lazyrich')}\n"
+
+
+def test_a_tilde_is_the_home_of_the_user(book, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(Path("book").absolute()))
+    assert main(["claims", "~"]) == 0
+    assert "claim" in capsys.readouterr().out
+
+
+def test_a_command_is_needed(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([])
+    assert stopped.value.code == 2
+
+
+def test_the_module_runs_as_a_program(tmp_path):
+    command = [sys.executable, "-m", "lazyrich", "claims", "nowhere"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr == "lazyrich: folder must hold notebooks (*.ipynb), got 'nowhere'\n"
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(book):
+    command = [sys.executable, "-m", "lazyrich", "claims", "--json", str(book)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141

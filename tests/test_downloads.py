@@ -11,6 +11,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import numpy as np
+import pooch
 import pytest
 from nbformat import v4
 
@@ -247,7 +248,7 @@ def test_without_the_variable_the_cache_is_that_of_the_operating_system(
     value, serve, monkeypatch, tmp_path
 ):
     serve("MNIST", digits(), "good")
-    monkeypatch.setattr(downloads.pooch, "os_cache", lambda name: tmp_path / "os" / name)
+    monkeypatch.setattr(pooch, "os_cache", lambda name: tmp_path / "os" / name)
     if value is None:
         monkeypatch.delenv("LAZYRICH_DATA")
     else:

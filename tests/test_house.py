@@ -1,6 +1,8 @@
 """Three wings on one foundation: imports only go down, read from the files themselves."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import lazyrich
@@ -51,3 +53,17 @@ def test_the_foundation_knows_none_of_the_wings():
     rooms = {path.stem for path in LIBRARY.iterdir()} - wings - {"__init__", "__main__"}
     assert rooms >= {"derivatives", "networks", "spectra", "training", "validation"}
     assert not [crossing for room in rooms for crossing in crossings(room, wings)]
+
+
+OF_THE_BOOK = {"IPython", "ipykernel", "joblib", "matplotlib", "nbclient", "nbformat", "pandas"}
+OF_THE_BOOK |= {"PIL", "pooch", "psutil", "seaborn", "sklearn", "tqdm", "xarray"}
+
+
+def test_formulas_and_foundation_need_nothing_that_only_the_book_needs():
+    rooms = [path.relative_to(LIBRARY).with_suffix("") for path in LIBRARY.rglob("*.py")]
+    names = ["lazyrich", *(".".join(("lazyrich", *room.parts)) for room in rooms)]
+    names = sorted(name for name in names if not {"book", "__main__"} & set(name.split(".")))
+    blocked = f"import sys; sys.modules.update(dict.fromkeys({sorted(OF_THE_BOOK)!r})); "
+    code = f"{blocked}import importlib; [importlib.import_module(name) for name in {names!r}]"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert not ran.returncode, ran.stderr

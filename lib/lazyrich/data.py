@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
-from sklearn.datasets import load_digits, load_sample_images
 
 from lazyrich import downloads, validation
 
@@ -41,7 +40,7 @@ def digits_parity(key: jax.Array, train: int) -> Split:
     Raises:
         ValueError: if there are not that many images.
     """
-    images, labels = load_digits(return_X_y=True)
+    images, labels = _load_digits()
     if validation.whole("train", train, least=1) >= len(images):
         raise ValueError(f"train must be below {len(images)}, the number of images, got {train}")
     order = np.asarray(jax.random.permutation(key, len(images)))
@@ -65,7 +64,7 @@ def digits(samples: int = 1797) -> Images:
     Args:
         samples: how many, up to 1,797.
     """
-    x, labels = load_digits(return_X_y=True)
+    x, labels = _load_digits()
     samples = available(samples, len(x))
     return Images(jnp.asarray(x[:samples] / 16), jnp.asarray(labels[:samples]))
 
@@ -79,6 +78,8 @@ def photographs(key: jax.Array, patches: int) -> Images:
         key: where the patches lie.
         patches: how many.
     """
+    from sklearn.datasets import load_sample_images
+
     patches = validation.whole("patches", patches, least=1)
     grey = np.stack(load_sample_images().images).mean(-1) / 255
     spread = np.array(grey.shape) - [0, 31, 31]
@@ -110,6 +111,13 @@ def cifar10(samples: int) -> Images:
     samples = available(samples, len(pixels))
     x = _averaged(pixels[:samples].mean(-1) / 255, 8)
     return Images(jnp.asarray(x), jnp.asarray(labels[:samples]))
+
+
+def _load_digits():
+    """All images and labels, from scikit-learn, which is loaded only where it is needed."""
+    from sklearn.datasets import load_digits
+
+    return load_digits(return_X_y=True)
 
 
 def _averaged(images, pixels):

@@ -15,14 +15,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import TqdmWarning
 
 from lazyrich import places
-
-with warnings.catch_warnings():
-    # Its progress bars miss ipywidgets, and no chapter prints a warning.
-    warnings.simplefilter("ignore", TqdmWarning)
-    import pooch
 
 VARIABLE = "LAZYRICH_DATA"
 
@@ -166,14 +160,25 @@ def _idx(path: Path, axes: int) -> np.ndarray:
     return np.frombuffer(content, np.uint8, offset=head).reshape(shape).copy()
 
 
+def _pooch():
+    """The downloader, which is loaded only where it is needed."""
+    from tqdm import TqdmWarning
+
+    with warnings.catch_warnings():
+        # Its progress bars miss ipywidgets, and no chapter prints a warning.
+        warnings.simplefilter("ignore", TqdmWarning)
+        import pooch
+    return pooch
+
+
 def _fetch(source):
     """The paths of the files in the cache, each with its checksum."""
-    cache = places.named(VARIABLE) or Path(pooch.os_cache("lazyrich")).absolute()
+    cache = places.named(VARIABLE) or Path(_pooch().os_cache("lazyrich")).absolute()
     return [_fetch_file(source, cache / source.name, name) for name in source.checksums]
 
 
 def _fetch_file(source, folder, name):
-    checksum, failures = source.checksums[name], []
+    pooch, checksum, failures = _pooch(), source.checksums[name], []
     for mirror in source.mirrors:
         try:
             # It downloads to a temporary file, which takes the name only if the checksum is right.

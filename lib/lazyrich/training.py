@@ -8,7 +8,6 @@ time. Training that diverges is a result: its parameters become inf or nan, and 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -110,6 +109,8 @@ def gradient_flow(
     Returns:
         The observations, stacked along time. They are inf after a step limit of a million.
     """
+    import diffrax  # here, since it takes longer to load than all the rest
+
     times = validation.increasing("times", validation.nonnegative("times", times, ndim=1))
     gradient = jax.grad(loss)
 

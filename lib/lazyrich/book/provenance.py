@@ -47,7 +47,8 @@ Those that this version of JAX has; some came late, others are gone.
 def software() -> dict:
     """The versions of Python and of what the library needs, and a hash of the library's code."""
     needed = importlib.metadata.requires("lazyrich") or []
-    packages = [re.match(r"[\w.-]+", line)[0] for line in needed if "extra ==" not in line]
+    needed = [line for line in needed if re.search(r"extra == .book|^(?!.*extra ==)", line)]
+    packages = [re.match(r"[\w.-]+", line)[0] for line in needed]
     packages = sorted({*packages, *BELOW, "lazyrich"})
     return {
         "python": platform.python_version(),

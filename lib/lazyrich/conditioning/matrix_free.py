@@ -9,8 +9,7 @@ which carries the spectrum of the data: so the number of steps depends on κ of 
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
-from scipy.sparse.linalg import LinearOperator, cg, eigsh
+import scipy
 
 from lazyrich import validation
 from lazyrich.conditioning.linear import Factors, one_of_factors
@@ -58,25 +57,29 @@ def extreme_eigenvalues(factors: Factors, tolerance: float = 1e-8) -> ExtremeEig
     P_k = np.einsum("lab,lss->ab", A, C)
     P_d = np.einsum("laa,lst->st", A, C)
     try:
-        halves = cho_factor(P_k), cho_factor(P_d)
+        halves = scipy.linalg.cho_factor(P_k), scipy.linalg.cho_factor(P_d)
     except np.linalg.LinAlgError:
         raise ValueError(f"{SINGULAR}, got a singular one") from None
 
     def precondition(z):
-        return cho_solve(halves[0], cho_solve(halves[1], z.reshape(k, s).T).T).ravel()
+        return scipy.linalg.cho_solve(
+            halves[0], scipy.linalg.cho_solve(halves[1], z.reshape(k, s).T).T
+        ).ravel()
 
     operator, preconditioner = (
-        LinearOperator((k * s, k * s), matvec=function, dtype=A.dtype)
+        scipy.sparse.linalg.LinearOperator((k * s, k * s), matvec=function, dtype=A.dtype)
         for function in (apply, precondition)
     )
 
     def solve(z):
-        solution, failed = cg(operator, z, rtol=1e-12, atol=0.0, maxiter=STEPS, M=preconditioner)
+        solution, failed = scipy.sparse.linalg.cg(
+            operator, z, rtol=1e-12, atol=0.0, maxiter=STEPS, M=preconditioner
+        )
         if failed:
             raise ValueError(f"{SINGULAR}, got one that {STEPS} steps do not invert")
         return solution
 
-    inverse = LinearOperator((k * s, k * s), matvec=solve, dtype=A.dtype)
+    inverse = scipy.sparse.linalg.LinearOperator((k * s, k * s), matvec=solve, dtype=A.dtype)
     start = np.random.default_rng(0).normal(size=k * s)
     ends = _largest(inverse, start), _largest(operator, start)
     values, residuals = zip(*(_rayleigh(apply, z) for z in ends), strict=True)
@@ -96,7 +99,11 @@ def _symmetric(matrices):
 def _largest(operator, start):
     """The eigenvector of the eigenvalue that is largest in size."""
     # Lanczos iterations want more than one dimension; in one, any vector is an eigenvector.
-    return start if len(start) == 1 else eigsh(operator, 1, which="LM", v0=start)[1][:, 0]
+    return (
+        start
+        if len(start) == 1
+        else scipy.sparse.linalg.eigsh(operator, 1, which="LM", v0=start)[1][:, 0]
+    )
 
 
 def _rayleigh(apply, z):

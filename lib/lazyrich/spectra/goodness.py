@@ -7,10 +7,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy
 from jax.scipy.special import erfc, log_ndtr
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
-from scipy.special import roots_laguerre
 
 from lazyrich import validation
 from lazyrich.spectra.power_law import PowerLawFit, ascending, fit_logarithms
@@ -225,7 +225,7 @@ def _moments(a):
     by_parts = log_normaliser, mean, 1 - small * mean
     # There the terms cancel: I_k = a^(−k−1) ∫_0^∞ t^k exp(−t − t²/(2a²)) dt instead.
     large = jnp.maximum(a, LAGUERRE)
-    t, weights = (jnp.asarray(x, a.dtype) for x in roots_laguerre(NODES))
+    t, weights = (jnp.asarray(x, a.dtype) for x in scipy.special.roots_laguerre(NODES))
     weighted = weights * jnp.exp(-((t / large[..., None]) ** 2) / 2)
     total, once, twice = ((weighted * t**k).sum(axis=-1) for k in range(3))
     quadrature = (

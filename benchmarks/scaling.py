@@ -28,14 +28,14 @@ def sweep(workers):
     import joblib
     import numpy as np
 
-    from lazyrich import linearization
     from lazyrich.book import sweeps
+    from lazyrich.experiments.linearization.beside_linear import gradient_descent
 
     points = sweeps.grid(width=[WIDTH], seeds=[1], schedule=[(0, STEPS)], rate=RATES)
 
     def call():
         with joblib.parallel_config("loky", n_jobs=workers):
-            results = sweeps.sweep(linearization.descend, points, jax.random.key(0))
+            results = sweeps.sweep(gradient_descent, points, jax.random.key(0))
         return float(np.sum([result.output[:, 1] for result in results]))
 
     return call

@@ -11,13 +11,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lazyrich import conditioning, heavy_tails, linearization, mechanisms
+from lazyrich import conditioning, heavy_tails, mechanisms
+from lazyrich.experiments.linearization import beside_linear, first_steps
 from lazyrich.training import each, ensemble
 
 KEY = jax.random.key(5)
 RUNS = {
     # Sixteen members, a scan with observations.
-    "deviations": lambda: linearization.descend(KEY, 6, 16, (0, 3, 8)),
+    "deviations": lambda: beside_linear.gradient_descent(KEY, 6, 16, (0, 3, 8)),
     # Eleven members, none of which ends its training at the same step.
     "digits": lambda: mechanisms.train_on_digits(
         KEY, 1.5, 8, train_images=40, seeds=11, probes=4, steps=300, observations=3, until=0.2
@@ -33,8 +34,8 @@ RUNS = {
 
 AS_ON_A_GPU = {
     # Twelve members, which the eight devices do not divide.
-    "vectorised": lambda: linearization.descend(KEY, 6, 12, (0, 3, 8)),
-    "correlations": lambda: linearization.correlations_at_start(KEY, 6, 12),
+    "vectorised": lambda: beside_linear.gradient_descent(KEY, 6, 12, (0, 3, 8)),
+    "correlations": lambda: first_steps.correlations_at_start(KEY, 6, 12),
 }
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.special
 
-from lazyrich.linearization import ACTIVATIONS, activation, largest_derivatives
+from lazyrich.linearization import ACTIVATIONS_BY_NAME, activation, largest_derivatives
 from linearization.small import close
 
 Z = np.linspace(-3, 3, 41)
@@ -23,19 +23,19 @@ KNOWN = {
 }
 
 
-@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("name", ACTIVATIONS_BY_NAME)
 def test_an_activation_is_what_its_name_says(name):
     close(activation(name)(jnp.asarray(Z)), KNOWN[name], rtol=1e-12, atol=1e-15)
 
 
-@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("name", ACTIVATIONS_BY_NAME)
 def test_a_sharper_one_keeps_its_slope_at_zero(name):
     sharp = activation(name, 7.0)
-    close(sharp(jnp.asarray(Z)), np.asarray(ACTIVATIONS[name](7 * Z)) / 7, rtol=1e-12)
+    close(sharp(jnp.asarray(Z)), np.asarray(ACTIVATIONS_BY_NAME[name](7 * Z)) / 7, rtol=1e-12)
     if "ReLU" in name or name == "linear":
         close(sharp(jnp.asarray(Z)), KNOWN[name], rtol=1e-12, atol=1e-15)
     else:
-        close(jax.grad(sharp)(0.0), jax.grad(ACTIVATIONS[name])(0.0), rtol=1e-12)
+        close(jax.grad(sharp)(0.0), jax.grad(ACTIVATIONS_BY_NAME[name])(0.0), rtol=1e-12)
 
 
 def test_other_names_are_refused():
@@ -71,14 +71,14 @@ def test_derivatives_of_sin_and_erf_are_known():
     factorials = [math.factorial(k + 1) for k in range(1, 11)]
     close(largest_derivatives(jnp.sin, 10, ends=np.pi, points=5), 1 / np.array(factorials))
     z = np.linspace(-4, 4, 801)
-    for k, size in enumerate(largest_derivatives(ACTIVATIONS["erf"], 8), start=1):
+    for k, size in enumerate(largest_derivatives(ACTIVATIONS_BY_NAME["erf"], 8), start=1):
         hermite = scipy.special.eval_hermite(k - 1, z) * np.exp(-(z**2)) * 2 / np.pi**0.5
         close(size, np.abs(hermite).max() / math.factorial(k + 1), rtol=1e-9)
 
 
 @pytest.mark.parametrize("name", ["tanh", "sigmoid", "erf", "sin"])
 def test_common_activations_meet_the_condition_and_a_sharp_one_does_not(name):
-    sizes = largest_derivatives(ACTIVATIONS[name], 10)
+    sizes = largest_derivatives(ACTIVATIONS_BY_NAME[name], 10)
     assert (np.diff(sizes) < 0).all() and sizes[0] <= 0.6
     sharp = largest_derivatives(lambda z: jnp.tanh(3 * z), 10)
     assert sharp[-1] > 10 * sharp[0]

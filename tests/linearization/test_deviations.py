@@ -6,132 +6,19 @@ import pytest
 from lazyrich import networks
 from lazyrich.derivatives import jacobian
 from lazyrich.linearization import (
-    descend,
-    descend_by_sample,
-    gradient_change,
-    kernel_change,
-    network,
-    noise_of_samples,
-    order_of_samples,
     predict_linear,
-    task,
-    taylor_distances,
-    weights,
+    relative_gradient_change,
+    relative_kernel_change,
+    train_beside_linear,
 )
 from linearization.small import close, drawn
 
-KEY, SEEDS, WIDTH = jax.random.key(0), 2, 6
-SLOPES = {
-    "tanh": (np.tanh, lambda z: 1 - np.tanh(z) ** 2),
-    "ReLU": (lambda z: np.maximum(z, 0), lambda z: (z > 0).astype(float)),
-}
+DEEP = networks.fully_connected((3, 6, 5, 1), jnp.tanh, networks.neural_tangent, gain=1.0)
+PARAMS, X, Y, X_TEST = DEEP.init(jax.random.key(1)), drawn(4, 3), drawn(4), drawn(2, 3)
 
 
-def rows(w, v, x, scale, activation):
-    """α F and its Jacobian for one hidden layer, by hand."""
-    phi, slope = SLOPES[activation]
-    x = x / 10**0.5
-    z = x @ w.T
-    by_w = (v * slope(z))[:, :, None] * x[:, None, :]
-    J = scale * len(v) ** -0.5 * np.concatenate([by_w.reshape(len(x), -1), phi(z)], axis=1)
-    return scale * len(v) ** -0.5 * phi(z) @ v, J
-
-
-def by_hand(
-    batches, rate, scale, centred=False, offset=0.0, rescaled=False, activation="tanh", noise=None
-):
-    """dev, dK, dG and the linear residual of seed 1 after steps on batches of samples."""
-    x, y, x_test = (np.asarray(part[1]) for part in task(KEY, SEEDS, rescaled))
-    w, v = (np.asarray(layer["weight"][1]) for layer in weights(KEY, WIDTH, 1, SEEDS, offset))
-    theta, (F, J) = np.concatenate([w.ravel(), v[0]]), rows(w, v[0], x, scale, activation)
-    F_test, J_test = rows(w, v[0], x_test, scale, activation)
-    shift, shift_test = (F, F_test) if centred else (0 * F, 0 * F_test)
-    T, J_0 = np.concatenate([J, J_test]) @ J.T, J
-    linear, eta = np.concatenate([F - shift, F_test - shift_test]), rate / scale**2
-    noise = np.zeros(len(batches)) if noise is None else noise
-    for batch, added in zip(batches, noise, strict=True):
-        w, v = theta[:-WIDTH].reshape(WIDTH, 10), theta[-WIDTH:]
-        F, J = rows(w, v, x, scale, activation)
-        theta = theta - eta * ((F - shift - y)[batch] - added) @ J[batch] / len(batch)
-        residual = (linear[:8] - y)[batch] - added
-        linear = linear - eta * T[:, batch] @ residual / len(batch)
-    w, v = theta[:-WIDTH].reshape(WIDTH, 10), theta[-WIDTH:]
-    F, _ = rows(w, v, x_test, scale, activation)
-    _, J = rows(w, v, x, scale, activation)
-    return (
-        np.mean((F - shift_test - linear[8:]) ** 2) ** 0.5,
-        np.linalg.norm(J @ J.T - J_0 @ J_0.T) / np.linalg.norm(J_0 @ J_0.T),
-        np.linalg.norm(J - J_0) / np.linalg.norm(J_0),
-        np.mean((linear[:8] - y) ** 2) ** 0.5,
-    )
-
-
-def at(deviations, time):
-    return [part[1, time] for part in deviations[1:]]
-
-
-# Full steps
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"centred": True, "scale": 3.0},
-        {"offset": 1.0, "rescaled": True},
-        {"activation": "ReLU"},
-    ],
-)
-def test_a_run_is_gradient_descent_beside_its_linear_model(options):
-    run = descend(KEY, WIDTH, SEEDS, (0, 1, 12), rate=0.4, **options)
-    assert run.step.tolist() == [0, 1, 12] and run.output.shape == (SEEDS, 3)
-    options = {"scale": 1.0} | options
-    for time, steps in enumerate((0, 1, 12)):
-        expected = by_hand([np.arange(8)] * steps, 0.4, **options)
-        close(at(run, time), expected, rtol=1e-9, atol=1e-15)
-
-
-def test_a_member_of_the_family_is_trained_at_its_own_rate():
-    run = descend(KEY, WIDTH, SEEDS, (5,), rate=0.4, a=0.75)
-    expected = by_hand([np.arange(8)] * 5, 0.4, WIDTH ** (0.5 - 0.75))
-    close(at(run, 0), expected, rtol=1e-10)
-
-
-def test_more_seeds_and_other_schedules_leave_a_run_as_it_is():
-    few, many = descend(KEY, WIDTH, 2, (7,)), descend(KEY, WIDTH, 3, (3, 7))
-    for one, other in zip(few[1:], many[1:], strict=True):
-        close(one, other[:2, 1:], rtol=1e-12)
-
-
-def test_a_deep_linear_model_is_that_of_its_jacobian():
-    run = descend(KEY, WIDTH, 1, (6,), rate=0.4, depth=3)
-    net, tasks = network(WIDTH, 3), task(KEY, 1)
-    params = jax.tree.map(lambda leaf: leaf[0], weights(KEY, WIDTH, 3, 1))
-    x, y = tasks.x[0], tasks.y[0]
-    J = jacobian(net.apply, params, x)
-    [outputs] = predict_linear(net.apply(params, x)[:, 0], J @ J.T, y, 0.4, [6])
-    close(run.residual[0, 0], jnp.sqrt(((outputs - y) ** 2).mean()))
-
-
-# One sample a step
-
-
-def test_a_stochastic_run_takes_the_samples_of_its_order():
-    run = descend_by_sample(KEY, WIDTH, SEEDS, (1, 20), rate=0.2)
-    order = np.asarray(order_of_samples(KEY, SEEDS, 20))[1]
-    for time, steps in enumerate((1, 20)):
-        expected = by_hand(order[:steps, None], 0.2, 1.0, rescaled=True)
-        close(at(run, time), expected, rtol=1e-9, atol=1e-15)
-
-
-def test_noise_on_the_targets_is_the_same_for_the_linear_model():
-    run = descend_by_sample(KEY, WIDTH, SEEDS, (15,), rate=0.2, noise=0.7)
-    order = np.asarray(order_of_samples(KEY, SEEDS, 15))[1]
-    noise = 0.7 * np.asarray(noise_of_samples(KEY, SEEDS, 15))[1]
-    expected = by_hand(order[:, None], 0.2, 1.0, rescaled=True, noise=noise)
-    close(at(run, 0), expected, rtol=1e-9, atol=1e-15)
-    with pytest.raises(ValueError, match="noise must be not negative"):
-        descend_by_sample(KEY, WIDTH, SEEDS, (1,), noise=-1.0)
+def train(network=DEEP, rate=0.4, schedule=(0, 6), y=Y, **options):
+    return train_beside_linear(network, PARAMS, X, y, X_TEST, rate, schedule, **options)
 
 
 # Changes of kernel and gradient
@@ -144,60 +31,69 @@ def test_changes_of_kernel_and_gradient_are_those_of_the_jacobian():
         moved = jax.tree.map(lambda w, step=step: w + step * jnp.sin(9 * w), start)
         J, J_0 = jacobian(net.apply, moved, x), jacobian(net.apply, start, x)
         share = np.linalg.norm(J - J_0) / np.linalg.norm(J_0)
-        close(gradient_change(net, moved, start, x), share, rtol=1e-12 if step == 1 else 1e-6)
+        tolerance = 1e-12 if step == 1 else 1e-6
+        close(relative_gradient_change(net, moved, start, x), share, rtol=tolerance)
+        close(relative_gradient_change(net.apply, moved, start, x), share, rtol=tolerance)
         K, K_0 = J @ J.T, J_0 @ J_0.T
         share = np.linalg.norm(K - K_0) / np.linalg.norm(K_0)
-        close(kernel_change(net, moved, start, x), share, rtol=1e-11 if step == 1 else 1e-5)
-    assert gradient_change(net, start, start, x) == kernel_change(net, start, start, x) == 0
+        close(
+            relative_kernel_change(net, moved, start, x), share, rtol=1e-11 if step == 1 else 1e-5
+        )
+    assert (
+        relative_gradient_change(net, start, start, x)
+        == relative_kernel_change(net, start, start, x)
+        == 0
+    )
 
 
-# Taylor models
+# Training
 
 
-def test_taylor_models_of_a_bilinear_network_are_exact_from_order_two():
-    distances = taylor_distances(KEY, WIDTH, SEEDS, (1, 2, 3), steps=10, activation="linear")
-    assert distances.shape == (SEEDS, 3)
-    assert (distances[:, 0] > 1e-6).all() and (distances[:, 1:] < 1e-13).all()
+def test_the_linear_model_of_a_deep_network_is_that_of_its_jacobian():
+    J, J_test = (jacobian(DEEP.apply, PARAMS, x) for x in (X, X_TEST))
+    outputs, outputs_test = (DEEP.apply(PARAMS, x)[:, 0] for x in (X, X_TEST))
+    kernel = jnp.concatenate([J, J_test]) @ J.T
+    [linear] = predict_linear(jnp.concatenate([outputs, outputs_test]), kernel, Y, 0.4, [6])
+    params = PARAMS
+    for _ in range(6):
+        params = jax.tree.map(
+            lambda w, g: w - 0.4 * g,
+            params,
+            jax.grad(lambda p: ((DEEP.apply(p, X)[:, 0] - Y) ** 2).mean() / 2)(params),
+        )
+    run = train()
+    close(run.residual[1], np.sqrt(((linear[:4] - Y) ** 2).mean()))
+    off = DEEP.apply(params, X_TEST)[:, 0] - linear[4:]
+    close(run.output[1], np.sqrt((off**2).mean()), rtol=1e-8)
+    close(run.kernel[1], relative_kernel_change(DEEP, params, PARAMS, X), rtol=1e-8)
+    close(run.gradient[1], relative_gradient_change(DEEP, params, PARAMS, X), rtol=1e-8)
+    assert run.output[0] < 1e-15 and run.kernel[0] == run.gradient[0] == 0
 
 
-def test_the_first_taylor_model_is_the_linear_model():
-    distances = taylor_distances(KEY, WIDTH, SEEDS, (1,), rate=0.4, steps=10)
-    run = descend(KEY, WIDTH, SEEDS, (10,), rate=0.4, rescaled=True)
-    close(distances, run.output, rtol=1e-9)
+def test_a_function_goes_through_its_jacobian_to_the_same_numbers():
+    layered, general = train(), train(DEEP.apply)
+    jax.tree.map(lambda one, other: close(one, other, rtol=1e-8, atol=1e-14), layered, general)
 
 
-def test_a_later_taylor_model_is_closer():
-    distances = np.asarray(taylor_distances(KEY, 64, SEEDS, (1, 3), rate=0.4, steps=4))
-    assert (distances[:, 1] < distances[:, 0] / 10).all()
+def test_a_step_may_take_one_sample_with_noise_on_its_target():
+    run = train(schedule=(2,), samples=jnp.array([3, 3]), noise=jnp.array([0.5, 0.5]))
+    one = train_beside_linear(DEEP, PARAMS, X[3:], Y[3:] + 0.5, X_TEST, 0.4, (2,))
+    close(run.output, one.output)
 
 
-# What is refused
-
-
-def test_what_is_out_of_range_is_refused():
-    with pytest.raises(ValueError, match="schedule must hold increasing numbers"):
-        descend(KEY, 4, 1, (3, 3))
-    with pytest.raises(ValueError, match="rate must be positive"):
-        descend_by_sample(KEY, 4, 1, (1,), rate=0.0)
-    with pytest.raises(ValueError, match="scale must be positive"):
-        descend(KEY, 4, 1, (1,), scale=-1.0)
-    with pytest.raises(ValueError, match="orders must be an integer of at least 0, got -1"):
-        taylor_distances(KEY, 4, 1, (-1,))
-    with pytest.raises(ValueError, match=r"orders must be a sequence of one order or more, got \("):
-        taylor_distances(KEY, 4, 1, ())
-    with pytest.raises(ValueError, match="offset must be finite, got nan"):
-        descend(KEY, 4, 1, (1,), offset=float("nan"))
-    with pytest.raises(ValueError, match="key must be one jax.random.key"):
-        descend(jax.random.split(KEY), 4, 1, (1,))
-    plain = networks.Network(None, None, None, ())
-    with pytest.raises(ValueError, match="network must know its sensitivities"):
-        gradient_change(plain, {}, {}, jnp.ones((1, 10)))
-
-
-def test_before_the_first_sample_nothing_has_moved():
-    assert (descend_by_sample(KEY, 4, 2, (0,)).output == 0).all()
-
-
-def test_a_diverging_run_is_a_result():
-    run = descend(KEY, WIDTH, 1, (2000,), rate=100.0)
-    assert not np.isfinite(run.output).all()
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"schedule": (3, 3)}, "schedule must hold increasing numbers"),
+        ({"rate": 0.0}, "rate must be positive, got 0.0"),
+        ({"scale": -1.0}, "scale must be positive, got -1.0"),
+        (
+            {"y": Y[1:]},
+            r"outputs and y must have shapes \(4, 1\) and \(4,\), got \(4, 1\) and \(3,\)",
+        ),
+        ({"network": lambda params, x: x}, r"got \(4, 3\) and \(4,\)"),
+    ],
+)
+def test_what_does_not_fit_is_refused(options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        train(**options)

@@ -1,11 +1,15 @@
-import jax
 import numpy as np
 import pytest
 
-from lazyrich.linearization import alternating_signs, quadratic, quadratic_run
+from lazyrich.linearization import alternating_signs, train_quadratic
 from linearization.small import close
 
-KEY, ETA = jax.random.key(0), 0.3
+ETA = 0.3
+
+
+def unit(n):
+    A = np.random.default_rng(n).normal(size=n)
+    return A / np.linalg.norm(A)
 
 
 def stepped(A, H, steps):
@@ -20,48 +24,24 @@ def stepped(A, H, steps):
     return far
 
 
-@pytest.mark.parametrize(
-    ("kind", "m"), [("share", 4), ("signs", 1), ("orthogonal", 1), ("even", 4)]
-)
-def test_a_run_is_that_of_its_matrix(kind, m):
-    run = quadratic_run(KEY, 32, kind, 2, m, steps=20)
-    for seed in range(2):
-        A, H = quadratic._system(jax.random.fold_in(KEY, seed), 32, kind, m)
-        close(np.linalg.norm(A), 1.0, rtol=1e-13)
-        close(run.deviation[seed], stepped(A, H, 20), rtol=1e-11, atol=1e-14)
-        close(run.C02[seed], ETA**2 / 2 * A @ np.diag(H) @ A, rtol=1e-12, atol=1e-17)
-        close(run.C11[seed], ETA**1.5 * np.linalg.norm(np.diag(H) @ A), rtol=1e-12, atol=1e-17)
-        close(run.hessian_norm[seed], m**-0.5 if kind == "even" else 1, rtol=1e-15)
+def test_a_run_is_that_of_its_matrix():
+    A, H = unit(16), np.random.default_rng(0).normal(size=16)
+    run = train_quadratic(A, H, steps=20)
+    close(run.deviation, stepped(A, H, 20), rtol=1e-11)
+    close(run.C02, ETA**2 / 2 * A @ np.diag(H) @ A, rtol=1e-12)
+    close(run.C11, ETA**1.5 * np.linalg.norm(np.diag(H) @ A), rtol=1e-12)
+    close(run.hessian_norm, np.abs(H).max(), rtol=1e-15)
 
 
-def test_by_default_a_run_takes_sixty_steps_of_three_tenths():
-    run = quadratic_run(KEY, 8, "signs", 2)
-    for seed in range(2):
-        A, H = quadratic._system(jax.random.fold_in(KEY, seed), 8, "signs", 1)
-        close(run.deviation[seed], stepped(A, H, 60), rtol=1e-11, atol=1e-14)
+def test_by_default_a_run_takes_sixty_steps_of_three_tenths_to_the_target_one():
+    A, H = unit(8), np.resize([1.0, -1.0], 8)
+    close(train_quadratic(A, H).deviation, stepped(A, H, 60), rtol=1e-11)
 
 
-def test_a_share_of_axes_has_curvature_or_all_have_a_sign():
-    _, H = quadratic._system(KEY, 64, "share", 4)
-    assert sorted(np.unique(H)) == [0, 1] and H.sum() == 16
-    assert (np.abs(quadratic._system(KEY, 64, "signs", 1)[1]) == 1).all()
-    A, H = quadratic._system(KEY, 64, "orthogonal", 1)
-    assert (A * H == 0).all() and np.abs(H).sum() == (A != 0).sum() == 32
-
-
-def test_without_correlations_a_curved_system_is_linear():
-    run = quadratic_run(KEY, 512, "orthogonal", 3)
-    assert (run.C02 == 0).all() and (run.C11 == 0).all() and (run.deviation < 1e-14).all()
-
-
-def test_random_signs_tend_to_their_limit():
-    limit, linear = alternating_signs()
-    far = np.abs(limit - linear).max()
-    close(far, 0.1198, rtol=1e-3)
-    close(linear, 1 - 0.7 ** np.arange(61), rtol=1e-12)
-    run = quadratic_run(KEY, 2**17, "signs", 2)
-    close(run.deviation, far, rtol=0.02)
-    close(run.C11, ETA**1.5, rtol=1e-12)
+def test_random_signs_tend_to_a_number():
+    limit = alternating_signs()
+    close(np.abs(limit.output - limit.linear).max(), 0.1198, rtol=1e-3)
+    close(limit.linear, 1 - 0.7 ** np.arange(61), rtol=1e-12)
 
 
 def test_the_limit_is_exact_where_A_and_HA_are_orthogonal():
@@ -71,23 +51,16 @@ def test_the_limit_is_exact_where_A_and_HA_are_orthogonal():
         F = A @ theta + theta @ (H * theta) / 2
         outputs.append(F)
         theta = theta - ETA * (F - 1) * (A + H * theta)
-    close(alternating_signs(steps=10)[0], outputs, rtol=1e-12)
+    close(alternating_signs(steps=10).output, outputs, rtol=1e-12)
 
 
 def test_what_is_out_of_range_is_refused():
-    with pytest.raises(ValueError, match="kind must be one of"):
-        quadratic_run(KEY, 8, "none", 1)
-    with pytest.raises(ValueError, match="m must be at most 8 axes, got 9"):
-        quadratic_run(KEY, 8, "share", 1, m=9)
+    A = np.array([0.6, 0.8])
+    with pytest.raises(ValueError, match="A must be a unit vector, got one of length 2"):
+        train_quadratic(2 * A, A)
+    with pytest.raises(ValueError, match="H must have an entry for each of 2 axes, got 3"):
+        train_quadratic(A, np.ones(3))
     with pytest.raises(ValueError, match="rate must be positive"):
-        quadratic_run(KEY, 8, "signs", 1, rate=-1.0)
-    with pytest.raises(ValueError, match="y must be finite"):
-        quadratic_run(KEY, 8, "signs", 1, y=float("nan"))
-    with pytest.raises(ValueError, match="y must be finite"):
-        alternating_signs(y=float("nan"))
-
-
-def test_an_even_curvature_turns_the_gradient_along_itself():
-    run = quadratic_run(KEY, 8, "even", 2, m=16)
-    close(run.C11, ETA**1.5 / 4, rtol=1e-12)
-    close(run.C02, ETA**2 / 8, rtol=1e-12)
+        train_quadratic(A, A, rate=-1.0)
+    with pytest.raises(ValueError, match="steps must be an integer of at least 1, got 0"):
+        alternating_signs(steps=0)

@@ -20,7 +20,7 @@ from jaxtyping import Array, Float
 
 from lazyrich import validation
 
-ACTIVATIONS: dict[str, Callable] = {
+ACTIVATIONS_BY_NAME: dict[str, Callable] = {
     "linear": lambda z: z,
     "tanh": jnp.tanh,
     "sigmoid": jax.nn.sigmoid,
@@ -42,21 +42,16 @@ def activation(name: str, sharpness: ArrayLike = 1.0) -> Callable:
     As β grows, softplus and GELU become ReLU, which stays as it is.
 
     Args:
-        name: in :data:`ACTIVATIONS`.
+        name: in :data:`ACTIVATIONS_BY_NAME`.
         sharpness: β, from 10⁻¹⁶ to 10¹⁶.
 
     >>> float(activation("tanh", 10.0)(5.0))
     0.1
     """
-    phi = ACTIVATIONS[validation.one_of("activation", name, ACTIVATIONS)]
-    beta = checked_sharpness(sharpness)
+    phi = ACTIVATIONS_BY_NAME[validation.one_of("activation", name, ACTIVATIONS_BY_NAME)]
+    # Far beyond, β z or φ/β leaves the floats, in float32 soonest.
+    beta = validation.between("sharpness", *validation.positives(sharpness=sharpness), 1e-16, 1e16)
     return lambda z: phi(beta * z) / beta
-
-
-def checked_sharpness(sharpness: ArrayLike) -> Float[Array, ""]:
-    """β, from 10⁻¹⁶ to 10¹⁶: far beyond, β z or φ/β leaves the floats, in float32 soonest."""
-    [beta] = validation.positives(sharpness=sharpness)
-    return validation.between("sharpness", beta, 1e-16, 1e16)
 
 
 def largest_derivatives(

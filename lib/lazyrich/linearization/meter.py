@@ -39,9 +39,6 @@ from jaxtyping import Array, Float
 from lazyrich import validation
 from lazyrich.arithmetic import root_mean_square
 from lazyrich.derivatives import along
-from lazyrich.linearization.deviations import descend
-from lazyrich.linearization.family import network, task, weights
-from lazyrich.training import each
 
 
 class Laziness(NamedTuple):
@@ -55,21 +52,6 @@ class Laziness(NamedTuple):
     """|F_lin − F_0|, to compare the distance with: a distance beyond it is no prediction."""
     terms: Float[Array, "2 test *outputs"]
     """f_1 and f_2, whose sum is the prediction of F − F_lin with its sign."""
-
-
-class MeterRun(NamedTuple):
-    """Readings at the start beside what training did, a row a seed."""
-
-    predicted_distance: Float[Array, "seeds"]
-    """The meter's |F − F_lin|, root mean square over the test inputs."""
-    distance: Float[Array, "seeds"]
-    """|F − F_lin| after training."""
-    second_order: Float[Array, "seeds"]
-    """What f_1 alone would predict of it."""
-    predicted_kernel: Float[Array, "seeds"]
-    """The meter's |K − K_0|/|K_0|."""
-    kernel: Float[Array, "seeds"]
-    """|K − K_0|/|K_0| after training."""
 
 
 def laziness(
@@ -129,49 +111,7 @@ def laziness(
     )
 
 
-def meter_run(
-    key: jax.Array,
-    width: int,
-    seeds: int,
-    rate: float = 0.5,
-    steps: int = 60,
-    activation: str = "tanh",
-    depth: int = 1,
-) -> MeterRun:
-    """Read the meter on the tasks of the key, then train, seed by seed.
-
-    Args:
-        key: draws a task and the weights for each seed.
-        width: n.
-        seeds: the number of networks.
-        rate: η.
-        steps: of gradient descent with all samples in each step.
-        activation: φ, by its name.
-        depth: number of hidden layers.
-    """
-    params, tasks = weights(key, width, depth, seeds), task(key, seeds)
-    [eta] = validation.positives(rate=rate)
-    settings = width, depth, activation, validation.whole("steps", steps)
-    # A program of this call alone, whose memory goes with it.
-    program = jax.jit(partial(_reading, settings))
-    readings = each(partial(program, eta), params, tasks)
-    run = descend(key, width, seeds, (steps,), rate, depth, activation)
-    return MeterRun(
-        readings.distance,
-        run.output[:, 0],
-        jax.vmap(root_mean_square)(readings.terms[:, 0]),
-        readings.kernel,
-        run.kernel[:, 0],
-    )
-
-
-def _reading(settings, rate, params, task):
-    width, depth, activation, steps = settings
-    apply = network(width, depth, activation).apply
-    return laziness(apply, params, task.x, task.y[:, None], rate, steps, task.x_test)
-
-
-@partial(jax.jit, static_argnums=(0, 1))
+@partial(jax.jit, static_argnames=("apply", "steps"))
 def _laziness(apply, steps, params, x, y, rate, x_test):
     start, unravel = ravel_pytree(params)
 

@@ -15,112 +15,73 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import validation
 from lazyrich.arithmetic import dot
-from lazyrich.draws import normal
-from lazyrich.training import stacked
-
-KINDS = ("share", "signs", "orthogonal", "even")
 
 
 class QuadraticRun(NamedTuple):
-    """Quadratic systems in training, a row a seed."""
+    """A quadratic system in training beside its linear model."""
 
-    C02: Float[Array, "seeds"]
+    C02: Float[Array, "*seeds"]
     """η² AᵀHA/2."""
-    C11: Float[Array, "seeds"]
+    C11: Float[Array, "*seeds"]
     """η^{3/2} |HA|."""
-    deviation: Float[Array, "seeds"]
+    deviation: Float[Array, "*seeds"]
     """max_s |F − F_lin| over the steps."""
-    hessian_norm: Float[Array, "seeds"]
+    hessian_norm: Float[Array, "*seeds"]
     """|H|, its largest absolute entry."""
 
 
-def quadratic_run(
-    key: jax.Array,
-    axes: int,
-    kind: str,
-    seeds: int,
-    m: int = 1,
-    rate: float = 0.3,
+class PlaneRun(NamedTuple):
+    """A system in the plane of A and HA, beside its linear model."""
+
+    output: Float[Array, "times"]
+    """F."""
+    linear: Float[Array, "times"]
+    """F_lin."""
+
+
+def train_quadratic(
+    A: ArrayLike,
+    H: ArrayLike,
+    rate: ArrayLike = 0.3,
     steps: int = 60,
-    y: float = 1.0,
+    y: ArrayLike = 1.0,
 ) -> QuadraticRun:
-    """Train quadratic systems with random A and H beside their linear models.
+    """Train a quadratic system beside its linear model.
 
     Args:
-        key: the draws.
-        axes: P, the number of parameters.
-        kind: ``"share"``, H = +1 on P/m random axes; ``"signs"``, H = ±1 at random on all;
-            ``"orthogonal"``, random signs on the axes where A, now on half of them, is zero;
-            ``"even"``, H = 1/√m on all.
-        seeds: the number of systems.
-        m: of ``"share"`` and ``"even"``.
+        A: the gradient at the start, of length one.
+        H: the diagonal of the Hessian.
         rate: η.
         steps: their number.
         y: the target.
+
+    >>> train_quadratic(jnp.array([1.0, 0.0]), jnp.array([0.0, 1.0])).deviation.item() < 1e-6
+    True
     """
-    P, m = validation.whole("axes", axes, least=2), validation.whole("m", m, least=1)
-    validation.one_of("kind", kind, KINDS)
-    if kind == "share" and m > P:
-        raise ValueError(f"m must be at most {P} axes, got {m}")
+    A, H = validation.unit("A", A), validation.vector("H", H)
+    if A.shape != H.shape:
+        raise ValueError(f"H must have an entry for each of {len(A)} axes, got {len(H)}")
     [rate] = validation.positives(rate=rate)
-    y = validation.scalar("y", validation.floating("y", y))
-    validation.random_key("key", key)
-    steps = validation.whole("steps", steps, least=1)
-    seeds = validation.whole("seeds", seeds, least=1)
-    runs = []
-    for seed in range(seeds):
-        A, H = _system(jax.random.fold_in(key, seed), P, kind, m)
-        runs.append(_run(A, H, rate, y, steps))
-    return stacked(runs)
+    return _train(A, H, rate, y, validation.whole("steps", steps, least=1))
 
 
-def alternating_signs(
-    rate: float = 0.3, steps: int = 60, y: float = 1.0
-) -> tuple[Float[Array, "times"], Float[Array, "times"]]:
+def alternating_signs(rate: float = 0.3, steps: int = 60, y: float = 1.0) -> PlaneRun:
     """F and F_lin of the system with random signs, in the limit of many axes, at 0, …, steps.
 
     There θ stays in the plane of A and HA, which are orthogonal: with θ = b A + e HA and
     F = b (1 + e), a step takes b to b − η c (1 + e) and e to e − η c b.
     """
     [rate] = validation.positives(rate=rate)
-    y = validation.scalar("y", validation.floating("y", y))
-
-    def step(state, _):
-        b, e, linear = state
-        c = b * (1 + e) - y
-        now = b * (1 + e), linear
-        return (b - rate * c * (1 + e), e - rate * c * b, linear - rate * (linear - y)), now
-
-    zero = jnp.zeros_like(rate)
-    length = validation.whole("steps", steps, least=1) + 1
-    return jax.lax.scan(step, (zero, zero, zero), length=length)[1]
+    return _in_the_plane(rate, y, validation.whole("steps", steps, least=1))
 
 
-def _system(key, P, kind, m):
-    return _placed(kind, normal(key, (2, P)), m)
-
-
-@partial(jax.jit, static_argnums=0)
-def _placed(kind, drawn, m):
-    a, h = drawn
-    if kind == "orthogonal":
-        half = jnp.arange(len(a)) < len(a) // 2
-        a, h = jnp.where(half, a, 0), jnp.where(half, 0, jnp.sign(h))
-    elif kind == "signs":
-        h = jnp.sign(h)
-    elif kind == "even":
-        h = jnp.full_like(h, 1.0) / m**0.5
-    else:
-        h = (h <= jnp.sort(h)[len(h) // m - 1]).astype(a.dtype)
-    return a / jnp.linalg.norm(a), h
-
-
-@partial(jax.jit, static_argnums=4)
-def _run(A, H, rate, y, steps):
+@partial(jax.jit, static_argnames="steps")
+def _train(A, H, rate, y, steps):
     def step(state, _):
         theta, linear = state
         F = dot(A, theta) + dot(theta, H * theta) / 2
@@ -135,3 +96,15 @@ def _run(A, H, rate, y, steps):
         deviation.max(),
         jnp.abs(H).max(),
     )
+
+
+@partial(jax.jit, static_argnames="steps")
+def _in_the_plane(rate, y, steps):
+    def step(state, _):
+        b, e, linear = state
+        c = b * (1 + e) - y
+        now = PlaneRun(b * (1 + e), linear)
+        return (b - rate * c * (1 + e), e - rate * c * b, linear - rate * (linear - y)), now
+
+    zero = jnp.zeros_like(rate)
+    return jax.lax.scan(step, (zero, zero, zero), length=steps + 1)[1]

@@ -10,22 +10,19 @@ from functools import partial
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
-from lazyrich import validation
 from lazyrich.arithmetic import root_mean_square
-from lazyrich.linearization.correlations import contracted, gradient_norms, update_direction
-from lazyrich.linearization.family import external_scale, network, task, weights
+from lazyrich.experiments.linearization import family
+from lazyrich.linearization import contracted, gradient_norms, update_direction
 from lazyrich.training import each, mean_squared_error, train
 
 
 class CorrelationsAlong(NamedTuple):
     """Correlations in training, root mean squares over the test inputs, a row a seed."""
 
-    step: Int[Array, "times"]
-    """The steps at which they were observed."""
     C01: Float[Array, "seeds times"]
     """C^{0,1}·c."""
     C02: Float[Array, "seeds times"]
@@ -41,48 +38,34 @@ def correlations_along(
     schedule: tuple[int, ...],
     rate: float = 0.5,
     a: float = 0.5,
-    depth: int = 1,
-    activation: str = "tanh",
 ) -> CorrelationsAlong:
     """Gradient descent with all samples in each step, and the correlations on the way.
 
     Args:
         key: draws a task and the weights for each seed.
-        width: n.
+        width: n, of one hidden layer.
         seeds: the number of networks.
         schedule: after how many steps to observe, increasing.
         rate: η_0, the rate of the kernel: the network's own is η_0 n^(2a−1).
         a: the exponent of the scaling.
-        depth: number of hidden layers.
-        activation: φ, by its name.
     """
-    steps = validation.schedule("schedule", schedule)
-    [rate] = validation.positives(rate=rate)
-    params, tasks = weights(key, width, depth, seeds), task(key, seeds)
-    numbers = external_scale(width, a), rate
-    of_one = partial(_along, (width, depth, activation, steps), numbers)
-    return CorrelationsAlong(jnp.asarray(steps), *each(of_one, params, tasks))
+    apply, scale = family.network(width).apply, family.external_scale(width, a)
+    of_seed = partial(_correlations_along, apply, tuple(schedule), scale, rate)
+    return each(of_seed, family.weights(key, width, 1, seeds), family.toy_tasks(key, seeds))
 
 
-@partial(jax.jit, static_argnums=0)
-def _along(settings, numbers, params, task):
-    width, depth, activation, schedule = settings
-    scale, rate = numbers
-    net = network(width, depth, activation)
-
-    def apply(params, x):
-        return net.apply(params, x)[:, 0]
-
-    signs = (-1.0) ** jnp.arange(len(task.y))
-    residual = (signs / len(task.y) ** 0.5).astype(task.y.dtype)
+@partial(jax.jit, static_argnames=("apply", "schedule"), compiler_options=family.BRIEF)
+def _correlations_along(apply, schedule, scale, rate, params, task):
+    F = lambda params, x: apply(params, x)[:, 0]  # noqa: E731
+    residual = (-1.0) ** np.arange(len(task.y)) / len(task.y) ** 0.5
 
     def loss(params, _):
-        return mean_squared_error(scale * apply(params, task.x), task.y)
+        return mean_squared_error(scale * F(params, task.x), task.y)
 
     def observe(params, _):
-        v = update_direction(apply, params, task.x, residual)
-        C0 = contracted(apply, params, task.x_test, v, 2, rate, scale)
-        C1 = gradient_norms(apply, params, task.x_test, v, 1, rate, scale)
-        return tuple(map(root_mean_square, (*C0, *C1)))
+        v = update_direction(F, params, task.x, residual)
+        C0 = contracted(F, params, task.x_test, v, 2, rate, scale)
+        C1 = gradient_norms(F, params, task.x_test, v, 1, rate, scale)
+        return CorrelationsAlong(*map(root_mean_square, (*C0, *C1)))
 
     return train(loss, params, optax.sgd(rate / scale**2), schedule, observe).observed

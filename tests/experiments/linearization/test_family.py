@@ -2,14 +2,19 @@ import jax
 import numpy as np
 import pytest
 
-from lazyrich.linearization import (
+from lazyrich.draws import normal
+from lazyrich.experiments.linearization.family import (
     external_scale,
+    first_normal,
     network,
     noise_of_samples,
     order_of_samples,
     probe,
-    task,
+    seed_keys,
+    toy_task,
+    toy_tasks,
     weights,
+    weights_of_one,
 )
 from linearization.small import close
 
@@ -47,7 +52,7 @@ def test_more_seeds_begin_with_the_same_ones_and_an_offset_moves_the_output_weig
 @pytest.mark.parametrize("a", [0.25, 0.5, 1.0])
 def test_a_member_of_the_family_is_the_network_with_an_external_scale(a):
     params = jax.tree.map(lambda leaf: leaf[0], weights(KEY, 12, 1, 1))
-    x = task(KEY, 1).x[0]
+    x = toy_tasks(KEY, 1).x[0]
     outputs = external_scale(12, a) * network(12).apply(params, x)[:, 0]
     w, v = (np.asarray(layer["weight"]) for layer in params)
     close(outputs, 12**-a * np.tanh(x @ w.T / 10**0.5) @ v[0], rtol=1e-12)
@@ -55,7 +60,7 @@ def test_a_member_of_the_family_is_the_network_with_an_external_scale(a):
 
 def test_deeper_networks_are_in_ntk_parametrisation():
     params = jax.tree.map(lambda leaf: leaf[0], weights(KEY, 12, 2, 1))
-    x = task(KEY, 1).x[0]
+    x = toy_tasks(KEY, 1).x[0]
     w, W, v = (np.asarray(layer["weight"]) for layer in params)
     hidden = np.sin(2 * np.sin(2 * x @ w.T / 10**0.5) / 2 @ W.T / 12**0.5) / 2
     outputs = network(12, 2, "sin", 2.0).apply(params, x)[:, 0]
@@ -63,7 +68,7 @@ def test_deeper_networks_are_in_ntk_parametrisation():
 
 
 def test_a_task_is_the_same_for_each_seed_and_has_its_targets():
-    few, many = task(KEY, 2), task(KEY, 3)
+    few, many = toy_tasks(KEY, 2), toy_tasks(KEY, 3)
     np.testing.assert_array_equal(few.x, many.x[:2])
     assert many.x.shape == (3, 8, 10) and many.x_test.shape == (3, 16, 10)
     x = np.asarray(many.x)
@@ -71,10 +76,10 @@ def test_a_task_is_the_same_for_each_seed_and_has_its_targets():
 
 
 def test_inputs_may_have_one_length_and_then_their_own_targets():
-    x, y, x_test = (np.asarray(part) for part in task(KEY, 2, rescaled=True))
+    x, y, x_test = (np.asarray(part) for part in toy_tasks(KEY, 2, rescaled=True))
     close(np.linalg.norm(x, axis=-1), 10**0.5)
     close(y, np.sin(2 * x[..., 0]) + x[..., 1] * x[..., 2] / 2, rtol=1e-12)
-    np.testing.assert_array_equal(x_test, task(KEY, 2).x_test)
+    np.testing.assert_array_equal(x_test, toy_tasks(KEY, 2).x_test)
 
 
 def test_the_probe_has_a_residual_of_length_one_and_an_input_of_its_own():
@@ -97,24 +102,15 @@ def test_the_noise_of_the_samples_is_standard_normal_and_a_seeds_own():
     assert abs(np.corrcoef(noise)[0, 1]) < 0.06
 
 
-def test_what_is_out_of_range_is_refused():
-    with pytest.raises(ValueError, match="width must be an integer of at least 1, got 0"):
-        weights(KEY, 0, 1, 1)
-    with pytest.raises(ValueError, match="depth must be an integer of at least 1, got 0"):
-        network(4, 0)
-    with pytest.raises(ValueError, match="depth must be an integer of at least 1, got 0"):
-        weights(KEY, 5, 0, 2)
-    with pytest.raises(ValueError, match="seeds must be an integer of at least 1, got 0"):
-        task(KEY, 0)
-    with pytest.raises(ValueError, match="a must be finite"):
-        external_scale(4, float("nan"))
-    with pytest.raises(ValueError, match="offset must be finite, got nan"):
-        weights(KEY, 4, 1, 1, float("nan"))
-    with pytest.raises(ValueError, match="steps must be an integer of at least 0, got -1"):
-        order_of_samples(KEY, 1, -1)
-    with pytest.raises(ValueError, match="train must be an integer of at least 1, got 0"):
-        order_of_samples(KEY, 1, 2, 0)
-    with pytest.raises(ValueError, match="steps must be an integer of at least 0, got -1"):
-        noise_of_samples(KEY, 1, -1)
-    with pytest.raises(ValueError, match="key must be one jax.random.key"):
-        probe(jax.random.split(KEY))
+def test_first_numbers_are_those_of_a_draw_in_any_shape():
+    for shape in ((3, 4), (1,), (300, 300)):
+        np.testing.assert_array_equal(first_normal(KEY, shape), normal(KEY, shape))
+
+
+def test_a_seed_by_its_own_key_is_that_of_all():
+    own = seed_keys(KEY, 3)[2]
+    for one, three in (
+        (toy_task(own, True), toy_tasks(KEY, 3, True)),
+        (weights_of_one(own, 5, 2, 1.0), weights(KEY, 5, 2, 3, 1.0)),
+    ):
+        jax.tree.map(lambda a, b: np.testing.assert_array_equal(a, b[2]), one, three)

@@ -7,12 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from lazyrich import validation
 from lazyrich.arithmetic import einsum
-from lazyrich.linearization.correlations import contracted, correlation_tensor, update_direction
-from lazyrich.linearization.family import network, probe, weights
-from lazyrich.linearization.norms import injective_norm
-from lazyrich.training import ensemble
+from lazyrich.experiments.linearization import family
+from lazyrich.linearization import contracted, correlation_tensor, injective_norm, update_direction
+from lazyrich.training import each
 
 
 class TensorNorms(NamedTuple):
@@ -26,42 +24,31 @@ class TensorNorms(NamedTuple):
     """The tensors against the residual, over C^{0,2}·c² and C^{0,3}·c³ along the step, less one."""
 
 
-def tensor_norms_at_start(
-    key: jax.Array, width: int, seeds: int, activation: str = "tanh", rate: float = 0.5
-) -> TensorNorms:
+def tensor_norms_at_start(key: jax.Array, width: int, seeds: int, rate: float = 0.5) -> TensorNorms:
     """C^{0,2} and C^{0,3} on the probe of the key, entry by entry, for one hidden layer.
 
     Args:
         key: draws the probe, which all seeds share, and the weights.
         width: n.
         seeds: the number of networks.
-        activation: φ, by its name.
         rate: η.
     """
-    on_inputs, on_weights = jax.random.split(validation.random_key("key", key))
-    params = weights(on_weights, width, 1, seeds)
-    [rate] = validation.positives(rate=rate)
-    return _norms((width, activation), rate, probe(on_inputs), params, on_inputs)
-
-
-@partial(jax.jit, static_argnums=0)
-def _norms(settings, rate, probe, params, key):
-    width, activation = settings
-    net = network(width, 1, activation)
+    on_inputs, on_weights = jax.random.split(key)
+    probe, net = family.probe(on_inputs), family.network(width)
 
     def apply(params, x):
         return net.apply(params, x)[:, 0]
 
-    def one(params):
-        v = update_direction(apply, params, probe.x, probe.residual)
+    @partial(jax.jit, compiler_options=family.BRIEF)
+    def of_seed(params):
+        c, v = probe.residual, update_direction(apply, params, probe.x, probe.residual)
         along = contracted(apply, params, probe.x_test, v, 3, rate)[1:, 0]
         second, third = (
             correlation_tensor(apply, params, probe.x_test, probe.x, order, rate)[0]
             for order in (2, 3)
         )
-        c = probe.residual
         whole = jnp.stack([einsum("ij,i,j", second, c, c), einsum("ijk,i,j,k", third, c, c, c)])
-        norms = injective_norm(second, key), injective_norm(third, key)
+        norms = injective_norm(second, on_inputs), injective_norm(third, on_inputs)
         return TensorNorms(*norms, whole / along - 1)
 
-    return ensemble(one)(params)
+    return each(of_seed, family.weights(on_weights, width, 1, seeds))

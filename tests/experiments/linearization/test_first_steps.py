@@ -3,14 +3,11 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from lazyrich.linearization import (
+from lazyrich.experiments.linearization.family import network, probe, toy_tasks, weights
+from lazyrich.experiments.linearization.first_steps import (
     correlations_at_start,
-    network,
+    hessian_difference,
     one_step_at_start,
-    probe,
-    spectral_norms_at_start,
-    task,
-    weights,
 )
 from linearization.small import close
 
@@ -25,12 +22,12 @@ def start(a=0.75, depth=1, activation="tanh"):
     net, p = network(WIDTH, depth, activation), probe(on_inputs)
     F = lambda flat, x: WIDTH ** (0.5 - a) * net.apply(unravel(flat), x)[:, 0]  # noqa: E731
     v = p.residual @ jax.jacrev(F)(flat, p.x)
-    return (lambda flat: F(flat, p.x_test)[0]), np.asarray(v), flat, 0.4 * WIDTH ** (2 * a - 1)
+    return (lambda flat: F(flat, p.x_test)[0]), np.asarray(v), flat, 0.5 * WIDTH ** (2 * a - 1)
 
 
 def test_correlations_at_the_start_are_those_of_dense_derivatives():
     F, v, flat, eta = start()
-    measured = correlations_at_start(KEY, WIDTH, SEEDS, a=0.75, rate=0.4, order=3)
+    measured = correlations_at_start(KEY, WIDTH, SEEDS, a=0.75, order=3)
     gradient, H = jax.grad(F)(flat), np.asarray(jax.hessian(F)(flat))
     third = np.asarray(jax.jit(jax.jacfwd(jax.hessian(F)))(flat))
     assert measured.C0.shape == (SEEDS, 3) and measured.C1.shape == (SEEDS, 2)
@@ -38,14 +35,6 @@ def test_correlations_at_the_start_are_those_of_dense_derivatives():
     close(measured.C0[1], expected, rtol=1e-11)
     norms = [eta**1.5 * np.linalg.norm(H @ v), eta**2.5 / 2 * np.linalg.norm(third @ v @ v)]
     close(measured.C1[1], norms, rtol=1e-11)
-
-
-def test_spectral_norms_at_the_start_are_those_of_dense_derivatives():
-    F, v, flat, eta = start(depth=2)
-    measured = spectral_norms_at_start(KEY, WIDTH, SEEDS, 2, a=0.75, rate=0.4, iterations=2000)
-    H, third = jax.hessian(F)(flat), np.asarray(jax.jit(jax.jacfwd(jax.hessian(F)))(flat))
-    close(measured.G2[1], eta / 2 * np.linalg.norm(H, 2), rtol=1e-8)
-    close(measured.C21[1], eta**2 / 2 * np.linalg.norm(third @ v, 2), rtol=1e-8)
 
 
 def test_an_external_scale_divides_all_but_the_kernel():
@@ -64,14 +53,14 @@ def test_multilinear_networks_have_none_beyond_their_layers(activation, depth):
 
 
 def test_the_first_step_is_that_of_gradient_descent_on_the_task():
-    step = one_step_at_start(KEY, WIDTH, SEEDS, depth=2, a=0.75, rate=0.3, order=4)
+    step = one_step_at_start(KEY, WIDTH, SEEDS, depth=2, rate=0.3, order=4)
     assert step.deviation.shape == (SEEDS, 16) and step.terms.shape == (SEEDS, 3, 16)
-    x, y, x_test = (part[1] for part in task(KEY, SEEDS))
+    x, y, x_test = (part[1] for part in toy_tasks(KEY, SEEDS))
     params = jax.tree.map(lambda leaf: leaf[1], weights(KEY, WIDTH, 2, SEEDS))
-    net, scale, eta = network(WIDTH, 2), WIDTH**-0.25, 0.3 * WIDTH**0.5
+    net, eta = network(WIDTH, 2), 0.3
 
     def F(params, x):
-        return scale * net.apply(params, x)[:, 0]
+        return net.apply(params, x)[:, 0]
 
     slopes = jax.grad(lambda params: ((F(params, x) - y) ** 2).mean() / 2)(params)
     moved = jax.tree.map(lambda w, s: w - eta * s, params, slopes)
@@ -80,15 +69,6 @@ def test_the_first_step_is_that_of_gradient_descent_on_the_task():
     close(step.deviation[1], deviation, rtol=1e-9, atol=1e-13)
     falls = np.linalg.norm(step.remainders, axis=-1)
     assert (falls[:, 1:] < falls[:, :-1]).all()
-
-
-def test_what_is_out_of_range_is_refused():
-    with pytest.raises(ValueError, match="rate must be positive, got 0.0"):
-        correlations_at_start(KEY, 4, 1, rate=0.0)
-    with pytest.raises(ValueError, match="order must be an integer of at least 2, got 1"):
-        one_step_at_start(KEY, 4, 1, order=1)
-    with pytest.raises(ValueError, match="activation must be one of"):
-        correlations_at_start(KEY, 4, 1, activation="relu")
 
 
 def test_the_first_step_is_expanded_to_order_six_by_default():
@@ -101,3 +81,7 @@ def test_the_first_orders_alone_can_be_had():
     assert one.C0.shape == one.C1.shape == (2, 1)
     close(one.C0, more.C0[:, :1], rtol=1e-12)
     close(one.C1, more.C1[:, :1], rtol=1e-12)
+
+
+def test_the_whole_hessian_gives_what_derivatives_along_the_step_give():
+    assert np.abs(hessian_difference(KEY, 3)).max() < 1e-12

@@ -1,15 +1,10 @@
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lazyrich.linearization import (
-    correlations_at_start,
-    network,
-    probe,
-    tensor_norms_at_start,
-    weights,
-)
+from lazyrich.experiments.linearization.family import network, probe, weights
+from lazyrich.experiments.linearization.first_steps import correlations_at_start
+from lazyrich.experiments.linearization.tensors import tensor_norms_at_start
 from linearization.small import close
 
 KEY, ETA, SEEDS = jax.random.key(0), 0.5, 2
@@ -40,10 +35,3 @@ def test_no_contraction_with_a_unit_residual_is_above_the_norm(norms):
 def test_the_tensors_against_the_residual_are_the_contractions(norms):
     assert norms.difference.shape == (SEEDS, 2)
     assert np.abs(norms.difference).max() < 1e-10
-
-
-def test_what_is_out_of_range_is_refused():
-    with pytest.raises(ValueError, match="rate must be positive"):
-        tensor_norms_at_start(KEY, 4, 1, rate=0.0)
-    with pytest.raises(ValueError, match="key must be one jax.random.key"):
-        tensor_norms_at_start(jnp.zeros(2), 4, 1)

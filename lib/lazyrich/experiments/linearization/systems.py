@@ -32,14 +32,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from lazyrich import validation
 from lazyrich.arithmetic import einsum, matmul
-from lazyrich.draws import normal
-from lazyrich.linearization.correlations import contracted, gradient_norms, update_direction
-from lazyrich.linearization.starts import Correlations
+from lazyrich.experiments.linearization import family
+from lazyrich.experiments.linearization.first_steps import Correlations
+from lazyrich.linearization import contracted, gradient_norms, update_direction
 from lazyrich.training import stacked
 
 TOKENS, ENTRIES, TAPS, BLOCKS = 4, 5, 3, 2
+INPUTS = TOKENS * ENTRIES
 
 
 class System(NamedTuple):
@@ -56,40 +56,35 @@ def system_correlations(
     system: str,
     width: int,
     seeds: int,
-    rate: float = 0.5,
     direction: str = "gradient",
-    order: int = 3,
+    order: int = 2,
 ) -> Correlations:
-    """C^{0,1}, …, C^{0,order} and C^{1,1} of a system at the start.
+    """C^{0,1}, …, C^{0,order} and C^{1,1} of a system at the start, at η = ½.
 
-    The probe is that of :func:`~lazyrich.linearization.family.probe`, of another shape: four
-    standard normal inputs with c = (1, −1, 1, −1)/2, and a further one. All seeds and widths share
-    it; the weights of different widths have nothing to do with each other.
+    The probe is that of :func:`~lazyrich.experiments.linearization.family.probe`, in twenty
+    dimensions. All seeds and widths share it; the weights of different widths have nothing to do
+    with each other.
 
     Args:
         key: draws the probe and, for each seed, the weights.
         system: its name, in :data:`SYSTEMS`.
         width: n.
         seeds: the number of networks.
-        rate: η.
         direction: what the derivatives are contracted with, in :data:`DIRECTIONS`.
         order: the largest d of C^{0,d}.
     """
-    validation.one_of("system", system, SYSTEMS)
-    validation.one_of("direction", direction, DIRECTIONS)
-    on_inputs, on_weights = jax.random.split(validation.random_key("key", key))
-    width = validation.whole("width", width, least=1)
-    seeds = validation.whole("seeds", seeds, least=1)
-    order = validation.whole("order", order, least=1)
-    x = normal(on_inputs, (5, TOKENS * ENTRIES))
-    [rate] = validation.positives(rate=rate)
+    on_inputs, on_weights = jax.random.split(key)
+    probe, (init, apply) = family.probe(on_inputs, INPUTS), SYSTEMS[system]
+    F = lambda params, x: apply(params, x)[:, 0]  # noqa: E731
+
     # A program of this call alone, whose memory goes with it.
-    program = jax.jit(partial(_correlations, system, direction, order))
+    @partial(jax.jit, compiler_options=family.BRIEF)
+    def of_seed(params):
+        v = DIRECTIONS[direction](update_direction(F, params, probe.x, probe.residual))
+        C0 = contracted(F, params, probe.x_test, v, order, 0.5)
+        return Correlations(C0[:, 0], gradient_norms(F, params, probe.x_test, v, 1, 0.5)[:, 0])
 
-    def one(seed):
-        return program(rate, x, SYSTEMS[system].init(jax.random.fold_in(on_weights, seed), width))
-
-    return stacked(one(seed) for seed in range(seeds))
+    return stacked(of_seed(init(one, width)) for one in family.seed_keys(on_weights, seeds))
 
 
 def gradient_step(gradient):
@@ -110,20 +105,11 @@ DIRECTIONS: dict[str, Callable] = {"gradient": gradient_step, "signs": sign_step
 """The first directions of optimizers, as functions of the gradient."""
 
 
-def _correlations(system, direction, order, rate, x, params):
-    def apply(params, x):
-        return SYSTEMS[system].apply(params, x)[:, 0]
-
-    residual = jnp.array([1.0, -1.0, 1.0, -1.0], x.dtype) / 2
-    v = DIRECTIONS[direction](update_direction(apply, params, x[:4], residual))
-    C0 = contracted(apply, params, x[4:], v, order, rate)
-    return Correlations(C0[:, 0], gradient_norms(apply, params, x[4:], v, 1, rate)[:, 0])
-
-
 def _drawn(on_weights, **shapes):
-    keys = (jax.random.fold_in(on_weights, i) for i in range(len(shapes)))
+    """Standard normal weights by name."""
     return {
-        name: normal(key, shape) for key, (name, shape) in zip(keys, shapes.items(), strict=True)
+        name: jnp.asarray(family.first_normal(jax.random.fold_in(on_weights, i), shape))
+        for i, (name, shape) in enumerate(shapes.items())
     }
 
 

@@ -2,14 +2,17 @@ from functools import partial
 
 import jax
 import numpy as np
-import pytest
 from sklearn.datasets import load_digits
 
 from lazyrich.derivatives import jacobian
-from lazyrich.linearization import descend_on_digits, digits
+from lazyrich.experiments.linearization.digits_beside_linear import (
+    gradient_descent_on_digits,
+    neurons,
+    standardised,
+)
 from linearization.small import close
 
-KEY, SEEDS, WIDTH, TRAIN, TEST, STEPS = jax.random.key(0), 2, 5, 6, 4, 7
+KEY, SEEDS, WIDTH, TRAIN, STEPS = jax.random.key(0), 2, 5, 6, 7
 
 
 def apply(params, x):
@@ -19,11 +22,10 @@ def apply(params, x):
 
 
 def test_a_run_is_gradient_descent_beside_its_linear_model():
-    options = {"activation": "erf", "train": TRAIN, "test": TEST, "rate": 0.8}
-    run = descend_on_digits(KEY, WIDTH, SEEDS, STEPS, **options)
+    run = gradient_descent_on_digits(KEY, WIDTH, SEEDS, STEPS, TRAIN, "erf", rate=0.8)
     on_images, on_weights = jax.random.split(KEY)
-    x, y, x_test = digits._standardised(on_images, TRAIN, TEST)
-    start = params = digits._weights(jax.random.fold_in(on_weights, 1), WIDTH, 64)
+    x, y, x_test = standardised(on_images, TRAIN)
+    start = params = neurons(jax.random.fold_in(on_weights, 1), WIDTH)
     rms = lambda values: np.sqrt(np.mean(np.asarray(values) ** 2))  # noqa: E731
 
     def loss(params):
@@ -47,7 +49,7 @@ def test_a_run_is_gradient_descent_beside_its_linear_model():
 
 def test_the_images_have_one_mean_and_deviation_and_targets_one_of_ten():
     images, labels = load_digits(return_X_y=True)
-    x, y, x_test = digits._standardised(KEY, 1000, 797)
+    x, y, x_test = standardised(KEY, 1000, 797)
     both = np.concatenate([x, x_test])
     close([both.mean(), both.std()], [0, 1], atol=1e-12)
     assert (y.sum(0) <= np.bincount(labels)).all() and (y.sum(1) == 1).all()
@@ -57,14 +59,9 @@ def test_the_images_have_one_mean_and_deviation_and_targets_one_of_ten():
 
 
 def test_a_narrower_network_has_the_first_neurons_of_a_wider_one():
-    narrow, wide = (digits._weights(KEY, width, 64) for width in (4, 7))
+    narrow, wide = (neurons(KEY, width) for width in (4, 7))
     np.testing.assert_array_equal(narrow[0]["weight"], wide[0]["weight"][:4])
     np.testing.assert_array_equal(narrow[0]["bias"], wide[0]["bias"][:4])
     np.testing.assert_array_equal(narrow[1]["weight"], wide[1]["weight"][:, :4])
     np.testing.assert_array_equal(narrow[1]["bias"], wide[1]["bias"])
     assert not np.isin(wide[0]["bias"], wide[0]["weight"]).any()  # drawn beside them, not from them
-
-
-def test_more_images_than_there_are_are_refused():
-    with pytest.raises(ValueError, match="samples must be at most 1797, the number of images"):
-        descend_on_digits(KEY, 4, 1, 1, train=1500, test=500)

@@ -1,0 +1,1 @@
+"""The chapter on linearization: its networks and tasks, and what its sweeps compute at a point."""

@@ -1,0 +1,147 @@
+"""Networks of the family at the start: their correlations, and their first step."""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float
+
+from lazyrich.experiments.linearization import family
+from lazyrich.linearization import (
+    OneStep,
+    contracted,
+    gradient_norms,
+    one_step,
+    update_direction,
+)
+from lazyrich.training import each, stacked
+
+
+class Correlations(NamedTuple):
+    """Correlations at the start on the probe, a row a seed, for d = 1, 2, … along the row."""
+
+    C0: Float[Array, "seeds order"]
+    """C^{0,d}·c^d, with its sign."""
+    C1: Float[Array, "seeds free_order"]
+    """|C^{1,d}·c^d|."""
+
+
+def correlations_at_start(
+    key: jax.Array,
+    width: int,
+    seeds: int,
+    depth: int = 1,
+    activation: str = "tanh",
+    a: float = 0.5,
+    scale: float = 1.0,
+    order: int = 4,
+    free_order: int = 2,
+) -> Correlations:
+    """C^{0,d} and C^{1,d} on the probe of the key, contracted with its residual, at η_0 = ½.
+
+    Args:
+        key: draws the probe, which all seeds share, and the weights.
+        width: n.
+        seeds: the number of networks.
+        depth: number of hidden layers.
+        activation: φ, by its name.
+        a: the exponent of the scaling.
+        scale: a further external scale.
+        order: the largest d of C^{0,d}.
+        free_order: the largest d of C^{1,d}.
+    """
+    on_inputs, on_weights = jax.random.split(key)
+    network = family.network(width, depth, activation)
+    alpha, probe = scale * family.external_scale(width, a), family.probe(on_inputs)
+
+    def of_seed(params):
+        return _correlations(network.apply, params, probe, alpha, order, free_order)
+
+    return each(of_seed, family.weights(on_weights, width, depth, seeds))
+
+
+def one_step_at_start(
+    key: jax.Array,
+    width: int,
+    seeds: int,
+    depth: int = 2,
+    activation: str = "tanh",
+    rate: float = 1.0,
+    order: int = 6,
+) -> OneStep:
+    """The first step of gradient descent on the tasks of the key, beside its expansion.
+
+    Args:
+        key: draws a task and the weights for each seed.
+        width: n.
+        seeds: the number of networks.
+        depth: number of hidden layers.
+        activation: φ, by its name.
+        rate: η.
+        order: the largest d.
+
+    Returns:
+        The step, each entry with the seeds on a leading axis, then the orders if it has them, then
+        the test inputs.
+    """
+    network = family.network(width, depth, activation)
+
+    def of_seed(key):  # its weights alone, since those of all seeds may not fit
+        params = family.weights_of_one(key, width, depth)
+        return _first_step(network.apply, params, family.toy_task(key), rate, order)
+
+    return stacked(map(of_seed, family.seed_keys(key, seeds)))
+
+
+def hessian_difference(key: jax.Array, width: int) -> Float[Array, "2"]:
+    """C^{0,2} and C^{1,1} from the whole Hessian of a network, over those along v, less one.
+
+    Args:
+        key: draws a probe, and the weights.
+        width: n, of one hidden layer.
+    """
+    on, net = family.probe(key), family.network(width)
+    flat, unravel = ravel_pytree(family.weights_of_one(family.seed_keys(key, 1)[0], width, 1))
+
+    def F(flat, x):
+        return net.apply(unravel(flat), x)[:, 0]
+
+    @partial(jax.jit, compiler_options=family.BRIEF)
+    def difference(flat):
+        v = update_direction(F, flat, on.x, on.residual)
+        turn = jax.hessian(lambda flat: F(flat, on.x_test)[0])(flat) @ v
+        whole = jnp.stack([turn @ v / 8, jnp.linalg.norm(turn) / 8**0.5])  # at η = ½
+        C02 = contracted(F, flat, on.x_test, v, 2, 0.5)[1, 0]
+        C11 = gradient_norms(F, flat, on.x_test, v, 1, 0.5)[0, 0]
+        return whole / jnp.stack([C02, C11]) - 1
+
+    return difference(flat)
+
+
+@partial(
+    jax.jit,
+    static_argnames=("apply", "order", "free_order"),
+    compiler_options=family.BRIEF,
+)
+def _correlations(apply, params, probe, scale, order, free_order):
+    F = _one_output(apply, scale)
+    eta = 0.5 / scale**2
+    v = update_direction(F, params, probe.x, probe.residual)
+    C0 = contracted(F, params, probe.x_test, v, order, eta)
+    C1 = gradient_norms(F, params, probe.x_test, v, free_order, eta)
+    return Correlations(C0[:, 0], C1[:, 0])
+
+
+@partial(jax.jit, static_argnames=("apply", "order"), compiler_options=family.BRIEF)
+def _first_step(apply, params, task, rate, order):
+    F = _one_output(apply, 1.0)
+    residual = (F(params, task.x) - task.y) / len(task.y)
+    v = update_direction(F, params, task.x, residual)
+    return one_step(F, params, task.x_test, v, order, rate)
+
+
+def _one_output(apply, scale):
+    """α F, as one number a sample."""
+    return lambda params, x: scale * apply(params, x)[:, 0]

@@ -1,0 +1,70 @@
+"""Quadratic systems with random gradients and Hessians, in training."""
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float
+
+from lazyrich.experiments.linearization import family
+from lazyrich.linearization import QuadraticRun, train_quadratic
+from lazyrich.training import stacked
+
+
+class QuadraticSystem(NamedTuple):
+    """F = A·θ + ½ θᵀ H θ."""
+
+    A: Float[Array, "axes"]
+    """A unit vector."""
+    H: Float[Array, "axes"]
+    """The diagonal of the Hessian."""
+
+
+def quadratic_runs(
+    key: jax.Array, axes: int, kind: str, seeds: int, m: int = 1, steps: int = 60
+) -> QuadraticRun:
+    """Train quadratic systems with random A and H beside their linear models.
+
+    Args:
+        key: the draws.
+        axes: P, the number of parameters.
+        kind: ``"share"``, H = +1 on P/m random axes; ``"signs"``, H = ±1 at random on all;
+            ``"orthogonal"``, random signs on the axes where A, now on half of them, is zero;
+            ``"even"``, H = 1/√m on all.
+        seeds: the number of systems.
+        m: of ``"share"`` and ``"even"``.
+        steps: their number.
+    """
+    systems = (quadratic_system(one, axes, kind, m) for one in family.seed_keys(key, seeds))
+    return stacked(train_quadratic(A, H, steps=steps) for A, H in systems)
+
+
+def quadratic_system(key: jax.Array, axes: int, kind: str, m: int = 1) -> QuadraticSystem:
+    """A system of a kind, as :func:`quadratic_runs` has them."""
+    a, h = KINDS[kind](*family.first_normal(key, (2, axes)), m)
+    return QuadraticSystem(a / np.linalg.norm(a), h)
+
+
+def _on_a_share(a, h, m):
+    return a, (h <= np.sort(h)[len(h) // m - 1]).astype(a.dtype)
+
+
+def _with_signs(a, h, m):
+    return a, np.sign(h)
+
+
+def _orthogonal(a, h, m):
+    half = np.arange(len(a)) < len(a) // 2
+    return np.where(half, a, 0), np.where(half, 0, np.sign(h))
+
+
+def _even(a, h, m):
+    return a, np.full_like(h, m**-0.5)
+
+
+KINDS = {
+    "share": _on_a_share,
+    "signs": _with_signs,
+    "orthogonal": _orthogonal,
+    "even": _even,
+}

@@ -94,6 +94,16 @@ def test_a_power_law_is_fitted_to_another_statistic_if_asked():
     assert 0 < estimate.error < 0.3 and estimate.value != estimates.power_law(x, samples).value
 
 
+def test_power_laws_of_several_cases_and_statistics_are_fitted_at_once():
+    x, samples = np.array([1.0, 2.0, 8.0]), RNG.lognormal(size=(30, 2, 3))
+    value, error = estimates.power_law(x, samples)
+    for case in (0, 1):
+        alone = estimates.power_law(x, samples[:, case])
+        np.testing.assert_allclose((value[case], error[case]), alone)
+    middle = estimates.power_law(x, samples, lambda c: np.quantile(c, [0.5, 0.9], axis=0)).value
+    np.testing.assert_allclose(middle[0], value)
+
+
 def test_the_error_of_a_root_mean_square_is_that_of_many_repetitions():
     samples = np.random.default_rng(0).normal(size=(50, 4000))
     value, error = estimates.root_mean_square(samples)

@@ -155,6 +155,12 @@ def test_theory_is_a_black_line_with_its_name_at_the_end():
     assert axes.texts[1].xy == (2, 1.0)
 
 
+def test_a_power_law_runs_through_the_last_point_of_its_group():
+    _, axes = figures.panels()
+    figures.power_laws(axes, GROUPS, "n", "loss", {"a": -1.0, "b": 2.0}, by="scheme")
+    assert [line.get_ydata().tolist() for line in axes.lines] == [[4.0, 2.0], [0.25, 1.0]]
+
+
 def test_a_mark_is_a_dashed_line():
     _, axes = figures.panels()
     figures.mark(axes, x=2.0)

@@ -100,20 +100,21 @@ def power_law(x: np.ndarray, samples: np.ndarray, statistic: Callable = _MEDIAN)
 
     Args:
         x: the sizes, shape (sizes,), positive.
-        samples: positive measurements, shape (seeds, sizes).
+        samples: positive measurements, shape (seeds, …, sizes): an exponent for each case between.
         statistic: what to take over the seeds, the first axis, instead of the median.
     """
     x = np.asarray(x, dtype=float)
     samples = _samples(samples)
-    if x.ndim != 1 or len(x) < 2 or samples.shape[1:] != x.shape:
-        raise ValueError(f"samples must have shape (seeds, {len(x)}), got {samples.shape}")
+    if x.ndim != 1 or len(x) < 2 or samples.ndim < 2 or samples.shape[-1:] != x.shape:
+        raise ValueError(f"samples must have shape (seeds, …, {len(x)}), got {samples.shape}")
     if not (np.isfinite(x) & (x > 0)).all() or not (samples > 0).all():
         raise ValueError("x and samples must be positive to have a power law, got values ≤ 0")
     if len(np.unique(x)) < len(x):
         raise ValueError(f"x must hold sizes that differ, got {x.tolist()}")
 
     def slope(chosen):
-        return np.polyfit(np.log(x), np.log(statistic(chosen)), 1)[0]
+        y = np.log(statistic(chosen))
+        return np.polyfit(np.log(x), y.reshape(-1, len(x)).T, 1)[0].reshape(y.shape[:-1])[()]
 
     return over_seeds(slope, samples)
 

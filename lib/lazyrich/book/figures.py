@@ -156,6 +156,26 @@ def compare(
     theory(axes, table, x, law, by)
 
 
+def power_laws(
+    axes: Axes,
+    table: pd.DataFrame,
+    x: str,
+    y: str,
+    exponents: float | dict,
+    by: str | None = None,
+) -> None:
+    """Black lines of power laws, each through the last of the points that it is to explain.
+
+    Args:
+        axes, table, x, y, by: as for :func:`points`.
+        exponents: of all lines, or of each group.
+    """
+    for group, rows in _grouped(table, by):
+        size = rows[x] / rows[x].iloc[-1]
+        power = exponents[group] if isinstance(exponents, dict) else exponents
+        theory(axes, rows.assign(**{y: rows[y].iloc[-1] * size**power}), x, y)
+
+
 def key(of: Axes | Figure, title: str | None = None, **options) -> None:
     """A key of the names with their markers: in the axes, or of all panels below a figure.
 

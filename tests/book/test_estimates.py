@@ -140,7 +140,7 @@ def test_samples_that_do_not_fit_are_named():
             with pytest.raises(ValueError, match="samples must be finite, got nan or inf"):
                 estimate(np.array([1.0, bad]))
     x, samples = np.array([1.0, 2.0]), np.ones((4, 2))
-    with pytest.raises(ValueError, match=r"shape \(seeds, 2\), got \(4, 3\)"):
+    with pytest.raises(ValueError, match=r"shape \(seeds, …, 2\), got \(4, 3\)"):
         estimates.power_law(x, np.ones((4, 3)))
     with pytest.raises(ValueError, match="samples must have shape"):
         estimates.power_law(x[:1], samples[:, :1])

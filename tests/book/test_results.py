@@ -85,3 +85,14 @@ def test_a_table_of_arrays_has_a_row_an_entry_also_of_unequal_lengths():
     rows = results.table(x=lambda one: one, index=lambda one: np.arange(len(one)))
     assert rows["n"].tolist() == [2, 2, 3, 3, 3] and rows["x"].tolist() == [0, 1, 0, 1, 2]
     assert rows.index.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_power_laws_along_an_axis_are_fitted_for_each_value_of_another():
+    points = [{"a": a, "n": n, "seeds": 3} for a in (1.0, 2.0) for n in (2, 4, 8)]
+    values = [{"x": -np.array([[1.0, 1], [2, 2], [4, 4]]) * p["n"] ** -p["a"]} for p in points]
+    slopes = Results(points, values).power_law("n", "x", by="a")
+    assert list(slopes) == [1.0, 2.0]
+    np.testing.assert_allclose([slopes[a].value for a in slopes], [[-1, -1], [-2, -2]])
+    root = lambda chosen: np.sqrt((chosen**2).mean(0))  # noqa: E731
+    one = Results(points[:3], values[:3]).power_law("n", lambda run: run["x"][:, 0] ** 2, root)
+    np.testing.assert_allclose(one.value, -2)

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.stats import bootstrap
 
-_MEDIAN = partial(np.median, axis=0)
+MEDIAN = partial(np.median, axis=0)
+"""The median over seeds, the first axis."""
 
 
 class Estimate(NamedTuple):
@@ -95,7 +96,7 @@ def root_mean_square(samples: np.ndarray) -> Estimate:
     return Estimate(root, np.divide(error, 2 * root, out=np.zeros_like(error), where=root > 0)[()])
 
 
-def power_law(x: np.ndarray, samples: np.ndarray, statistic: Callable = _MEDIAN) -> Estimate:
+def power_law(x: np.ndarray, samples: np.ndarray, statistic: Callable = MEDIAN) -> Estimate:
     """The exponent of a power law: the least-squares slope of log median against log x.
 
     Args:

@@ -24,6 +24,7 @@ import jax
 import numpy as np
 import pandas as pd
 
+from lazyrich.book.estimates import MEDIAN, Estimate, power_law
 from lazyrich.book.tables import table
 
 
@@ -104,6 +105,25 @@ class Results(Sequence):
         names = [tuple(point.get(name) for name in axes) for point in self.points]
         names = [name[0] if len(name) == 1 else name for name in names]
         return dict(zip(names, map(_reader(function), self), strict=True))
+
+    def power_law(
+        self, along: str, of: Callable | str, statistic: Callable = MEDIAN, by: str | None = None
+    ) -> Estimate | dict[Any, Estimate]:
+        """The exponent along an axis of the size of something, its samples with seeds in front.
+
+        Args:
+            along: the axis of the sizes, the only one unless there is `by`.
+            of: a function of a result, or the name of one of its fields, that gives samples of
+                shape (seeds, …), whose absolute values count; there is an exponent for each case.
+            statistic: what to take over the seeds, the first axis.
+            by: another axis: then there is an estimate for each of its values.
+        """
+        if by is not None:
+            parts = {value: self.sel(**{by: value}) for value in self.axes[by]}
+            return {value: part.power_law(along, of, statistic) for value, part in parts.items()}
+        samples = np.stack([np.abs(_reader(of)(result)) for result in self], axis=-1)
+        sizes = np.array([point[along] for point in self.points])
+        return power_law(sizes, samples, statistic)
 
     def table(self, **columns: Callable | str) -> pd.DataFrame:
         """A tidy table with the axes as columns, and with what functions give of each result.

@@ -25,7 +25,6 @@ from lazyrich.linearization.correlations import (
 from lazyrich.linearization.deviations import (
     Deviations,
     relative_gradient_change,
-    relative_kernel_change,
     train_beside_linear,
 )
 from lazyrich.linearization.identity import OneStep, one_step
@@ -36,7 +35,7 @@ from lazyrich.linearization.linear_model import (
     taylor_expand,
 )
 from lazyrich.linearization.meter import Laziness, laziness
-from lazyrich.linearization.norms import injective_norm, spectral_norm
+from lazyrich.linearization.norms import injective_norm
 from lazyrich.linearization.quadratic import (
     PlaneRun,
     QuadraticRun,

@@ -54,8 +54,7 @@ def update_direction(
         ValueError: if the residual does not have the shape of the outputs, or the network does not
             give floats from params and x, all finite, with finite derivatives.
     """
-    x = validation.inputs("x", x)
-    validation.outputs(apply, validation.parameters("params", params), x)
+    x = _fitting(apply, params, x)
     outputs, pull = jax.vjp(lambda params: apply(params, x), params)
     residual = validation.floating("residual", residual)
     if residual.shape != outputs.shape:
@@ -101,9 +100,7 @@ def contracted(
     rate, scale = validation.positives(rate=rate, scale=scale)
     x = _fitting(apply, params, x, direction)
     terms = along(lambda params: apply(params, x), params, direction, order)
-    validation.finite_orders(SMOOTH, terms)
-    factors = (rate**d * scale ** (1.0 - d)).astype(terms.dtype)
-    scaled = _scaled(terms[1:], factors)
+    scaled = _scaled(terms[1:], rate**d * scale ** (1.0 - d))
     _above_rounding(scale * terms[0], scaled)
     return scaled
 
@@ -138,9 +135,7 @@ def gradient_norms(
         return jnp.sqrt(squares).reshape(values.shape)
 
     norms = jnp.moveaxis(jax.lax.map(of_one, x), 0, 1)
-    validation.finite_orders(SMOOTH, norms, first=1)
-    factors = (rate ** (d + 0.5) * scale ** (0.0 - d)).astype(norms.dtype)
-    return _scaled(norms, factors)
+    return _scaled(norms, rate ** (d + 0.5) * scale ** (0.0 - d))
 
 
 def correlation_tensor(
@@ -173,10 +168,7 @@ def correlation_tensor(
     """
     order = validation.whole("order", order, least=1)
     rate, scale = validation.positives(rate=rate, scale=scale)
-    validation.parameters("params", params)
-    x, inputs = validation.inputs("x", x), validation.inputs("inputs", inputs)
-    validation.outputs(apply, params, x)
-    validation.outputs(apply, params, inputs, "inputs")
+    x, inputs = _fitting(apply, params, x), _fitting(apply, params, inputs, name="inputs")
     outputs, pull = jax.vjp(lambda params: apply(params, inputs).reshape(-1), params)
     rows = len(outputs)
     if rows > MOST_ROWS:
@@ -203,18 +195,22 @@ def correlation_tensor(
     return validation.finite_orders(IN_RANGE, scaled[None], first=order)[0]
 
 
-def _fitting(apply, params, x, direction):
+def _fitting(apply, params, x, direction=None, name="x"):
     """The inputs as an array, once everything is known to fit the network."""
-    x = validation.inputs("x", x)
-    validation.outputs(apply, validation.parameters("params", params), x)
-    validation.parameters("direction", validation.like("direction", direction, "params", params))
+    x = validation.inputs(name, x)
+    validation.outputs(apply, validation.parameters("params", params), x, name)
+    if direction is not None:
+        validation.like(
+            "direction", validation.parameters("direction", direction), "params", params
+        )
     return x
 
 
 def _scaled(terms, factors):
     """The terms of order one and higher, each times its factor."""
-    scaled = terms * factors.reshape(-1, *[1] * (terms.ndim - 1))
-    return validation.finite_orders(IN_RANGE, scaled, first=1)
+    validation.finite_orders(SMOOTH, terms, first=1)
+    factors = factors.astype(terms.dtype).reshape(-1, *[1] * (terms.ndim - 1))
+    return validation.finite_orders(IN_RANGE, terms * factors, first=1)
 
 
 def _above_rounding(outputs, terms):

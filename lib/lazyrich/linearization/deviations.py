@@ -94,14 +94,6 @@ def train_beside_linear(
     return jax.tree.map(lambda *times: jnp.stack(times), *rows)
 
 
-def relative_kernel_change(
-    network: Callable | Network, params, start, x: Float[Array, "samples inputs"]
-) -> Float[Array, ""]:
-    """|K − K_0|/|K_0| of the tangent kernel since the start, Frobenius norms; inf if K_0 is 0."""
-    now, then = empirical_ntk(network, params, x), empirical_ntk(network, start, x)
-    return jnp.linalg.norm(now - then) / jnp.linalg.norm(then)
-
-
 def relative_gradient_change(
     network: Callable | Network, params, start, x: Float[Array, "samples inputs"]
 ) -> Float[Array, ""]:
@@ -181,12 +173,13 @@ def _interval(network, start, params, linear, ends, problem):
         return moved, linear - rate * matmul(start.kernel[:, chosen], residual)
 
     params, linear = jax.lax.fori_loop(*ends, update, (params, linear))
+    kernel = empirical_ntk(network, params, x)
     return (
         params,
         linear,
         Deviations(
             root_mean_square(outputs_of(params, x_test) - start.shift[N:] - linear[N:]),
-            relative_kernel_change(network, params, start.params, x),
+            jnp.linalg.norm(kernel - start.kernel[:N]) / jnp.linalg.norm(start.kernel[:N]),
             relative_gradient_change(network, params, start.params, x),
             root_mean_square(linear[:N] - y),
         ),

@@ -59,8 +59,6 @@ def one_step(
     ([1.0], [[0.0]])
     """
     validation.whole("order", order, least=2)
-    rate, scale = validation.positives(rate=rate, scale=scale)
-    x = validation.inputs("x", x)
     changes = contracted(apply, params, x, direction, order, rate, scale)
     moved = jax.tree.map(lambda a, v: a - rate / scale * v, params, direction)
     deviation = scale * (apply(moved, x) - apply(params, x)) + changes[0]

@@ -6,6 +6,7 @@ from jax.flatten_util import ravel_pytree
 from lazyrich.experiments.linearization.family import network, probe, toy_tasks, weights
 from lazyrich.experiments.linearization.first_steps import (
     correlations_at_start,
+    correlations_beyond_layers,
     hessian_difference,
     one_step_at_start,
 )
@@ -46,6 +47,10 @@ def test_an_external_scale_divides_all_but_the_kernel():
 @pytest.mark.parametrize(("activation", "depth"), [("ReLU", 1), ("linear", 2)])
 def test_multilinear_networks_have_none_beyond_their_layers(activation, depth):
     measured = correlations_at_start(KEY, WIDTH, SEEDS, depth, activation, free_order=3)
+    beyond = correlations_beyond_layers(KEY, WIDTH, SEEDS, depth, activation)
+    close(beyond.C0[:, 0], measured.C0[:, depth + 1] / measured.C0[:, 0], atol=1e-14)
+    assert beyond.C0.shape == (SEEDS, 2) and beyond.C1.shape == (SEEDS, 1)
+    assert max(np.abs(part).max() for part in beyond) < 1e-13
     assert (measured.C0[:, depth] != 0).all() and (
         np.abs(measured.C0[:, depth + 1 :]) < 1e-14
     ).all()

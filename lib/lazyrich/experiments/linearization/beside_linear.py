@@ -21,6 +21,7 @@ def gradient_descent(
     rate: float = 0.5,
     activation: str = "tanh",
     sharpness: float = 1.0,
+    sharpening: float = 0.0,
     a: float = 0.5,
     scale: float = 1.0,
     centred: bool = False,
@@ -36,14 +37,14 @@ def gradient_descent(
         schedule: after how many steps to observe, increasing.
         rate: η_0, the rate of the kernel: the network's own is η_0 n^(2a−1)/scale².
         activation: φ, by its name.
-        sharpness: β, for φ(β z)/β.
+        sharpness, sharpening: of φ(β z)/β, with β = sharpness · n^sharpening.
         a: the exponent of the scaling.
         scale: a further external scale of the outputs.
         centred: whether the outputs at the start are taken off.
         offset: the mean of the output weights.
         rescaled: whether the training inputs have one length.
     """
-    network = family.network(width, 1, activation, sharpness)
+    network = family.network(width, 1, activation, sharpness * width**sharpening)
     alpha = scale * family.external_scale(width, a)
 
     def of_seed(params, task):

@@ -88,7 +88,7 @@ def standardised(key: jax.Array, train: int, test: int = TEST) -> Images:
     x = (x - x.mean()) / x.std()
     order = np.asarray(jax.random.permutation(key, len(x)))[: train + test]
     x, y = x[order], np.eye(CLASSES, dtype=x.dtype)[labels[order]]
-    return Images(*map(jnp.asarray, (x[:train], y[:train], x[train:])))
+    return jax.device_put(Images(x[:train], y[:train], x[train:]))
 
 
 def neurons(key: jax.Array, width: int) -> list[dict[str, Float[Array, "..."]]]:
@@ -97,7 +97,7 @@ def neurons(key: jax.Array, width: int) -> list[dict[str, Float[Array, "..."]]]:
     hidden = family.first_normal(first, (width, PIXELS + 1))
     output = family.first_normal(last, (width, CLASSES)).T
     layers = [(hidden[:, :-1], hidden[:, -1]), (output, family.first_normal(bias, (CLASSES,)))]
-    return [{"weight": jnp.asarray(W), "bias": jnp.asarray(b)} for W, b in layers]
+    return jax.device_put([{"weight": W, "bias": b} for W, b in layers])
 
 
 def _trained(network, images, rate, steps, params):

@@ -16,7 +16,6 @@ from functools import cache
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
@@ -68,7 +67,7 @@ def task_of(x: np.ndarray, rescaled: bool = False) -> ToyTask:
     if rescaled:
         x = x * INPUTS**0.5 / np.linalg.norm(x, axis=-1, keepdims=True)
     y = np.sin(2 * x[:, 0]) + x[:, 1] * x[:, 2] / 2
-    return ToyTask(*map(jnp.asarray, (x, y, x_test)))
+    return jax.device_put(ToyTask(x, y, x_test))
 
 
 def toy_task(key: jax.Array, rescaled: bool = False) -> ToyTask:
@@ -101,7 +100,7 @@ def probe(key: jax.Array, inputs: int = INPUTS) -> Probe:
     """The probe of a key: one for all seeds and widths."""
     x = first_normal(key, (5, inputs))
     residual = np.array([1.0, -1.0, 1.0, -1.0], x.dtype) / 2
-    return Probe(*map(jnp.asarray, (x[:4], residual, x[4:])))
+    return jax.device_put(Probe(x[:4], residual, x[4:]))
 
 
 # One network each, so that a program that was compiled for it is found again.
@@ -146,7 +145,8 @@ def weights_of_one(
     """Those of one seed, by its own key."""
     first, *inner, last = (jax.random.fold_in(key, 2 + layer) for layer in range(depth + 1))
     hidden = [first_normal(first, (width, INPUTS)), *(_square(one, width) for one in inner)]
-    return [{"weight": jnp.asarray(W)} for W in (*hidden, first_normal(last, (1, width)) + offset)]
+    output = first_normal(last, (1, width)) + offset
+    return jax.device_put([{"weight": W} for W in (*hidden, output)])
 
 
 def external_scale(width: int, a: float) -> float:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
@@ -60,6 +61,20 @@ def correlations_at_start(
         return _correlations(network.apply, params, probe, alpha, order, free_order)
 
     return each(of_seed, family.weights(on_weights, width, depth, seeds))
+
+
+def correlations_beyond_layers(
+    key: jax.Array, width: int, seeds: int, depth: int, activation: str
+) -> Correlations:
+    """C^{0,d} over C^{0,1} for two d > L + 1, and C^{1,d} over C^{1,1} for d = L + 1.
+
+    Arguments as for :func:`correlations_at_start`. A network that is multilinear in its L + 1
+    layers has none.
+    """
+    orders = depth + 3, depth + 1
+    C0, C1 = correlations_at_start(key, width, seeds, depth, activation, 0.5, 1.0, *orders)
+    C0, C1 = np.asarray(C0), np.asarray(C1)
+    return Correlations(C0[:, -2:] / C0[:, :1], C1[:, -1:] / C1[:, :1])
 
 
 def one_step_at_start(

@@ -107,10 +107,12 @@ DIRECTIONS: dict[str, Callable] = {"gradient": gradient_step, "signs": sign_step
 
 def _drawn(on_weights, **shapes):
     """Standard normal weights by name."""
-    return {
-        name: jnp.asarray(family.first_normal(jax.random.fold_in(on_weights, i), shape))
-        for i, (name, shape) in enumerate(shapes.items())
-    }
+    return jax.device_put(
+        {
+            name: family.first_normal(jax.random.fold_in(on_weights, i), shape)
+            for i, (name, shape) in enumerate(shapes.items())
+        }
+    )
 
 
 def _tokens(x: Float[Array, "samples inputs"]) -> Float[Array, "samples tokens entries"]:

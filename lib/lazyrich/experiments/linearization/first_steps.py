@@ -149,7 +149,7 @@ def _correlations(apply, params, probe, scale, order, free_order):
     return Correlations(C0[:, 0], C1[:, 0])
 
 
-@partial(jax.jit, static_argnames=("apply", "order"), compiler_options=family.BRIEF)
+@partial(jax.jit, static_argnames=("apply", "order"))
 def _first_step(apply, params, task, rate, order):
     F = _one_output(apply, 1.0)
     residual = (F(params, task.x) - task.y) / len(task.y)

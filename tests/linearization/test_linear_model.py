@@ -120,7 +120,7 @@ def test_what_does_not_fit_is_refused():
         predict_linear(F, T, Y, 1.0, [-1])
     with pytest.raises(ValueError, match="rate must be positive"):
         descend_linear(F, T, residual, 0.0, 1)
-    with pytest.raises(ValueError, match=r"times must be whole numbers of steps, got \[0.5\]"):
+    with pytest.raises(ValueError, match="times must be of integers, got dtype float64"):
         predict_linear(F, T, Y, 1.0, np.array([0.5]))
     with pytest.raises(ValueError, match="kernel must be positive semidefinite, got eigenvalue -"):
         predict_linear(F, -T, Y, 1.0, [1])
@@ -133,11 +133,11 @@ def test_what_does_not_fit_is_refused():
 def test_times_outputs_and_targets_have_one_axis():
     # The annotations that tests check would refuse some of them first.
     predict = inspect.unwrap(predict_linear)
-    for times in ([[1, 2]], 3, []):
+    for times in ([[1, 2]], 3):
         with pytest.raises(ValueError, match="times must be a sequence of numbers, got shape"):
             predict(F, T, Y, 1.0, times)
-    for times in ("a", None):
-        with pytest.raises(ValueError, match="times must be whole numbers of steps, got '?[aN]"):
+    for times in ("a", None, []):
+        with pytest.raises(ValueError, match="times must be of integers, got dtype"):
             predict(F, T, Y, 1.0, times)
     with pytest.raises(
         ValueError, match=r"outputs must be a sequence of numbers, got shape \(7, 1"

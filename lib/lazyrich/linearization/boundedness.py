@@ -24,7 +24,6 @@ def student_norms(key: jax.Array, n: int, nu: float, draws: int) -> np.ndarray:
     Returns:
         Shape (draws,).
     """
-    n, draws = (validation.whole(name, k, least=1) for name, k in (("n", n), ("draws", draws)))
     [nu] = validation.positives(nu=nu)
     rng = _generator(key)
     return np.array([np.linalg.norm(rng.standard_t(float(nu), n)) for _ in range(draws)])
@@ -41,7 +40,7 @@ def random_powers(key: jax.Array, n: int, draws: int) -> np.ndarray:
     Returns:
         Shape (draws,).
     """
-    n, draws = (validation.whole(name, k, least=1) for name, k in (("n", n), ("draws", draws)))
+    n = validation.whole("n", n, least=1)
     return float(n) ** _generator(key).exponential(size=draws)
 
 

@@ -127,7 +127,9 @@ def predict_linear(
     """
     outputs, kernel = _fitting(outputs, kernel)
     [rate] = validation.positives(rate=rate)
-    times, train = _whole_times(times, outputs.dtype), kernel.shape[1]
+    times = jnp.asarray(validation.kind("times", times, "integers"), outputs.dtype)
+    times = validation.nonnegative("times", validation.vector("times", times))
+    train = kernel.shape[1]
     y = validation.vector("y", y)
     if y.shape != (train,):
         raise ValueError(f"y must have a number for each of {train} columns, got {y.shape}")
@@ -145,17 +147,6 @@ def _closed_form(outputs, kernel, values, Q, y, rate, times):
     parts = matmul(Q.T, outputs[:train] - y)
     moved = _geometric_sum(shares, times[:, None]) * parts
     return outputs - rate / train * matmul(matmul(moved, Q.T), kernel.T)
-
-
-def _whole_times(times, dtype):
-    try:
-        times = jnp.asarray(times, dtype)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"times must be whole numbers of steps, got {times!r}") from error
-    times = validation.nonnegative("times", validation.vector("times", times))
-    if not isinstance(times, jax.core.Tracer) and (times != jnp.round(times)).any():
-        raise ValueError(f"times must be whole numbers of steps, got {times.tolist()}")
-    return times
 
 
 def _fitting(outputs, kernel):

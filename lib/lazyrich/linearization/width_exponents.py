@@ -40,7 +40,6 @@ def correlation_exponent(D: int, d: int, a: float = 0.5) -> float:
     D, d = validation.whole("D", D), validation.whole("d", d)
     if D > 2 or (d < 1 if D < 2 else d > 1):
         raise ValueError(f"D and d must be 0 or 1 and at least 1, or 2 and at most 1, got {D}, {d}")
-    a = float(validation.scalar("a", validation.floating("a", a)))
     at_ntk = {0: -(d - d % 2) / 2, 1: -d / 2, 2: -(d + 1) / 2}[D]
     return at_ntk + (a - 0.5) * (D + d - 1)
 
@@ -70,7 +69,7 @@ def deviation_exponents(a: float = 0.5, kinks: bool = False) -> DeviationExponen
     """
     if not a <= 1:
         raise ValueError(f"a must be at most 1, beyond which the first step diverges, got {a}")
-    if validation.flag("kinks", kinks):
+    if kinks:
         if a != 0.5:
             raise ValueError(f"a must be 0.5 for an activation with kinks, got {a}")
         return DeviationExponents(-0.75, -0.75, -0.25)
@@ -81,6 +80,6 @@ def deviation_exponents(a: float = 0.5, kinks: bool = False) -> DeviationExponen
 def rate_exponent(order: int = 2, kinks: bool = False) -> float:
     """The exponent of the learning rate in the deviation after one step: d, or 3/2 with kinks."""
     order = validation.whole("order", order, least=2)
-    if validation.flag("kinks", kinks) and order != 2:
+    if kinks and order != 2:
         raise ValueError(f"order must be 2 for an activation with kinks, got {order}")
     return 1.5 if kinks else float(order)

@@ -6,8 +6,8 @@ from sklearn.datasets import load_digits
 
 from lazyrich.derivatives import jacobian
 from lazyrich.experiments.linearization.digits_beside_linear import (
+    digits_weights,
     gradient_descent_on_digits,
-    neurons,
     standardised,
 )
 from linearization.small import close
@@ -25,7 +25,7 @@ def test_a_run_is_gradient_descent_beside_its_linear_model():
     run = gradient_descent_on_digits(KEY, WIDTH, SEEDS, STEPS, TRAIN, "erf", rate=0.8)
     on_images, on_weights = jax.random.split(KEY)
     x, y, x_test = standardised(on_images, TRAIN)
-    start = params = neurons(jax.random.fold_in(on_weights, 1), WIDTH)
+    start = params = digits_weights(jax.random.fold_in(on_weights, 1), WIDTH)
     rms = lambda values: np.sqrt(np.mean(np.asarray(values) ** 2))  # noqa: E731
 
     def loss(params):
@@ -59,7 +59,7 @@ def test_the_images_have_one_mean_and_deviation_and_targets_one_of_ten():
 
 
 def test_a_narrower_network_has_the_first_neurons_of_a_wider_one():
-    narrow, wide = (neurons(KEY, width) for width in (4, 7))
+    narrow, wide = (digits_weights(KEY, width) for width in (4, 7))
     np.testing.assert_array_equal(narrow[0]["weight"], wide[0]["weight"][:4])
     np.testing.assert_array_equal(narrow[0]["bias"], wide[0]["bias"][:4])
     np.testing.assert_array_equal(narrow[1]["weight"], wide[1]["weight"][:, :4])

@@ -2,7 +2,7 @@ import jax
 import numpy as np
 import pytest
 
-from lazyrich.experiments.linearization.quadratic_runs import quadratic_runs, quadratic_system
+from lazyrich.experiments.linearization.quadratic_runs import quadratic_system, train_systems
 from lazyrich.linearization import alternating_signs
 from linearization.small import close
 
@@ -25,7 +25,7 @@ def stepped(A, H, steps):
     ("kind", "m"), [("share", 4), ("signs", 1), ("orthogonal", 1), ("even", 4)]
 )
 def test_a_run_is_that_of_its_matrix(kind, m):
-    run = quadratic_runs(KEY, 32, kind, 2, m, steps=20)
+    run = train_systems(KEY, 32, kind, 2, m, steps=20)
     for seed in range(2):
         A, H = quadratic_system(jax.random.fold_in(KEY, seed), 32, kind, m)
         close(np.linalg.norm(A), 1.0, rtol=1e-13)
@@ -36,7 +36,7 @@ def test_a_run_is_that_of_its_matrix(kind, m):
 
 
 def test_by_default_a_run_takes_sixty_steps_of_three_tenths():
-    run = quadratic_runs(KEY, 8, "signs", 2)
+    run = train_systems(KEY, 8, "signs", 2)
     for seed in range(2):
         A, H = quadratic_system(jax.random.fold_in(KEY, seed), 8, "signs", 1)
         close(run.deviation[seed], stepped(A, H, 60), rtol=1e-11, atol=1e-14)
@@ -51,19 +51,19 @@ def test_a_share_of_axes_has_curvature_or_all_have_a_sign():
 
 
 def test_without_correlations_a_curved_system_is_linear():
-    run = quadratic_runs(KEY, 512, "orthogonal", 3)
+    run = train_systems(KEY, 512, "orthogonal", 3)
     assert (run.C02 == 0).all() and (run.C11 == 0).all() and (run.deviation < 1e-14).all()
 
 
 def test_random_signs_tend_to_their_limit():
     limit = alternating_signs()
     far = np.abs(limit.output - limit.linear).max()
-    run = quadratic_runs(KEY, 2**17, "signs", 2)
+    run = train_systems(KEY, 2**17, "signs", 2)
     close(run.deviation, far, rtol=0.02)
     close(run.C11, ETA**1.5, rtol=1e-12)
 
 
 def test_an_even_curvature_turns_the_gradient_along_itself():
-    run = quadratic_runs(KEY, 8, "even", 2, m=16)
+    run = train_systems(KEY, 8, "even", 2, m=16)
     close(run.C11, ETA**1.5 / 4, rtol=1e-12)
     close(run.C02, ETA**2 / 8, rtol=1e-12)

@@ -66,7 +66,7 @@ def gradient_descent_on_digits(
     """
     on_images, on_weights = jax.random.split(key)
     images = standardised(on_images, train)
-    params = stacked(neurons(one, width) for one in family.seed_keys(on_weights, seeds))
+    params = stacked(digits_weights(one, width) for one in family.seed_keys(on_weights, seeds))
     network = networks.fully_connected(
         (PIXELS, width, CLASSES), named(activation), networks.neural_tangent, gain=1.0, bias=BIAS
     )
@@ -91,7 +91,7 @@ def standardised(key: jax.Array, train: int, test: int = TEST) -> Images:
     return jax.device_put(Images(x[:train], y[:train], x[train:]))
 
 
-def neurons(key: jax.Array, width: int) -> list[dict[str, Float[Array, "..."]]]:
+def digits_weights(key: jax.Array, width: int) -> list[dict[str, Float[Array, "..."]]]:
     """Standard normal weights and biases of one seed, neuron by neuron."""
     first, last, bias = (jax.random.fold_in(key, layer) for layer in range(3))
     hidden = family.first_normal(first, (width, PIXELS + 1))

@@ -20,7 +20,7 @@ class QuadraticSystem(NamedTuple):
     """The diagonal of the Hessian."""
 
 
-def quadratic_runs(
+def train_systems(
     key: jax.Array, axes: int, kind: str, seeds: int, m: int = 1, steps: int = 60
 ) -> QuadraticRun:
     """Train quadratic systems with random A and H beside their linear models.
@@ -40,8 +40,8 @@ def quadratic_runs(
 
 
 def quadratic_system(key: jax.Array, axes: int, kind: str, m: int = 1) -> QuadraticSystem:
-    """A system of a kind, as :func:`quadratic_runs` has them."""
-    a, h = KINDS[kind](*family.first_normal(key, (2, axes)), m)
+    """A system of a kind, as :func:`train_systems` has them."""
+    a, h = QUADRATIC_KINDS[kind](*family.first_normal(key, (2, axes)), m)
     return QuadraticSystem(a / np.linalg.norm(a), h)
 
 
@@ -62,7 +62,7 @@ def _even(a, h, m):
     return a, np.full_like(h, m**-0.5)
 
 
-KINDS = {
+QUADRATIC_KINDS = {
     "share": _on_a_share,
     "signs": _with_signs,
     "orthogonal": _orthogonal,

@@ -77,7 +77,7 @@ def train_beside_linear(
     """
     steps = validation.schedule("schedule", schedule)
     rate, scale = validation.positives(rate=rate, scale=scale)
-    if isinstance(network, Network):  # which compiled programs are kept by
+    if isinstance(network, Network):  # hashable, so that its compiled programs are found again
         network = network._replace(layers=tuple(network.layers))
     outputs = validation.outputs(_apply(network), params, x)
     if outputs.shape != (len(x), 1) or jnp.shape(y) != (len(x),):

@@ -47,9 +47,9 @@ def numpy_if_known(function: Callable) -> Callable:
     @wraps(function)
     def either(*arrays, **settings):
         if all(map(at_hand, jax.tree.leaves(arrays))):
-            return jax.tree.map(
-                jnp.asarray, function(np, *jax.tree.map(np.asarray, arrays), **settings)
-            )
+            with np.errstate(all="ignore"):  # inf and nan are results, as in JAX
+                result = function(np, *jax.tree.map(_of_numpy, arrays), **settings)
+            return jax.tree.map(jnp.asarray, result)
         return compiled(*arrays, **settings)
 
     return either
@@ -69,10 +69,15 @@ def root_mean_square(x: Float[Array, "..."]) -> Float[Array, ""]:
     return jnp.sqrt((x**2).mean())
 
 
-def ratio(x: ArrayLike, y: ArrayLike, xp=jnp) -> Float[Array, "*shape"]:
+def ratio(x: ArrayLike, y: ArrayLike, xp=jnp) -> Float[Array | np.ndarray, "*shape"]:
     """x/y, and ``inf`` with gradient 0 where y ≤ 0, in the operations of ``xp``.
 
     >>> ratio(jnp.array([1.0, 1.0]), jnp.array([2.0, 0.0])).tolist()
     [0.5, inf]
     """
     return xp.where(y > 0, x / xp.where(y > 0, y, 1), xp.inf)
+
+
+def _of_numpy(array):
+    # A number of Python's stays one, so that it does not decide the dtype of a result.
+    return np.asarray(array) if isinstance(array, jax.Array) else array

@@ -69,7 +69,7 @@ def numerical_rank(eigenvalues: ArrayLike, threshold: float | None = None) -> In
     return _numerical_rank(values, threshold)
 
 
-def rounding_floor(sizes: Float[Array, "*batch n"]) -> Float[Array, "*batch"]:
+def rounding_floor(sizes: ArrayLike) -> Float[Array, "*batch"]:
     """The floor n ε λ_max, below which computed eigenvalues of a symmetric matrix say nothing.
 
     Args:
@@ -80,7 +80,7 @@ def rounding_floor(sizes: Float[Array, "*batch n"]) -> Float[Array, "*batch"]:
     )
 
 
-def values_only(matrix: Float[Array, "*batch n n"]) -> Float[Array, "*batch n"]:
+def values_only(matrix: Float[Array | np.ndarray, "*batch n n"]) -> Float[Array, "*batch n"]:
     """:func:`eigenvalues` of what is known to be symmetric and finite."""
     # NumPy would compute float32 in float64.
     if at_hand(matrix) and matrix.dtype == jnp.float64:

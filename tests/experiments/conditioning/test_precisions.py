@@ -1,8 +1,8 @@
 import jax
 import numpy as np
-import pytest
 
-from lazyrich.conditioning import kaiming, precisions, spectra_in_training
+from lazyrich.conditioning import kaiming
+from lazyrich.experiments.conditioning.precisions import spectra_in_training
 
 KEY = jax.random.key(3)
 WIDTH = 7
@@ -44,25 +44,3 @@ def gauss_newton_spectrum(V, W, x):
     blocks = [np.hstack([np.kron(W, row), np.kron(np.eye(10), V @ row)]) for row in x]
     J = np.concatenate(blocks)
     return np.linalg.eigvalsh(J.T @ J / len(x))
-
-
-def test_the_whole_moment_keeps_the_directions_without_variance(few):
-    inputs = precisions.whole_moment("few")
-    assert inputs.variances.shape == (6,) and inputs.variances[0] < 1e-15 < inputs.variances[1]
-    Q = np.asarray(inputs.directions)
-    close(Q @ np.diag(inputs.variances) @ Q.T, few.x.T @ few.x / 30, atol=1e-15)
-
-
-@pytest.mark.parametrize(
-    ("bad", "message"),
-    [
-        ({"width": -1}, "width must be an integer .*, got -1"),
-        ({"draws": 0}, "draws must be an integer .*, got 0"),
-        ({"data": "ten"}, "data must be one of .*, got 'ten'"),
-        ({"steps": 0}, "steps must be an integer of at least 1, got 0"),
-    ],
-)
-def test_what_makes_no_spectra_is_named(bad, message):
-    given = {"width": 7, "steps": 2, "draws": 1, "data": "few"}
-    with pytest.raises(ValueError, match="^" + message):
-        spectra_in_training(KEY, **given | bad)

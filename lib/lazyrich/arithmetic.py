@@ -49,7 +49,7 @@ def numpy_if_known(function: Callable) -> Callable:
         if all(map(at_hand, jax.tree.leaves(arrays))):
             with np.errstate(all="ignore"):  # inf and nan are results, as in JAX
                 result = function(np, *jax.tree.map(_of_numpy, arrays), **settings)
-            return jax.tree.map(jnp.asarray, result)
+            return jax.device_put(result)
         return compiled(*arrays, **settings)
 
     return either

@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
@@ -58,7 +57,7 @@ def on_range(Sigma: ArrayLike, rank: int | None = None) -> Covariance:
         rank = possible if rank is None else validation.whole("rank", rank, least=1)
     if not 1 <= rank <= possible:
         raise ValueError(f"rank must be from 1 to that of Sigma, {possible}, got {rank}")
-    return Covariance(jnp.asarray(values[-rank:]), jnp.asarray(vectors[:, -rank:]))
+    return Covariance(jax.device_put(values[-rank:]), jax.device_put(vectors[:, -rank:]))
 
 
 def whitened(inputs: Covariance) -> Covariance:
@@ -84,7 +83,7 @@ def whiten(x: ArrayLike, inputs: Covariance) -> Float[Array, "samples inputs"]:
 def white(inputs):
     """:func:`whitened`, of what is known to be a second moment."""
     ones = np.ones(inputs.variances.shape, inputs.variances.dtype)
-    return Covariance(jnp.asarray(ones), inputs.directions)
+    return Covariance(jax.device_put(ones), inputs.directions)
 
 
 def checked_moment(inputs, entries=None, dtype=None):

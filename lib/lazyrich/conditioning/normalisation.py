@@ -18,6 +18,7 @@ all else has mean zero.
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
@@ -46,7 +47,7 @@ def normalised_parameters(weights: Sequence[ArrayLike]) -> Normalised:
     """The parameters with the weights V and W, γ = 1 and b = 0."""
     V, W = _checked(weights)
     ones = np.ones(len(V), V.dtype)
-    return Normalised(V, jnp.asarray(ones), jnp.asarray(0 * ones), W)
+    return Normalised(V, jax.device_put(ones), jax.device_put(0 * ones), W)
 
 
 def normalised_outputs(

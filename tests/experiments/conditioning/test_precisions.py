@@ -2,7 +2,7 @@ import jax
 import numpy as np
 
 from lazyrich.conditioning import kaiming
-from lazyrich.experiments.conditioning.precisions import spectra_in_training
+from lazyrich.experiments.conditioning.precisions import cut, spectra_in_training
 
 KEY = jax.random.key(3)
 WIDTH = 7
@@ -44,3 +44,12 @@ def gauss_newton_spectrum(V, W, x):
     blocks = [np.hstack([np.kron(W, row), np.kron(np.eye(10), V @ row)]) for row in x]
     J = np.concatenate(blocks)
     return np.linalg.eigvalsh(J.T @ J / len(x))
+
+
+def test_a_threshold_leaves_what_is_above_it():
+    values = np.array([[-0.5, 1e-3, 0.1, 1.0], [0.0, 2e-3, 0.2, 2.0]])
+    for threshold, rank, kappa in ((1e-4, [3, 3], [1e3, 1e3]), (0.05, [2, 2], [10, 10])):
+        left = cut(values, threshold)
+        np.testing.assert_array_equal(left.rank, rank)
+        close(left.condition_number, kappa)
+    assert cut(values, 0.1).rank.tolist() == [1, 1]  # what is at the threshold is not above it

@@ -7,7 +7,6 @@ from functools import partial
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -103,7 +102,7 @@ def normalised_spectra(
     weights, x = _on_coloured_data(key, widths, samples)
     x = np.asarray(x) + 1.0  # a mean that must not matter
     exact = normalised_spectrum(weights, on_range(second_moment(x - x.mean(axis=0))))
-    automatic = _normalised_gauss_newton(normalised_parameters(weights), jnp.asarray(x))
+    automatic = _normalised_gauss_newton(normalised_parameters(weights), jax.device_put(x))
     return SpectrumPair(exact, spectra.eigenvalues(automatic))
 
 
@@ -115,7 +114,7 @@ def hessians(key: jax.Array, widths: tuple[int, ...], samples: int = 30) -> Hess
     on_weights, on_data = jax.random.split(key)
     weights = kaiming(on_weights, widths)
     drawn = np.asarray(normal(on_data, (samples, widths[0] + widths[-1])))
-    x, y = map(jnp.asarray, np.split(drawn, [widths[0]], axis=1))
+    x, y = map(jax.device_put, np.split(drawn, [widths[0]], axis=1))
     Omega = linear_residual_correlation(weights, x, y)
     whole, parts = _hessians(weights, x, y)
     return Hessians(whole, parts, linear_functional_hessian(weights, Omega), Omega)

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from functools import cache
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -33,7 +32,7 @@ def images(name: str, all_pixels: bool = False) -> data.Images:
     """
     x, labels = DATA_SETS[name]()
     x = np.asarray(x)
-    return data.Images(jnp.asarray(x if all_pixels else x[:, (x != 0).any(axis=0)]), labels)
+    return data.Images(jax.device_put(x if all_pixels else x[:, (x != 0).any(axis=0)]), labels)
 
 
 @cache
@@ -47,7 +46,7 @@ def whole_moment(name: str) -> Covariance:
     """Σ of all pixels, with the directions in which the data do not vary at variance zero."""
     Sigma = second_moment(images(name, all_pixels=True).x)
     variances, directions = np.linalg.eigh(Sigma)
-    return Covariance(jnp.asarray(np.maximum(variances, 0)), jnp.asarray(directions))
+    return Covariance(jax.device_put(np.maximum(variances, 0)), jax.device_put(directions))
 
 
 def inputs_of(data: str | int, whiten: bool = True) -> Covariance:
@@ -58,7 +57,7 @@ def inputs_of(data: str | int, whiten: bool = True) -> Covariance:
         whiten: whether to give each direction the variance one.
     """
     if not isinstance(data, str):
-        return Covariance(jnp.asarray(np.ones(data)), jnp.asarray(np.eye(data)))
+        return Covariance(jax.device_put(np.ones(data)), jax.device_put(np.eye(data)))
     return whitened(moment(data)) if whiten else moment(data)
 
 
@@ -76,7 +75,7 @@ def classification(name: str, whiten: bool = True, all_pixels: bool = False) -> 
         all_pixels: whether to keep pixels that are 0 in all images.
     """
     x, labels = images(name, all_pixels)
-    targets = jnp.asarray(np.eye(CLASSES, dtype=x.dtype)[np.asarray(labels)])
+    targets = jax.device_put(np.eye(CLASSES, dtype=x.dtype)[np.asarray(labels)])
     problem = least_squares(x, targets, moment(name, all_pixels))
     return problem._replace(inputs=whitened(problem.inputs)) if whiten else problem
 
@@ -84,4 +83,4 @@ def classification(name: str, whiten: bool = True, all_pixels: bool = False) -> 
 def coloured_samples(key: jax.Array, samples: int, inputs: int) -> Float[Array, "samples inputs"]:
     """Normal samples, with standard deviations from 0.3 to 2 over the inputs."""
     deviations = np.linspace(0.3, 2.0, inputs)
-    return jnp.asarray(np.asarray(normal(key, (samples, inputs))) * deviations)
+    return jax.device_put(np.asarray(normal(key, (samples, inputs))) * deviations)

@@ -110,7 +110,7 @@ def condition_along_descent(
 
     # One network at a time, since the matrices of all times are large.
     return ConditionAlongDescent(
-        jnp.asarray(np.array(schedule)), *each(conditions, *_zero_where_diverged(white)), loss
+        jax.device_put(np.array(schedule)), *each(conditions, *_zero_where_diverged(white)), loss
     )
 
 
@@ -149,7 +149,7 @@ def descend_to_fit(
     start = ends([V, W], problem.inputs, scale)
     schedule, rates = _denser_at_first(limit), 1 / np.asarray(start.largest)
     steps, loss = _descend_to_fit([V, W], rates, problem, scale, share, schedule=schedule)
-    return DescentToFit(steps, start.condition_number, jnp.asarray(np.array(schedule)), loss)
+    return DescentToFit(steps, start.condition_number, jax.device_put(np.array(schedule)), loss)
 
 
 def _denser_at_first(limit, times=200):

@@ -28,6 +28,15 @@ class SpectraInTraining(NamedTuple):
     """From the same matrix in float32."""
 
 
+class Cut(NamedTuple):
+    """What of a spectrum a threshold leaves."""
+
+    rank: np.ndarray
+    """The number of eigenvalues above it."""
+    condition_number: np.ndarray
+    """The largest over the smallest of these."""
+
+
 def spectra_in_training(
     key: jax.Array, width: int, steps: int, draws: int, data: str = "digits"
 ) -> SpectraInTraining:
@@ -56,6 +65,19 @@ def spectra_in_training(
 
     G = each(matrices, weights, top)
     return SpectraInTraining(spectra.eigenvalues(G), spectra.eigenvalues(G.astype(jnp.float32)))
+
+
+def cut(values: np.ndarray, threshold: float) -> Cut:
+    """The rank and κ that a threshold gives, relative to the largest eigenvalue.
+
+    Args:
+        values: the eigenvalues, shape (…, ks).
+        threshold: relative.
+    """
+    values = np.asarray(values)
+    top = values.max(-1, keepdims=True)
+    kept = np.where(values > threshold * top, values, np.inf)
+    return Cut(np.isfinite(kept).sum(-1), top[..., 0] / kept.min(-1))
 
 
 @partial(jax.jit, static_argnames="schedule")

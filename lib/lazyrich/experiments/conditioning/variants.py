@@ -174,7 +174,7 @@ def pruned_start(
         width: of both hidden layers.
     """
     x = np.asarray(data_of_all.digits(150).x)
-    x = jnp.asarray((x - x.mean(axis=0))[:samples])
+    x = jax.device_put((x - x.mean(axis=0))[:samples])
     init, kernel = _prunable((x.shape[1], width, width, 10), activation)
 
     def start(draw):

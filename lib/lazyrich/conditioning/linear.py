@@ -213,15 +213,13 @@ def _partial_products(xp, weights, inputs):
 
 def products(xp, weights, inputs=None):
     """:func:`partial_products` of checked weights, in the operations of ``xp``."""
-    dtype = weights[0].dtype
+    identity = lambda size: xp.eye(size, dtype=weights[0].dtype)  # noqa: E731
+    left = lambda product, W: W @ product  # noqa: E731
+    after = [identity(len(weights[-1])), *accumulate(weights[:0:-1], xp.matmul)]
     if inputs is None:
-        root = xp.eye(weights[0].shape[1], dtype=dtype)
-    else:
-        root = inputs.directions * xp.sqrt(inputs.variances)
-    identity = xp.eye(len(weights[-1]), dtype=dtype)
-    after = [*accumulate(weights[:0:-1], xp.matmul, initial=identity)]
-    before = [*accumulate(weights[:-1], lambda product, W: W @ product, initial=root)]
-    return after[::-1], before
+        return after[::-1], [identity(weights[0].shape[1]), *accumulate(weights[:-1], left)]
+    root = inputs.directions * xp.sqrt(inputs.variances)
+    return after[::-1], [*accumulate(weights[:-1], left, initial=root)]
 
 
 @numpy_if_known

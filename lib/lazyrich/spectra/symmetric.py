@@ -1,5 +1,6 @@
 """Spectra of symmetric matrices, and condition numbers by known rank."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy
@@ -84,7 +85,7 @@ def values_only(matrix: Float[Array | np.ndarray, "*batch n n"]) -> Float[Array,
     """:func:`eigenvalues` of what is known to be symmetric and finite."""
     # NumPy would compute float32 in float64.
     if at_hand(matrix) and matrix.dtype == jnp.float64:
-        return jnp.asarray(np.linalg.eigvalsh(np.asarray(matrix)))
+        return jax.device_put(np.linalg.eigvalsh(np.asarray(matrix)))
     return jnp.linalg.eigvalsh(matrix)
 
 

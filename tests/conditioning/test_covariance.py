@@ -160,7 +160,7 @@ def test_a_second_moment_that_cannot_be_is_named(function, inputs, message):
 
 
 def test_a_second_moment_is_one_on_its_range_for_these_weights():
-    with pytest.raises(ValueError, match="inputs must be a Covariance, got ndarray"):
+    with pytest.raises(ValueError, match="inputs must be a Covariance, got a ndarray"):
         covariance.checked_moment(EYE)
     single = conditioning.Covariance(np.float32(ONES), np.float32(EYE))
     message = "inputs must have the dtype of the network, float64, got float32"

@@ -369,5 +369,5 @@ def test_factors_are_those_of_one_network(name):
 
 
 def test_what_the_reduced_matrix_takes_is_named():
-    with pytest.raises(ValueError, match="factors must be Factors, got tuple"):
+    with pytest.raises(ValueError, match="factors must be a Factors, got a tuple"):
         linear.checked_factors(tuple(FACTORS))

@@ -99,10 +99,10 @@ def test_samples_that_do_not_fit_are_named(x, message):
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ([], "weights must hold at least one matrix, got none"),
+        ([], r"follow one another, .*, got shapes \[\]"),
         (
             [np.ones((2, 3, 4))],
-            r"of one network \(jax.vmap takes many\), got shapes \[\(2, 3, 4\)\]",
+            r"of one network \(jax.vmap takes many\), .*, got shapes \[\(2, 3, 4\)\]",
         ),
         ((WEIGHTS[0], np.ones((2, 3))), r"follow one another, .*, got shapes \[\(4, 3\), \(2, 3\)"),
         ((WEIGHTS[1], WEIGHTS[0]), r"follow one another, .*, got shapes \[\(2, 4\), \(4, 3\)"),

@@ -91,8 +91,7 @@ def checked_moment(inputs, entries=None, dtype=None):
 
     A variance may be zero: then its direction belongs to the null space, which some keep.
     """
-    if not isinstance(inputs, Covariance):
-        raise ValueError(f"inputs must be a Covariance, got {type(inputs).__name__}")
+    validation.instance("inputs", inputs, Covariance)
     variances = validation.nonnegative("inputs.variances", inputs.variances, ndim=1)
     directions = validation.floating("inputs.directions", inputs.directions, ndim=2)
     shapes = variances.shape, directions.shape

@@ -181,8 +181,7 @@ def two_layer_reduction(factors, width, inner_weight=1.0):
 
 def checked_factors(factors):
     """The factors, whose numbers of layers agree, of one network or of many."""
-    if not isinstance(factors, Factors):
-        raise ValueError(f"factors must be Factors, got {type(factors).__name__}")
+    validation.instance("factors", factors, Factors)
     A, C = (
         validation.floating(f"factors.{name}", part, ndim=3)
         for name, part in factors._asdict().items()

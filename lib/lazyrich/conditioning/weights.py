@@ -69,16 +69,14 @@ def checked(weights, inputs=None, layers=None):
     """
     weights = [validation.floating(f"weights[{i}]", W, ndim=2) for i, W in enumerate(weights)]
     shapes = [W.shape for W in weights]
-    if not weights:
-        raise ValueError("weights must hold at least one matrix, got none")
-    if any(W.ndim != 2 for W in weights):
+    fit = all(later[-1] == earlier[0] for earlier, later in pairwise(shapes))
+    if not weights or any(W.ndim != 2 for W in weights) or not fit:
         raise ValueError(
-            f"weights must be matrices, of one network (jax.vmap takes many), got shapes {shapes}"
+            "weights must be the matrices of one network (jax.vmap takes many), which follow one "
+            f"another, (m, d), (k, m), …, got shapes {shapes}"
         )
     if layers not in (None, len(weights)):
         raise ValueError(f"weights must hold {layers} matrices, got {len(weights)}")
-    if any(later[1] != earlier[0] for earlier, later in pairwise(shapes)):
-        raise ValueError(f"weights must follow one another, (m, d), (k, m), …, got shapes {shapes}")
     dtypes = {W.dtype.name for W in weights}
     if len(dtypes) > 1:
         raise ValueError(f"weights must have one dtype, got {', '.join(sorted(dtypes))}")

@@ -56,7 +56,7 @@ def lazyrich(problem):
 
     def linear():
         inputs = conditioning.on_range(conditioning.second_moment(x))
-        return np.asarray(conditioning.spectrum(weights, inputs))
+        return np.asarray(conditioning.linear_spectrum(weights, inputs))
 
     def relu():
         return np.asarray(spectra.eigenvalues(conditioning.leaky_relu_matrix(weights, x, 0.0)))

@@ -46,13 +46,13 @@ def ensemble(workers):
     import jax
     import numpy as np
 
-    from lazyrich import conditioning
+    from lazyrich.experiments.conditioning import descents
 
     if len(jax.devices()) != workers:
         raise RuntimeError(f"there must be {workers} devices, got {jax.devices()}")
 
     def call():
-        run = conditioning.descend_to_fit(
+        run = descents.descend_to_fit(
             jax.random.key(0), WIDTH, len(RATES), share=1e-12, limit=STEPS
         )
         return float(np.sum(run.loss))

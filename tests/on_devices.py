@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lazyrich import conditioning, heavy_tails, mechanisms
+from lazyrich import heavy_tails, mechanisms
+from lazyrich.experiments.conditioning import descents
 from lazyrich.experiments.linearization import beside_linear, first_steps
 from lazyrich.training import each, ensemble
 
@@ -24,7 +25,7 @@ RUNS = {
         KEY, 1.5, 8, train_images=40, seeds=11, probes=4, steps=300, observations=3, until=0.2
     ),
     # Eight members, whose training rests once it fits.
-    "fit": lambda: conditioning.descend_to_fit(KEY, 12, 8, limit=40),
+    "fit": lambda: descents.descend_to_fit(KEY, 12, 8, limit=40),
     # Three members, whose scan decomposes matrices.
     "students": lambda: heavy_tails.train_students(
         KEY, "Adam", (0.03, 0.1, 0.3), 60, 1, (0, 2, 5), double=True

@@ -135,6 +135,15 @@ def test_each_group_has_a_colour_and_a_marker_of_its_own_in_all_panels():
     assert left.get_xlabel() == "n" and left.get_ylabel() == "loss"
 
 
+def test_bars_reach_down_and_up_as_two_columns_say():
+    _, axes = figures.panels()
+    table = TABLE.assign(**{"y, error": 9.0, "y, below": [1.0, 0.5], "y, above": [2.0, 0.25]})
+    figures.points(axes, table, "x", "y")
+    [segments] = [bars.get_segments() for bars in axes.collections]
+    ends = [[low, high] for (_, low), (_, high) in segments]
+    np.testing.assert_allclose(ends, [[2, 5], [0.5, 1.25]])
+
+
 def test_a_key_names_what_was_drawn():
     figure, (left, right) = figures.panels(2)
     figures.compare(left, GROUPS, "n", "loss", "law", by="scheme", name=lambda one: f"scheme {one}")

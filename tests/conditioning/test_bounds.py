@@ -63,26 +63,26 @@ def test_the_bounds_are_made_of_the_condition_of_layers_and_data(widths):
     mu = ends.A_smallest * ends.B_smallest
     kappa_data = inputs.variances[-1] / inputs.variances[0]
     close(bounds.data_condition_number(inputs), kappa_data)
-    upper = bounds.upper_bounds(weights, inputs)
+    upper = bounds.linear_bounds(weights, inputs)
     close(upper.layers, M / mu)
     close(upper.shares, mu / mu.sum())
     close(upper.ratio_of_sums, kappa_data * M.sum() / mu.sum())
     close(upper.ratio_of_sums, kappa_data * (upper.shares * upper.layers).sum())
     close(upper.loose, kappa_data * max(M / mu))
-    white = bounds.upper_bounds(weights, whitened(inputs))
+    white = bounds.linear_bounds(weights, whitened(inputs))
     close(upper.ratio_of_sums, kappa_data * white.ratio_of_sums)
-    upper = bounds.upper_bounds(weights)
+    upper = bounds.linear_bounds(weights)
     close([upper.loose, upper.ratio_of_sums], [max(upper.layers), upper.shares @ upper.layers])
 
 
 def test_narrow_layers_leave_a_ratio_of_sums_only():
     # the first layer's term alone is not singular: 3 < 4 inputs, 6 ≥ 3 outputs
-    upper = bounds.upper_bounds(drawn((4, 3, 6, 3)))
+    upper = bounds.linear_bounds(drawn((4, 3, 6, 3)))
     assert np.isfinite(upper.ratio_of_sums) and np.isinf(upper.loose)
     assert np.isinf(upper.layers).tolist() == [False, True, True]
     assert upper.shares.tolist() == [1, 0, 0]
     # neither the first layer's nor the last's
-    upper = bounds.upper_bounds(drawn((4, 3, 5)))
+    upper = bounds.linear_bounds(drawn((4, 3, 5)))
     assert np.isinf(upper.ratio_of_sums) and np.isinf(upper.loose)
     assert upper.shares.tolist() == [0, 0]
 
@@ -90,11 +90,11 @@ def test_narrow_layers_leave_a_ratio_of_sums_only():
 def test_the_bound_is_an_equality_for_two_layers_on_white_data():
     for seed in range(3):
         weights = drawn((5, 16, 3), seed)
-        upper = bounds.upper_bounds(weights)
-        close(upper.ratio_of_sums, linear.condition_number(weights), rtol=1e-12)
+        upper = bounds.linear_bounds(weights)
+        close(upper.ratio_of_sums, linear.linear_condition_number(weights), rtol=1e-12)
         inputs = whitened(data(5))
-        upper = bounds.upper_bounds(weights, inputs)
-        close(upper.ratio_of_sums, linear.condition_number(weights, inputs), rtol=1e-12)
+        upper = bounds.linear_bounds(weights, inputs)
+        close(upper.ratio_of_sums, linear.linear_condition_number(weights, inputs), rtol=1e-12)
 
 
 @pytest.mark.parametrize("widths", WIDTHS)
@@ -104,17 +104,17 @@ def test_every_bound_is_on_its_side(widths):
     def check(seed, coloured):
         weights = drawn(widths, seed)
         inputs = data(widths[0]) if coloured else None
-        kappa = float(linear.condition_number(weights, inputs))
-        factors = linear.factors(weights, inputs)
-        upper = bounds.upper_bounds(weights, inputs)
+        kappa = float(linear.linear_condition_number(weights, inputs))
+        factors = linear.linear_factors(weights, inputs)
+        upper = bounds.linear_bounds(weights, inputs)
         assert kappa <= upper.ratio_of_sums * (1 + 1e-10) <= upper.loose * (1 + 1e-9)
-        values = linear.spectrum(weights, inputs)
+        values = linear.linear_spectrum(weights, inputs)
         for bound in (bounds.partial_trace_bound(factors), bounds.product_vector_bound(factors)):
             assert bound.ratio <= kappa * (1 + 1e-10)
             assert bound.largest <= values[-1] * (1 + 1e-12)
             assert bound.smallest >= values[0] * (1 - 1e-10)
         if coloured:
-            low, high = bounds.data_bounds(weights, inputs)
+            low, high = bounds.linear_data_bounds(weights, inputs)
             assert low <= kappa * (1 + 1e-10) and kappa <= high * (1 + 1e-10)
             assert high <= upper.ratio_of_sums * (1 + 1e-10)
 
@@ -123,9 +123,9 @@ def test_every_bound_is_on_its_side(widths):
 
 def test_the_data_bounds_are_a_ratio_and_a_product():
     weights, inputs = drawn((8, 20, 20, 4)), data(8)
-    white = linear.condition_number(weights, whitened(inputs))
+    white = linear.linear_condition_number(weights, whitened(inputs))
     data_alone = inputs.variances[-1] / inputs.variances[0]
-    close(bounds.data_bounds(weights, inputs), [data_alone / white, data_alone * white])
+    close(bounds.linear_data_bounds(weights, inputs), [data_alone / white, data_alone * white])
 
 
 @pytest.mark.parametrize("widths", [(8, 3, 5), (8, 9, 3, 4), (6, 2, 9)])
@@ -134,13 +134,13 @@ def test_data_bounds_need_layers_that_are_wide_enough(widths):
     least = min(widths[0] - 1, widths[-1])
     message = rf"widths must be at least {least}, so that Ĝ is not singular, got \({widths[0]}, "
     with pytest.raises(ValueError, match=message):
-        bounds.data_bounds(drawn(widths), inputs)
-    low, high = bounds.data_bounds(drawn((widths[0], least, widths[-1])), inputs)
+        bounds.linear_data_bounds(drawn(widths), inputs)
+    low, high = bounds.linear_data_bounds(drawn((widths[0], least, widths[-1])), inputs)
     assert np.isfinite([low, high]).all()
 
 
 def test_partial_traces_are_means_over_the_other_side():
-    A, C = linear.factors(drawn((8, 20, 20, 4)), data(8))
+    A, C = linear.linear_factors(drawn((8, 20, 20, 4)), data(8))
     G = np.asarray(linear.reduced_matrix(linear.Factors(A, C))).reshape(4, 7, 4, 7)
     P_k, P_d = np.einsum("asbs->ab", G) / 7, np.einsum("asat->st", G) / 4
     bound = bounds.partial_trace_bound(linear.Factors(A, C))
@@ -163,8 +163,8 @@ def test_product_vectors_are_exact_for_two_layers():
     for inputs in (None, data(5)):
         for seed in range(3):
             weights = drawn((5, 16, 3), seed)
-            bound = bounds.product_vector_bound(linear.factors(weights, inputs))
-            values = linear.spectrum(weights, inputs)
+            bound = bounds.product_vector_bound(linear.linear_factors(weights, inputs))
+            values = linear.linear_spectrum(weights, inputs)
             close([bound.largest, bound.smallest], [values[-1], values[0]])
             close(bound.ratio, values[-1] / values[0])
 
@@ -172,8 +172,8 @@ def test_product_vectors_are_exact_for_two_layers():
 def test_product_vectors_come_close_for_more_layers():
     for seed in range(5):
         weights = drawn((8, 20, 20, 4), seed)
-        bound = bounds.product_vector_bound(linear.factors(weights, data(8)))
-        assert bound.ratio > 0.95 * linear.condition_number(weights, data(8))
+        bound = bounds.product_vector_bound(linear.linear_factors(weights, data(8)))
+        assert bound.ratio > 0.95 * linear.linear_condition_number(weights, data(8))
 
 
 def test_the_lowest_product_is_the_best_of_three_starts():
@@ -194,10 +194,10 @@ def test_a_singular_matrix_has_no_finite_rayleigh_bound():
 def test_rayleigh_bounds_are_mapped_over_draws():
     many = [jnp.stack(pair) for pair in zip(*(drawn((5, 16, 3), s) for s in (0, 1)), strict=True)]
     ratios = jax.lax.map(
-        lambda weights: bounds.product_vector_bound(linear.factors(weights)).ratio, many
+        lambda weights: bounds.product_vector_bound(linear.linear_factors(weights)).ratio, many
     )
     for seed, ratio in enumerate(ratios):
-        close(ratio, linear.condition_number(drawn((5, 16, 3), seed)))
+        close(ratio, linear.linear_condition_number(drawn((5, 16, 3), seed)))
 
 
 def test_the_bounds_of_many_networks_come_at_once():
@@ -205,7 +205,7 @@ def test_the_bounds_of_many_networks_come_at_once():
     for sizes, inputs in (((6, 5, 9, 4), data(6)), ((5, 16, 3), None)):
         each = [drawn(sizes, seed) for seed in range(4)]
         white = None if inputs is None else whitened(inputs)
-        pairs = zip(*(linear.factors(weights, white) for weights in each), strict=True)
+        pairs = zip(*(linear.linear_factors(weights, white) for weights in each), strict=True)
         A, B = (jnp.stack(part) for part in pairs)
         kappa = 1.0 if inputs is None else bounds.data_condition_number(inputs)
         for shape in ((4,), (2, 2)):
@@ -215,7 +215,7 @@ def test_the_bounds_of_many_networks_come_at_once():
             assert upper.ratio_of_sums.shape == upper.loose.shape == shape
             for i, weights in enumerate(each):
                 at = np.unravel_index(i, shape)
-                for many, one in ((ends, bounds.layer_extremes), (upper, bounds.upper_bounds)):
+                for many, one in ((ends, bounds.layer_extremes), (upper, bounds.linear_bounds)):
                     for part, expected in zip(many, one(weights, inputs), strict=True):
                         close(part[at], expected)
 
@@ -224,7 +224,7 @@ def test_the_condition_of_the_layers_does_not_know_their_scale():
     # Growing one layer by a factor and shrinking another leaves every κ_l.
     weights = drawn((8, 20, 20, 4))
     scaled = [2 * weights[0], weights[1], weights[2] / 2]
-    close(bounds.upper_bounds(scaled).layers, bounds.upper_bounds(weights).layers)
+    close(bounds.linear_bounds(scaled).layers, bounds.linear_bounds(weights).layers)
 
 
 def test_skips_lower_the_loose_bound_where_layers_share_their_vectors():
@@ -233,5 +233,5 @@ def test_skips_lower_the_loose_bound_where_layers_share_their_vectors():
     loose = []
     for beta in (0.0, 0.3, 1.0, 4.0):
         weights = [U @ np.diag(row + beta) @ U.T for row in s]
-        loose.append(float(bounds.upper_bounds(weights).loose))
+        loose.append(float(bounds.linear_bounds(weights).loose))
     assert (np.diff(loose) < 0).all()

@@ -118,7 +118,7 @@ def test_as_a_dense_network_the_layers_are_any_others():
     R = np.asarray(inputs.directions * np.sqrt(inputs.variances))
     G = np.kron(T2 @ T2.T, R.T @ R) + np.kron(np.eye(len(T2)), R.T @ T1.T @ T1 @ R)
     values = np.linalg.eigvalsh(G)
-    kappa = linear.two_layer_condition_number(matrices, inputs)
+    kappa = linear.linear_two_layer_condition_number(matrices, inputs)
     np.testing.assert_allclose(kappa, values[-1] / values[0], rtol=1e-9)
 
 

@@ -141,9 +141,9 @@ IMPOSSIBLE = {
     ),
 }
 TAKERS = {
-    "spectrum": lambda inputs: conditioning.spectrum([EYE], inputs),
-    "upper_bounds": lambda inputs: conditioning.upper_bounds([EYE], inputs),
-    "data_bounds": lambda inputs: conditioning.data_bounds([EYE], inputs),
+    "linear_spectrum": lambda inputs: conditioning.linear_spectrum([EYE], inputs),
+    "linear_bounds": lambda inputs: conditioning.linear_bounds([EYE], inputs),
+    "linear_data_bounds": lambda inputs: conditioning.linear_data_bounds([EYE], inputs),
     "normalised_spectrum": lambda inputs: conditioning.normalised_spectrum([EYE, EYE], inputs),
     "filter_spectrum": lambda inputs: conditioning.filter_spectrum([EYE[:1, None]], 2, inputs),
     "data_condition_number": conditioning.data_condition_number,
@@ -160,18 +160,18 @@ def test_a_second_moment_that_cannot_be_is_named(function, inputs, message):
 
 
 def test_a_second_moment_is_one_on_its_range_for_these_weights():
-    with pytest.raises(ValueError, match="inputs must be a Covariance, got ndarray"):
-        covariance.known(EYE)
+    with pytest.raises(ValueError, match="inputs must be a Covariance, got a ndarray"):
+        covariance.checked_moment(EYE)
     single = conditioning.Covariance(np.float32(ONES), np.float32(EYE))
     message = "inputs must have the dtype of the network, float64, got float32"
     with pytest.raises(ValueError, match=message):
-        conditioning.spectrum([EYE], single)
+        conditioning.linear_spectrum([EYE], single)
     with pytest.raises(ValueError, match="inputs must have 3 entries, got 2"):
-        conditioning.spectrum([np.eye(3)], conditioning.Covariance(ONES, EYE))
+        conditioning.linear_spectrum([np.eye(3)], conditioning.Covariance(ONES, EYE))
 
 
 def test_a_variance_may_be_zero():
     inputs = conditioning.Covariance(np.array([0.0, 1.0]), EYE)
-    assert conditioning.spectrum([EYE], inputs).tolist() == [0, 0, 1, 1]
+    assert conditioning.linear_spectrum([EYE], inputs).tolist() == [0, 0, 1, 1]
     with pytest.raises(ValueError, match="inputs.variances must be positive, got 0.0"):
         conditioning.whiten(EYE, inputs)  # what does not vary cannot be whitened

@@ -10,7 +10,7 @@ from hypothesis.strategies import floats
 from jax.flatten_util import ravel_pytree
 
 from lazyrich import networks, spectra
-from lazyrich.conditioning import apply, hessian, linear, on_range, second_moment
+from lazyrich.conditioning import hessian, linear, linear_network, on_range, second_moment
 
 SAMPLES = 30
 WIDTHS = [(5, 6, 3), (5, 6, 4, 3), (3, 2, 4, 3, 2), (4, 3), (2, 3, 5)]
@@ -41,10 +41,10 @@ def by_loops(outputs, params, x, y):
 @pytest.mark.parametrize("widths", WIDTHS[:2])
 def test_the_parts_are_what_they_are_defined_as_and_make_the_whole(widths):
     weights, x, y = drawn(widths)
-    parts = hessian.split_hessian(apply, weights, x, y)
-    for measured, expected in zip(parts, by_loops(apply, weights, x, y), strict=True):
+    parts = hessian.split_hessian(linear_network, weights, x, y)
+    for measured, expected in zip(parts, by_loops(linear_network, weights, x, y), strict=True):
         close(measured, expected, 1e-13)
-    whole = hessian.loss_hessian(apply, weights, x, y)
+    whole = hessian.loss_hessian(linear_network, weights, x, y)
     close(whole, sum(parts), 1e-13)
     assert np.abs(parts.functional).max() > 0.01
 
@@ -62,11 +62,11 @@ def test_any_network_is_split():
 @pytest.mark.parametrize("widths", WIDTHS)
 def test_the_functional_hessian_of_a_linear_network_is_exact(widths):
     weights, x, y = drawn(widths)
-    Omega = hessian.residual_correlation(weights, x, y)
-    residual = np.asarray(apply(weights, x) - y)
+    Omega = hessian.linear_residual_correlation(weights, x, y)
+    residual = np.asarray(linear_network(weights, x) - y)
     close(Omega, sum(np.outer(r, row) for r, row in zip(residual, x, strict=True)) / SAMPLES, 1e-14)
-    expected = hessian.split_hessian(apply, weights, x, y).functional
-    measured = hessian.functional_hessian(weights, Omega)
+    expected = hessian.split_hessian(linear_network, weights, x, y).functional
+    measured = hessian.linear_functional_hessian(weights, Omega)
     assert measured.shape == expected.shape
     close(measured, expected, 1e-13)
 
@@ -80,23 +80,25 @@ def test_the_functional_hessian_is_exact_for_any_weights(entries):
         for part, shape in zip(np.split(entries, (12, 20)), shapes, strict=True)
     ]
     expected = linear_functional(weights, x, y)
-    measured = hessian.functional_hessian(weights, hessian.residual_correlation(weights, x, y))
+    measured = hessian.linear_functional_hessian(
+        weights, hessian.linear_residual_correlation(weights, x, y)
+    )
     close(measured, expected, 1e-12 * max(np.abs(expected).max(), 1))
 
 
 @jax.jit
 def linear_functional(weights, x, y):
     flat, unravel = ravel_pytree(weights)
-    residual = apply(weights, x) - y
-    return jax.hessian(lambda f: (residual * apply(unravel(f), x)).sum() / len(x))(flat)
+    residual = linear_network(weights, x) - y
+    return jax.hessian(lambda f: (residual * linear_network(unravel(f), x)).sum() / len(x))(flat)
 
 
 @pytest.mark.parametrize("widths", [(5, 6, 3), (2, 3, 5), (4, 1, 4)])
 def test_two_layers_have_the_singular_values_of_the_correlation(widths):
     weights, x, y = drawn(widths)
-    Omega = hessian.residual_correlation(weights, x, y)
+    Omega = hessian.linear_residual_correlation(weights, x, y)
     values = hessian.two_layer_functional_spectrum(Omega, widths[1])
-    expected = np.linalg.eigvalsh(hessian.functional_hessian(weights, Omega))
+    expected = np.linalg.eigvalsh(hessian.linear_functional_hessian(weights, Omega))
     assert values.shape == expected.shape
     close(values, expected, 1e-13)
 
@@ -104,24 +106,24 @@ def test_two_layers_have_the_singular_values_of_the_correlation(widths):
 def test_the_correlation_vanishes_at_the_least_squares_solution():
     weights, x, _ = drawn((5, 6, 3))
     noise = np.linalg.svd(x)[0][:, 5:8]  # orthogonal to every input
-    Omega = hessian.residual_correlation(weights, x, apply(weights, x) + noise)
+    Omega = hessian.linear_residual_correlation(weights, x, linear_network(weights, x) + noise)
     close(Omega, np.zeros((3, 5)), 1e-14)
 
 
 def test_the_ranks_of_the_parts():
     weights, x, y = drawn((5, 6, 4, 3))
-    parts = hessian.split_hessian(apply, weights, x, y)
+    parts = hessian.split_hessian(linear_network, weights, x, y)
     ranks = [
         int(spectra.numerical_rank(np.linalg.eigvalsh(matrix), 1e-10))
         for matrix in (parts.gauss_newton, sum(parts))
     ]
-    assert ranks == [linear.rank((5, 6, 4, 3)), 57]
+    assert ranks == [linear.linear_rank((5, 6, 4, 3)), 57]
 
 
 def test_the_gauss_newton_part_is_that_of_the_reduced_matrix():
     weights, x, y = drawn((5, 6, 4, 3))
-    values = np.linalg.eigvalsh(hessian.split_hessian(apply, weights, x, y).gauss_newton)
-    close(values[-15:], linear.spectrum(weights, on_range(second_moment(x))), 1e-13)
+    values = np.linalg.eigvalsh(hessian.split_hessian(linear_network, weights, x, y).gauss_newton)
+    close(values[-15:], linear.linear_spectrum(weights, on_range(second_moment(x))), 1e-13)
 
 
 def test_a_correlation_that_does_not_fit_is_named():
@@ -129,7 +131,7 @@ def test_a_correlation_that_does_not_fit_is_named():
     for shape in ((5, 3), (2, 5), (3, 6), (3, 5, 1)):
         message = rf"Omega must have shape \(3, 5\), got \({', '.join(map(str, shape))}\)"
         with pytest.raises(ValueError, match=message):
-            hessian.functional_hessian(weights, np.ones(shape))
+            hessian.linear_functional_hessian(weights, np.ones(shape))
     with pytest.raises(ValueError, match=r"Omega must be one matrix .*, got \(2, 3, 5\)"):
         hessian.two_layer_functional_spectrum(np.ones((2, 3, 5)), 6)
     with pytest.raises(ValueError, match="Omega must be finite, got nan"):
@@ -141,9 +143,9 @@ def test_a_correlation_that_does_not_fit_is_named():
 @pytest.mark.parametrize(
     "function",
     [
-        lambda weights, x, y: hessian.loss_hessian(apply, weights, x, y),
-        lambda weights, x, y: hessian.split_hessian(apply, weights, x, y),
-        hessian.residual_correlation,
+        lambda weights, x, y: hessian.loss_hessian(linear_network, weights, x, y),
+        lambda weights, x, y: hessian.split_hessian(linear_network, weights, x, y),
+        hessian.linear_residual_correlation,
     ],
 )
 def test_targets_that_do_not_fit_are_named(function):

@@ -85,7 +85,7 @@ def exact(measured, dense):
 @pytest.mark.parametrize(("widths", "samples"), CASES)
 def test_the_spectrum_is_that_of_the_gauss_newton_matrix(widths, samples):
     weights = drawn(widths)
-    measured = linear.spectrum(weights, covariance(widths, samples))
+    measured = linear.linear_spectrum(weights, covariance(widths, samples))
     assert (np.diff(measured) >= 0).all()
     exact(measured, dense(widths, samples)(weights))
 
@@ -104,7 +104,7 @@ def test_the_spectrum_is_exact_for_any_weights(widths):
         parts = zip(np.split(entries, cuts), shapes, strict=True)
         weights = [jnp.asarray(part.reshape(shape)) for part, shape in parts]
         for samples in (data, deficient):
-            measured = linear.spectrum(weights, covariance(widths, samples))
+            measured = linear.linear_spectrum(weights, covariance(widths, samples))
             exact(measured, dense(widths, samples)(weights))
 
     check()
@@ -114,15 +114,15 @@ def test_the_spectrum_is_exact_for_any_weights(widths):
 def test_skips_are_weights_as_any_others(strength):
     widths = 5, 7, 6, 3
     weights = with_skips(drawn(widths), strength)
-    exact(linear.spectrum(weights, covariance(widths, data)), dense(widths, data)(weights))
+    exact(linear.linear_spectrum(weights, covariance(widths, data)), dense(widths, data)(weights))
 
 
 def test_without_a_covariance_the_data_are_white():
     weights = drawn((5, 7, 3))
     x = np.linalg.qr(np.random.default_rng(0).normal(size=(SAMPLES, 5)))[0] * SAMPLES**0.5
-    given = linear.spectrum(weights, on_range(second_moment(x)))
-    np.testing.assert_allclose(linear.spectrum(weights), given, rtol=1e-12)
-    exact(linear.spectrum(weights), dense((5, 7, 3), lambda widths: jnp.asarray(x))(weights))
+    given = linear.linear_spectrum(weights, on_range(second_moment(x)))
+    np.testing.assert_allclose(linear.linear_spectrum(weights), given, rtol=1e-12)
+    exact(linear.linear_spectrum(weights), dense((5, 7, 3), lambda widths: jnp.asarray(x))(weights))
 
 
 def test_partial_products_are_those_of_the_layers_after_and_before():
@@ -143,7 +143,7 @@ def test_partial_products_are_those_of_the_layers_after_and_before():
 def test_the_factors_are_grams_and_make_the_matrix():
     weights, inputs = drawn((5, 7, 6, 3)), covariance((5, 7, 6, 3), data)
     after, before = linear.partial_products(weights, inputs)
-    A, C = linear.factors(weights, inputs)
+    A, C = linear.linear_factors(weights, inputs)
     assert A.shape == (3, 3, 3) and C.shape == (3, 5, 5)
     for layer in range(3):
         np.testing.assert_allclose(A[layer], after[layer] @ after[layer].T, atol=1e-13)
@@ -151,51 +151,50 @@ def test_the_factors_are_grams_and_make_the_matrix():
     matrix = linear.reduced_matrix(linear.Factors(A, C))
     expected = sum(np.kron(A[layer], C[layer]) for layer in range(3))
     np.testing.assert_allclose(matrix, expected, rtol=1e-13)
-    Z = jnp.asarray(np.random.default_rng(0).normal(size=(3, 5)))
-    image = linear.reduced_product(linear.Factors(A, C), Z)
-    np.testing.assert_allclose(image.ravel(), expected @ Z.ravel(), rtol=1e-12)
 
 
 @pytest.mark.parametrize(("widths", "rank"), RANKS.items())
 def test_the_rank_is_that_of_the_spectrum(widths, rank):
     weights = drawn(widths)
-    assert linear.rank(widths) == rank
+    assert linear.linear_rank(widths) == rank
     for samples in [samples for one, samples in CASES if one == widths]:
         inputs = covariance(widths, samples)
-        values = linear.spectrum(weights, inputs)
-        assert spectra.numerical_rank(values, 1e-12) == linear.rank(widths, len(inputs.variances))
+        values = linear.linear_spectrum(weights, inputs)
+        assert spectra.numerical_rank(values, 1e-12) == linear.linear_rank(
+            widths, len(inputs.variances)
+        )
 
 
 def test_the_rank_on_data_of_fewer_dimensions_is_that_of_their_span():
     for rest in ((7, 6, 3), (2, 5, 4), (4, 1)):
         for s in (1, 2, 3, 6):
-            assert linear.rank((6, *rest), s) == linear.rank((s, *rest))
+            assert linear.linear_rank((6, *rest), s) == linear.linear_rank((s, *rest))
     with pytest.raises(
         ValueError, match="data_rank must be at most the number of inputs, 6, got 7"
     ):
-        linear.rank((6, 3), 7)
+        linear.linear_rank((6, 3), 7)
     with pytest.raises(ValueError, match="data_rank must be an integer of at least 1, got 0"):
-        linear.rank((6, 3), 0)
+        linear.linear_rank((6, 3), 0)
     with pytest.raises(ValueError, match=r"a sequence of at least 2 integers, got \(6,\)"):
-        linear.rank((6,))
+        linear.linear_rank((6,))
 
 
 @pytest.mark.parametrize(("widths", "samples"), CASES)
 def test_the_condition_number_is_over_the_part_that_is_not_zero(widths, samples):
     weights, inputs = drawn(widths), covariance(widths, samples)
     values = dense(widths, samples)(weights)
-    expected = values[-1] / values[-linear.rank(widths, len(inputs.variances))]
-    measured = linear.condition_number(weights, inputs)
+    expected = values[-1] / values[-linear.linear_rank(widths, len(inputs.variances))]
+    measured = linear.linear_condition_number(weights, inputs)
     np.testing.assert_allclose(measured, expected, rtol=1e-9)
-    white = linear.spectrum(weights)
-    expected = white[-1] / white[-linear.rank(widths)]
-    np.testing.assert_allclose(linear.condition_number(weights), expected, rtol=1e-12)
+    white = linear.linear_spectrum(weights)
+    expected = white[-1] / white[-linear.linear_rank(widths)]
+    np.testing.assert_allclose(linear.linear_condition_number(weights), expected, rtol=1e-12)
 
 
 def test_weights_of_lower_rank_have_no_condition_number():
-    assert np.isinf(linear.condition_number([np.diag([2.0, 0.0]), np.diag([3.0, 0.0])]))
+    assert np.isinf(linear.linear_condition_number([np.diag([2.0, 0.0]), np.diag([3.0, 0.0])]))
     # the smallest eigenvalue is 1, since the layers lose different directions
-    assert linear.condition_number([np.diag([2.0, 0.0]), np.diag([3.0, 1.0])]) == 13
+    assert linear.linear_condition_number([np.diag([2.0, 0.0]), np.diag([3.0, 1.0])]) == 13
 
 
 TWO = [(6, 9, 4), (9, 6, 4), (6, 5, 9), (7, 2, 3), (3, 2, 2), (4, 6, 1)]
@@ -206,19 +205,21 @@ TWO = [(6, 9, 4), (9, 6, 4), (6, 5, 9), (7, 2, 3), (3, 2, 2), (4, 6, 1)]
 def test_two_layers_need_no_matrix_of_all_outputs_and_inputs(widths, samples):
     for seed in range(3):
         weights, inputs = drawn(widths, seed), covariance(widths, samples)
-        measured = linear.two_layer_condition_number(weights, inputs)
-        np.testing.assert_allclose(measured, linear.condition_number(weights, inputs), rtol=1e-8)
-        measured = linear.two_layer_condition_number(weights)
-        np.testing.assert_allclose(measured, linear.condition_number(weights), rtol=1e-10)
+        measured = linear.linear_two_layer_condition_number(weights, inputs)
+        np.testing.assert_allclose(
+            measured, linear.linear_condition_number(weights, inputs), rtol=1e-8
+        )
+        measured = linear.linear_two_layer_condition_number(weights)
+        np.testing.assert_allclose(measured, linear.linear_condition_number(weights), rtol=1e-10)
 
 
 def test_two_layers_on_white_data_add_their_squared_singular_values():
     V, W = drawn((5, 7, 3))
     v, w = (np.linalg.svd(matrix, compute_uv=False) ** 2 for matrix in (V, W))
-    np.testing.assert_allclose(linear.spectrum([V, W]), np.sort(np.add.outer(w, v).ravel()))
+    np.testing.assert_allclose(linear.linear_spectrum([V, W]), np.sort(np.add.outer(w, v).ravel()))
     for weight in (1.0, 0.01, 30.0):
         expected = (w[0] + weight * v[0]) / (w[-1] + weight * v[-1])
-        measured = linear.two_layer_condition_number([V, W], inner_weight=weight)
+        measured = linear.two_layer_reduction(linear.linear_factors([V, W]), 7, weight)
         np.testing.assert_allclose(measured, expected, rtol=1e-12)
 
 
@@ -226,22 +227,20 @@ def test_the_weight_of_the_second_term_acts_where_that_term_is_alone():
     V, W = drawn((2, 3, 5))  # two of five w_i vanish
     v, w = (np.linalg.svd(matrix, compute_uv=False) ** 2 for matrix in (V, W))
     expected = (w[0] + 0.1 * v[0]) / (0.1 * v[-1])
-    measured = linear.two_layer_condition_number([V, W], inner_weight=0.1)
+    measured = linear.two_layer_reduction(linear.linear_factors([V, W]), 3, 0.1)
     np.testing.assert_allclose(measured, expected, rtol=1e-12)
 
 
 def test_two_layers_are_two():
     with pytest.raises(ValueError, match="weights must hold 2 matrices, got 3"):
-        linear.two_layer_condition_number([np.eye(2)] * 3)
-    with pytest.raises(ValueError, match="inner_weight must be positive, got 0.0"):
-        linear.two_layer_condition_number([np.eye(2)] * 2, inner_weight=0.0)
+        linear.linear_two_layer_condition_number([np.eye(2)] * 3)
 
 
 def test_wide_skips_leave_the_condition_of_the_data():
     inputs = covariance((5, 7, 6, 3), data)
     weights = with_skips(drawn((5, 7, 6, 3)), 1e6)
     expected = inputs.variances[-1] / inputs.variances[0]
-    np.testing.assert_allclose(linear.condition_number(weights, inputs), expected, rtol=1e-4)
+    np.testing.assert_allclose(linear.linear_condition_number(weights, inputs), expected, rtol=1e-4)
 
 
 def test_layers_that_share_singular_vectors_have_products_of_their_values():
@@ -252,7 +251,9 @@ def test_layers_that_share_singular_vectors_have_products_of_their_values():
     t = (s + beta) ** 2
     one, two, three = t[1] * t[2], t[2], np.ones(4)
     expected = sum(np.outer(a, c) for a, c in ((one, three), (two, t[0]), (three, t[0] * t[1])))
-    np.testing.assert_allclose(linear.spectrum(weights), np.sort(expected.ravel()), rtol=1e-12)
+    np.testing.assert_allclose(
+        linear.linear_spectrum(weights), np.sort(expected.ravel()), rtol=1e-12
+    )
 
 
 def test_draws_of_one_shape_are_mapped():
@@ -263,9 +264,9 @@ def test_draws_of_one_shape_are_mapped():
 
     def everything(weights):
         return (
-            linear.spectrum(weights, inputs),
-            linear.condition_number(weights, inputs),
-            linear.two_layer_condition_number(weights, inputs),
+            linear.linear_spectrum(weights, inputs),
+            linear.linear_condition_number(weights, inputs),
+            linear.linear_two_layer_condition_number(weights, inputs),
         )
 
     values = jax.jit(jax.vmap(everything))(many)
@@ -277,7 +278,7 @@ def test_draws_of_one_shape_are_mapped():
 def stacked(widths, inputs=None, draws=3):
     """The factors of many networks, and the weights of each."""
     many = [drawn(widths, seed) for seed in range(draws)]
-    each = [linear.factors(weights, inputs) for weights in many]
+    each = [linear.linear_factors(weights, inputs) for weights in many]
     return linear.Factors(*map(jnp.stack, zip(*each, strict=True))), many
 
 
@@ -305,7 +306,7 @@ def test_many_networks_of_two_layers_are_reduced_at_several_inner_weights(widths
         for measured, weight in zip(several[:, i], (1, 0.01), strict=True):
             G = np.kron(W @ W.T, R.T @ R) + weight * np.kron(np.eye(k), R.T @ V.T @ V @ R)
             values = np.linalg.eigvalsh(G)
-            expected = values[-1] / values[-linear.rank(widths)]
+            expected = values[-1] / values[-linear.linear_rank(widths)]
             np.testing.assert_allclose(measured, expected, rtol=1e-8)
     np.testing.assert_allclose(linear.two_layer_reduction(factors, m), several[0], rtol=1e-12)
     # Only the first of the A enters: the second, the identity, may be left out.
@@ -324,10 +325,11 @@ def test_the_dtype_of_the_weights_is_kept():
     weights = [np.float32(W) for W in drawn((5, 7, 3))]
     inputs = on_range(np.diag(np.float32([0.5, 1, 2, 3, 4])))
     for value in (
-        *linear.factors(weights, inputs),
-        linear.spectrum(weights, inputs),
-        linear.condition_number(weights),
-        linear.two_layer_condition_number(weights, inputs, 0.5),
+        *linear.linear_factors(weights, inputs),
+        linear.linear_spectrum(weights, inputs),
+        linear.linear_condition_number(weights),
+        linear.linear_two_layer_condition_number(weights, inputs),
+        linear.two_layer_reduction(linear.linear_factors(weights, inputs), 7, np.array([0.5, 1.0])),
     ):
         assert value.dtype == np.float32
 
@@ -344,7 +346,6 @@ NO_FACTORS = {
 }
 OF_FACTORS = {
     "reduced_matrix": linear.reduced_matrix,
-    "reduced_product": lambda factors: linear.reduced_product(factors, np.ones((3, 4))),
     "partial_trace_bound": bounds.partial_trace_bound,
     "product_vector_bound": bounds.product_vector_bound,
     "extreme_eigenvalues": matrix_free.extreme_eigenvalues,
@@ -368,10 +369,5 @@ def test_factors_are_those_of_one_network(name):
 
 
 def test_what_the_reduced_matrix_takes_is_named():
-    with pytest.raises(ValueError, match="factors must be Factors, got tuple"):
+    with pytest.raises(ValueError, match="factors must be a Factors, got a tuple"):
         linear.checked_factors(tuple(FACTORS))
-    for Z in (np.ones((4, 3)), np.ones((1, 3, 4))):
-        with pytest.raises(ValueError, match=r"Z must have shape \(3, 4\), got"):
-            linear.reduced_product(FACTORS, Z)
-    with pytest.raises(ValueError, match="inner_weight must be positive, got -1.0"):
-        linear.two_layer_condition_number([np.eye(2)] * 2, inner_weight=-1.0)

@@ -10,7 +10,9 @@ from lazyrich.conditioning import linear, matrix_free, on_range
 def factors(widths, variances=None):
     rng = np.random.default_rng(0)
     weights = [rng.normal(0, m**-0.5, (n, m)) for m, n in pairwise(widths)]
-    return linear.factors(weights, None if variances is None else on_range(np.diag(variances)))
+    return linear.linear_factors(
+        weights, None if variances is None else on_range(np.diag(variances))
+    )
 
 
 @pytest.mark.parametrize(

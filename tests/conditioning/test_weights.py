@@ -10,12 +10,12 @@ WEIGHTS = np.ones((4, 3)), np.ones((2, 4))
 FUNCTIONS = {
     "with_skips": lambda weights: conditioning.with_skips(weights, 0.5),
     "partial_products": linear.partial_products,
-    "factors": linear.factors,
-    "spectrum": linear.spectrum,
-    "condition_number": linear.condition_number,
-    "two_layer_condition_number": linear.two_layer_condition_number,
+    "linear_factors": linear.linear_factors,
+    "linear_spectrum": linear.linear_spectrum,
+    "linear_condition_number": linear.linear_condition_number,
+    "linear_two_layer_condition_number": linear.linear_two_layer_condition_number,
     "layer_extremes": bounds.layer_extremes,
-    "upper_bounds": bounds.upper_bounds,
+    "linear_bounds": bounds.linear_bounds,
     "normalised_parameters": normalisation.normalised_parameters,
 }
 
@@ -73,7 +73,7 @@ def test_outputs_are_the_product_of_the_layers(key):
     weights = conditioning.kaiming(key(), (3, 5, 4, 2))
     x = jax.random.normal(key(), (6, 3))
     expected = np.stack([weights[2] @ (weights[1] @ (weights[0] @ row)) for row in x])
-    np.testing.assert_allclose(conditioning.apply(weights, x), expected, rtol=1e-13)
+    np.testing.assert_allclose(conditioning.linear_network(weights, x), expected, rtol=1e-13)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,10 @@ def test_outputs_are_the_product_of_the_layers(key):
 )
 def test_samples_that_do_not_fit_are_named(x, message):
     y = np.ones((len(x), 2))
-    for function in (conditioning.apply, lambda W, x: conditioning.residual_correlation(W, x, y)):
+    for function in (
+        conditioning.linear_network,
+        lambda W, x: conditioning.linear_residual_correlation(W, x, y),
+    ):
         with pytest.raises(ValueError, match=message):
             function(WEIGHTS, x)
 
@@ -96,10 +99,10 @@ def test_samples_that_do_not_fit_are_named(x, message):
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ([], "weights must hold at least one matrix, got none"),
+        ([], r"follow one another, .*, got shapes \[\]"),
         (
             [np.ones((2, 3, 4))],
-            r"of one network \(jax.vmap takes many\), got shapes \[\(2, 3, 4\)\]",
+            r"of one network \(jax.vmap takes many\), .*, got shapes \[\(2, 3, 4\)\]",
         ),
         ((WEIGHTS[0], np.ones((2, 3))), r"follow one another, .*, got shapes \[\(4, 3\), \(2, 3\)"),
         ((WEIGHTS[1], WEIGHTS[0]), r"follow one another, .*, got shapes \[\(2, 4\), \(4, 3\)"),
@@ -117,10 +120,15 @@ def test_weights_that_make_no_network_are_named(function, weights, message):
 def test_data_of_another_width_are_named():
     inputs = on_range(np.diag([0.0, 0.0, 1.0, 1.0, 1.0]))  # of rank 3, but with 5 entries
     message = "inputs must have 3 entries, got 5"
-    for name in ("partial_products", "factors", "spectrum", "condition_number"):
+    for name in (
+        "partial_products",
+        "linear_factors",
+        "linear_spectrum",
+        "linear_condition_number",
+    ):
         with pytest.raises(ValueError, match=message):
             getattr(linear, name)(WEIGHTS, inputs)
-    for function in (bounds.layer_extremes, bounds.upper_bounds, bounds.data_bounds):
+    for function in (bounds.layer_extremes, bounds.linear_bounds, bounds.linear_data_bounds):
         with pytest.raises(ValueError, match=message):
             function(WEIGHTS, inputs)
     for function in (normalisation.normalised_spectrum, normalisation.normalised_condition_number):
@@ -139,7 +147,7 @@ def test_widths_that_make_no_network_are_named(function):
 
 def test_a_network_in_compiled_code_is_checked_for_shape():
     with pytest.raises(ValueError, match="follow one another"):
-        jax.jit(linear.factors)([jnp.ones((4, 3)), jnp.ones((2, 3))])
+        jax.jit(linear.linear_factors)([jnp.ones((4, 3)), jnp.ones((2, 3))])
 
 
 def test_the_sizes_are_those_of_the_layers_and_of_the_data():

@@ -94,6 +94,8 @@ def points(
 ) -> None:
     """Measurements: points, with bars where the table has a column ``y, error``.
 
+    Bars that reach down and up differently are two columns, ``y, below`` and ``y, above``.
+
     Args:
         axes: where to draw; labels that they lack are the names of the columns.
         table: a tidy table.
@@ -106,6 +108,8 @@ def points(
     for group, rows in _grouped(table, by):
         rows = rows.iloc[::every]
         bars = rows.get(f"{y}, error")
+        if f"{y}, below" in rows:
+            bars = rows[[f"{y}, below", f"{y}, above"]].T
         shown = name(group) if callable(name) else name or str(group)
         style = {"linestyle": "none", "label": shown, **style_of(axes, shown), **options}
         axes.errorbar(rows[x], rows[y], yerr=bars, **style)

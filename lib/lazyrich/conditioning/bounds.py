@@ -22,10 +22,11 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import spectra
-from lazyrich.arithmetic import einsum, ratio
-from lazyrich.conditioning.covariance import Covariance, known, whitened
-from lazyrich.conditioning.linear import Factors, condition_number, factors, one_of_factors
+from lazyrich.arithmetic import einsum, numpy_if_known, ratio
+from lazyrich.conditioning.covariance import Covariance, checked_moment, white
+from lazyrich.conditioning.linear import Factors, factors_of, one_of_factors, spectrum_of
 from lazyrich.conditioning.weights import checked, sizes, wide_enough
+from lazyrich.spectra.symmetric import values_only
 
 SWEEPS = 60
 
@@ -77,11 +78,10 @@ def layer_extremes(weights: Sequence[ArrayLike], inputs: Covariance | None = Non
         weights: W^1, …, W^L.
         inputs: Σ on its range; by default Σ = I. Only the directions count.
     """
-    A, B = factors(weights, None if inputs is None else whitened(inputs))
-    return extremes(A, B)
+    return extremes_of(checked(weights, inputs), inputs)
 
 
-def upper_bounds(weights: Sequence[ArrayLike], inputs: Covariance | None = None) -> UpperBounds:
+def linear_bounds(weights: Sequence[ArrayLike], inputs: Covariance | None = None) -> UpperBounds:
     """The ratio of sums, and the looser maximum over layers.
 
     They are equalities for L = 2 and Σ = I, the ratio of sums always, the maximum if κ_1 = κ_2. The
@@ -91,17 +91,16 @@ def upper_bounds(weights: Sequence[ArrayLike], inputs: Covariance | None = None)
         weights: W^1, …, W^L.
         inputs: Σ on its range; by default Σ = I.
     """
-    ends = layer_extremes(weights, inputs)
-    return bounds_of(ends, 1.0 if inputs is None else data_condition_number(inputs))
+    ends = extremes_of(checked(weights, inputs), inputs)
+    return bounds_of(ends, 1.0 if inputs is None else data_condition(inputs))
 
 
 def data_condition_number(inputs: Covariance) -> Float[Array, ""]:
     """κ(Σ) on the range of Σ."""
-    inputs = known(inputs)
-    return spectra.condition_number(inputs.variances, len(inputs.variances))
+    return data_condition(checked_moment(inputs))
 
 
-def data_bounds(
+def linear_data_bounds(
     weights: Sequence[ArrayLike], inputs: Covariance
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """κ(Σ)/κ_white ≤ κ ≤ κ(Σ) κ_white, with κ_white that of the same weights on whitened data.
@@ -118,9 +117,8 @@ def data_bounds(
     """
     weights = checked(weights, inputs)
     wide_enough(*sizes(weights, inputs))
-    white = condition_number(weights, whitened(inputs))
-    data = data_condition_number(inputs)
-    return data / white, data * white
+    values = spectrum_of(weights, white(inputs))
+    return _data_bounds(data_condition(inputs), spectra.condition_number(values, len(values)))
 
 
 def partial_trace_bound(factors: Factors) -> RayleighBound:
@@ -129,8 +127,7 @@ def partial_trace_bound(factors: Factors) -> RayleighBound:
     *Proof.* uᵀ P_k u is the mean of (u⊗e)ᵀ Ĝ (u⊗e) over an orthonormal basis of vectors e, hence
     between λ_min(Ĝ) and λ_max(Ĝ); likewise for P_d.
     """
-    P_k, P_d = map(spectra.eigenvalues, _partial_traces(*one_of_factors(factors)))
-    return _rayleigh_bound(jnp.maximum(P_k[-1], P_d[-1]), jnp.minimum(P_k[0], P_d[0]))
+    return _partial_trace_bound(one_of_factors(factors))
 
 
 def product_vector_bound(factors: Factors) -> RayleighBound:
@@ -147,27 +144,59 @@ def product_vector_bound(factors: Factors) -> RayleighBound:
     return _product_vector_bound(*one_of_factors(factors))
 
 
-def extremes(A: Float[Array, "*draws layers k k"], B: Float[Array, "*draws layers s s"]):
+# What the modules of this package share
+
+
+def extremes_of(weights, inputs=None):
+    """:func:`layer_extremes` of checked weights."""
+    return extremes(*factors_of(weights, None if inputs is None else white(inputs)))
+
+
+def extremes(A, B):
     """The :class:`LayerExtremes` of the factors A_l and B_l, for one network or many."""
-    return LayerExtremes(*_ends(spectra.eigenvalues(A)), *_ends(spectra.eigenvalues(B)))
+    return LayerExtremes(*_ends(values_only(A)), *_ends(values_only(B)))
 
 
-@jax.jit
-def bounds_of(ends: LayerExtremes, data: ArrayLike) -> UpperBounds:
+@numpy_if_known
+def bounds_of(xp, ends, data):
     """The :class:`UpperBounds` from the extremes and κ(Σ), for one network or many."""
     M, mu = ends.A_largest * ends.B_largest, ends.A_smallest * ends.B_smallest
-    layers, total = ratio(M, mu), mu.sum(-1)
-    shares = mu / jnp.where(total > 0, total, 1)[..., None]
-    return UpperBounds(data * ratio(M.sum(-1), total), data * layers.max(-1), layers, shares)
+    layers, total = ratio(M, mu, xp), mu.sum(-1)
+    shares = mu / xp.where(total > 0, total, 1)[..., None]
+    return UpperBounds(data * ratio(M.sum(-1), total, xp), data * layers.max(-1), layers, shares)
+
+
+def data_condition(inputs):
+    """:func:`data_condition_number` of a checked second moment."""
+    return spectra.condition_number(inputs.variances, len(inputs.variances))
+
+
+@numpy_if_known
+def _ends(xp, values):
+    """The largest and smallest eigenvalue of each matrix, 0 for what may be rounding."""
+    smallest, largest = values[..., 0], values[..., -1]
+    floor = values.shape[-1] * xp.finfo(values.dtype).eps * xp.abs(values).max(axis=-1)
+    return largest, xp.where(smallest > floor, smallest, 0)
+
+
+@numpy_if_known
+def _data_bounds(xp, data, white):
+    return data / white, data * white
+
+
+@numpy_if_known
+def _partial_trace_bound(xp, factors):
+    P_k, P_d = map(xp.linalg.eigvalsh, _partial_traces(xp, *factors))
+    return _rayleigh_bound(xp, xp.maximum(P_k[-1], P_d[-1]), xp.minimum(P_k[0], P_d[0]))
 
 
 @jax.jit
 def _product_vector_bound(A, C):
-    _, P_d = _partial_traces(A, C)
+    _, P_d = _partial_traces(jnp, A, C)
     starts = jnp.linalg.eigh(P_d)[1].T
     lowest = jax.lax.map(lambda v: _alternate(A, C, v, 0), starts[:3])
     largest, smallest = _alternate(A, C, starts[-1], -1), lowest.min()
-    return _rayleigh_bound(largest, smallest)
+    return _rayleigh_bound(jnp, largest, smallest)
 
 
 def _alternate(A, C, v, end):
@@ -182,19 +211,10 @@ def _alternate(A, C, v, end):
     return jax.lax.fori_loop(0, SWEEPS, sweep, (v, jnp.zeros((), A.dtype)))[1]
 
 
-@jax.jit
-def _partial_traces(A, C):
+def _partial_traces(xp, A, C):
     k, s = A.shape[-1], C.shape[-1]
-    return einsum("lab,lss->ab", A, C) / s, einsum("laa,lst->st", A, C) / k
+    return xp.einsum("lab,lss->ab", A, C) / s, xp.einsum("laa,lst->st", A, C) / k
 
 
-def _rayleigh_bound(largest, smallest):
-    return RayleighBound(ratio(largest, smallest), largest, smallest)
-
-
-@jax.jit
-def _ends(values):
-    """The largest and smallest eigenvalue of each matrix, 0 for what may be rounding."""
-    smallest = values[..., 0]
-    known = smallest > spectra.rounding_floor(jnp.abs(values))
-    return values[..., -1], jnp.where(known, smallest, 0)
+def _rayleigh_bound(xp, largest, smallest):
+    return RayleighBound(ratio(largest, smallest, xp), largest, smallest)

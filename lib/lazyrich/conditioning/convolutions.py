@@ -18,7 +18,6 @@ of m (L (s − 1) + 1) rows.
 """
 
 from collections.abc import Sequence
-from functools import partial
 from itertools import pairwise
 
 import jax
@@ -27,10 +26,11 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from lazyrich import spectra, validation
-from lazyrich.arithmetic import einsum, matmul
-from lazyrich.conditioning.covariance import Covariance, known, on_range
+from lazyrich import validation
+from lazyrich.arithmetic import matmul, numpy_if_known
+from lazyrich.conditioning.covariance import Covariance, checked_moment, on_range
 from lazyrich.draws import normal
+from lazyrich.spectra.symmetric import values_only
 
 
 def kaiming_filters(
@@ -53,8 +53,8 @@ def kaiming_filters(
     return _scaled(normal(key, shape))
 
 
-@jax.jit
-def _scaled(numbers):
+@numpy_if_known
+def _scaled(xp, numbers):
     *_, rows, m, s = numbers.shape
     later = [numbers[..., i : i + m, :, :] / (m * s) ** 0.5 for i in range(1, rows, m)]
     return [numbers[..., 0, :, None, :] / s**0.5, *later]
@@ -69,16 +69,12 @@ def toeplitz(filters: Sequence[ArrayLike], length: int) -> list[Float[Array, "_ 
         filters: of each layer, shape (m, fan-in, s).
         length: d of the input.
     """
-    filters, matrices = _checked(filters, length), []
-    for w in filters:
-        matrices.append(_toeplitz(w, length))
-        length -= w.shape[2] - 1
-    return matrices
+    return _toeplitz(_checked(filters, length), length=length)
 
 
 def composite_filters(filters: Sequence[ArrayLike]) -> Float[Array, "m size"]:
     """The filters of the whole network, as if it were one layer, shape (m, L (s − 1) + 1)."""
-    return _composite(_checked(filters))
+    return _composite_filters(_checked(filters))
 
 
 def filter_spectrum(
@@ -104,11 +100,8 @@ def filter_spectrum(
         places, dtype = length - size + 1, filters[0].dtype
         windows = Covariance(jnp.full(size, places, dtype), jnp.eye(size, dtype=dtype))
     else:
-        inputs = known(inputs, length, filters[0].dtype)
-        root = inputs.directions * jnp.sqrt(inputs.variances)
-        seen = jnp.stack([root[i : i + size] for i in range(length - size + 1)])
-        windows = on_range(einsum("iat,ibt->ab", seen, seen))
-    return spectra.eigenvalues(_filter_matrix(filters, windows))
+        windows = on_range(_windows(checked_moment(inputs, length, filters[0].dtype), size=size))
+    return values_only(_filter_matrix(filters, windows))
 
 
 def filter_rank(channels: int, kernel: int, layers: int = 2) -> int:
@@ -129,25 +122,42 @@ def filter_rank(channels: int, kernel: int, layers: int = 2) -> int:
     return m * (validation.whole("layers", layers, least=1) * (s - 1) + 1)
 
 
-@partial(jax.jit, static_argnums=1)
-def _toeplitz(w, length):
-    fan_out, fan_in, kernel = w.shape
-    places = length - kernel + 1
-    # 1 where tap t of the filter at place i meets entry j of its input
-    t, i, j = np.ogrid[:kernel, :places, :length]
-    meets = jnp.asarray(t == j - i, w.dtype)
-    return einsum("oct,tij->oicj", w, meets).reshape(fan_out * places, fan_in * length)
+@numpy_if_known
+def _toeplitz(xp, filters, *, length):
+    matrices = []
+    for w in filters:
+        fan_out, fan_in, kernel = w.shape
+        places = length - kernel + 1
+        # 1 where tap t of the filter at place i meets entry j of its input
+        t, i, j = np.ogrid[:kernel, :places, :length]
+        meets = xp.asarray(t == j - i, w.dtype)
+        matrix = xp.einsum("oct,tij->oicj", w, meets, optimize=True)
+        matrices.append(matrix.reshape(fan_out * places, fan_in * length))
+        length = places
+    return matrices
 
 
-@jax.jit
-def _composite(filters):
+@numpy_if_known
+def _composite_filters(xp, filters):
+    return _composite(xp, filters)
+
+
+def _composite(xp, filters):
     first, *rest = filters
     composite = first[:, 0]
     for w in rest:
         s = w.shape[2]
-        shifted = jnp.stack([jnp.pad(composite, ((0, 0), (t, s - 1 - t))) for t in range(s)])
-        composite = einsum("oct,tci->oi", w, shifted)
+        shifted = xp.stack([xp.pad(composite, ((0, 0), (t, s - 1 - t))) for t in range(s)])
+        composite = xp.einsum("oct,tci->oi", w, shifted)
     return composite
+
+
+@numpy_if_known
+def _windows(xp, inputs, *, size):
+    """The second moment of the windows of this size, summed over their places."""
+    root = inputs.directions * xp.sqrt(inputs.variances)
+    seen = xp.stack([root[i : i + size] for i in range(len(root) - size + 1)])
+    return xp.einsum("iat,ibt->ab", seen, seen)
 
 
 @jax.jit
@@ -155,7 +165,8 @@ def _filter_matrix(filters, windows):
     root = windows.directions * jnp.sqrt(windows.variances)
 
     def seen(filters):
-        return matmul(_composite(filters), root).reshape(-1)
+        with jax.default_matmul_precision("highest"):
+            return (_composite(jnp, filters) @ root).reshape(-1)
 
     blocks = [block.reshape(len(block), -1) for block in jax.jacrev(seen)(filters)]
     return sum(matmul(block, block.T) for block in blocks)

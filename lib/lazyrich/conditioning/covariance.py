@@ -3,12 +3,12 @@
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import spectra, validation
-from lazyrich.arithmetic import matmul
+from lazyrich.arithmetic import matmul, numpy_if_known
 
 
 class Covariance(NamedTuple):
@@ -26,8 +26,7 @@ def second_moment(x: ArrayLike) -> Float[Array, "inputs inputs"]:
     Args:
         x: shape (samples, inputs).
     """
-    x = validation.samples("x", x)
-    return matmul(x.T, x) / len(x)
+    return _second_moment(validation.samples("x", x))
 
 
 def on_range(Sigma: ArrayLike, rank: int | None = None) -> Covariance:
@@ -43,12 +42,13 @@ def on_range(Sigma: ArrayLike, rank: int | None = None) -> Covariance:
             is larger than the default.
     """
     Sigma = validation.matrix("Sigma", validation.symmetric("Sigma", Sigma))
-    values, vectors = jnp.linalg.eigh(Sigma)
+    values, vectors = _eigh(Sigma)
     if isinstance(values, jax.core.Tracer):
         rank = validation.whole("rank inside compiled code", rank, least=1)
         possible = len(values)
     else:
-        floor = spectra.rounding_floor(jnp.abs(values))
+        values, vectors = np.asarray(values), np.asarray(vectors)
+        floor = float(spectra.rounding_floor(np.abs(values)))
         if values[0] < -floor:
             raise ValueError(f"Sigma must have no negative eigenvalue, got {values[0]:.3g}")
         possible = int((values > floor).sum())
@@ -57,12 +57,12 @@ def on_range(Sigma: ArrayLike, rank: int | None = None) -> Covariance:
         rank = possible if rank is None else validation.whole("rank", rank, least=1)
     if not 1 <= rank <= possible:
         raise ValueError(f"rank must be from 1 to that of Sigma, {possible}, got {rank}")
-    return Covariance(values[-rank:], vectors[:, -rank:])
+    return Covariance(jax.device_put(values[-rank:]), jax.device_put(vectors[:, -rank:]))
 
 
 def whitened(inputs: Covariance) -> Covariance:
     """The same directions, each with variance one."""
-    return known(inputs)._replace(variances=jnp.ones_like(inputs.variances))
+    return white(checked_moment(inputs))
 
 
 def whiten(x: ArrayLike, inputs: Covariance) -> Float[Array, "samples inputs"]:
@@ -72,21 +72,26 @@ def whiten(x: ArrayLike, inputs: Covariance) -> Float[Array, "samples inputs"]:
         x: the samples, shape (samples, inputs).
         inputs: their second moment Σ on its range.
     """
-    x = validation.samples("x", x, entries=len(known(inputs).directions))
-    Q, variances = inputs.directions, validation.positive("inputs.variances", inputs.variances)
-    return matmul(matmul(x, Q / jnp.sqrt(variances)), Q.T)
+    x = validation.samples("x", x, entries=len(checked_moment(inputs).directions))
+    validation.positive("inputs.variances", inputs.variances)
+    return _whiten(x, inputs)
 
 
 # What the modules of this package share
 
 
-def known(inputs, entries=None, dtype=None):
+def white(inputs):
+    """:func:`whitened`, of what is known to be a second moment."""
+    ones = np.ones(inputs.variances.shape, inputs.variances.dtype)
+    return Covariance(jax.device_put(ones), inputs.directions)
+
+
+def checked_moment(inputs, entries=None, dtype=None):
     """The second moment, for so many inputs and for weights of this dtype if they are given.
 
     A variance may be zero: then its direction belongs to the null space, which some keep.
     """
-    if not isinstance(inputs, Covariance):
-        raise ValueError(f"inputs must be a Covariance, got {type(inputs).__name__}")
+    validation.instance("inputs", inputs, Covariance)
     variances = validation.nonnegative("inputs.variances", inputs.variances, ndim=1)
     directions = validation.floating("inputs.directions", inputs.directions, ndim=2)
     shapes = variances.shape, directions.shape
@@ -102,3 +107,19 @@ def known(inputs, entries=None, dtype=None):
         wanted = "one dtype" if dtype is None else f"the dtype of the network, {dtype}"
         raise ValueError(f"inputs must have {wanted}, got {', '.join(sorted(dtypes))}")
     return inputs
+
+
+@jax.jit
+def _second_moment(x):
+    return matmul(x.T, x) / len(x)
+
+
+@numpy_if_known
+def _eigh(xp, Sigma):
+    return tuple(xp.linalg.eigh(Sigma))
+
+
+@numpy_if_known
+def _whiten(xp, x, inputs):
+    Q = inputs.directions
+    return x @ (Q / xp.sqrt(inputs.variances)) @ Q.T

@@ -18,15 +18,14 @@ from itertools import accumulate
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import derivatives, validation
-from lazyrich.arithmetic import einsum, matmul
-from lazyrich.conditioning.linear import partial_products
-from lazyrich.conditioning.weights import apply, checked, samples_for
+from lazyrich.arithmetic import numpy_if_known
+from lazyrich.conditioning.linear import products
+from lazyrich.conditioning.weights import checked, outputs_of, samples_for
 
 
 class HessianParts(NamedTuple):
@@ -38,7 +37,7 @@ class HessianParts(NamedTuple):
     """H_F."""
 
 
-@partial(jax.jit, static_argnums=0)
+@partial(jax.jit, static_argnames="network")
 def loss_hessian(
     network: Callable,
     params,
@@ -56,7 +55,7 @@ def loss_hessian(
     return _second_derivative(loss, params)
 
 
-@partial(jax.jit, static_argnums=0)
+@partial(jax.jit, static_argnames="network")
 def split_hessian(
     network: Callable,
     params,
@@ -77,7 +76,7 @@ def split_hessian(
     )
 
 
-def residual_correlation(
+def linear_residual_correlation(
     weights: Sequence[ArrayLike], x: ArrayLike, y: ArrayLike
 ) -> Float[Array, "outputs inputs"]:
     """Ω = (1/n) Σ_i r_i x_iᵀ of a linear network's residuals r = F(x) − y with its inputs.
@@ -89,32 +88,44 @@ def residual_correlation(
     """
     weights = checked(weights)
     x, y = samples_for(weights, x), validation.samples("y", y)
-    return matmul(_residuals(apply(weights, x), y).T, x) / len(x)
+    return _correlation(_residuals(outputs_of(weights, x), y), x)
 
 
-def functional_hessian(weights: Sequence[ArrayLike], Omega: ArrayLike) -> Float[Array, "p p"]:
+@numpy_if_known
+def _correlation(xp, residuals, x):
+    return residuals.T @ x / len(x)
+
+
+def linear_functional_hessian(
+    weights: Sequence[ArrayLike], Omega: ArrayLike
+) -> Float[Array, "p p"]:
     """H_F of a linear network from Ω, its parameters ordered by layers, each row by row.
 
     Args:
         weights: W^1, …, W^L.
-        Omega: Ω of :func:`residual_correlation`, shape (k, d).
+        Omega: Ω of :func:`linear_residual_correlation`, shape (k, d).
     """
     weights = checked(weights)
     allowed = len(weights[-1]), weights[0].shape[1]
     Omega = validation.floating("Omega", Omega, ndim=2)
     if Omega.shape != allowed:
         raise ValueError(f"Omega must have shape {allowed}, got {Omega.shape}")
-    after, before = partial_products(weights)
-    blocks = [[jnp.zeros((W.size, V.size), W.dtype) for V in weights] for W in weights]
+    return _functional_hessian(weights, Omega)
+
+
+@numpy_if_known
+def _functional_hessian(xp, weights, Omega):
+    after, before = products(xp, weights)
+    blocks = [[xp.zeros((W.size, V.size), W.dtype) for V in weights] for W in weights]
     for low in range(len(weights)):
-        identity = jnp.eye(len(weights[low]), dtype=weights[low].dtype)
-        between = accumulate(weights[low + 1 : -1], lambda P, W: matmul(W, P), initial=identity)
+        identity = xp.eye(len(weights[low]), dtype=weights[low].dtype)
+        between = accumulate(weights[low + 1 : -1], lambda P, W: W @ P, initial=identity)
         for high, middle in zip(range(low + 1, len(weights)), between, strict=False):
-            outside = matmul(matmul(before[low], Omega.T), after[high])
-            block = einsum("bc,ea->abce", middle, outside)
+            outside = before[low] @ Omega.T @ after[high]
+            block = xp.einsum("bc,ea->abce", middle, outside)
             block = block.reshape(weights[high].size, weights[low].size)
             blocks[high][low], blocks[low][high] = block, block.T
-    return jnp.block(blocks)
+    return xp.block(blocks)
 
 
 def two_layer_functional_spectrum(Omega: ArrayLike, width: int) -> Float[Array, "p"]:
@@ -123,14 +134,18 @@ def two_layer_functional_spectrum(Omega: ArrayLike, width: int) -> Float[Array, 
     The weights do not matter. Beside them stand m |d − k| zeros.
 
     Args:
-        Omega: Ω of :func:`residual_correlation`, shape (k, d).
+        Omega: Ω of :func:`linear_residual_correlation`, shape (k, d).
         width: m.
     """
     m = validation.whole("width", width, least=1)
-    Omega = validation.matrix("Omega", Omega)
-    values = jnp.linalg.svd(Omega, compute_uv=False)
-    zeros = jnp.zeros(abs(Omega.shape[0] - Omega.shape[1]), Omega.dtype)
-    return jnp.sort(jnp.repeat(jnp.concatenate([-values, zeros, values]), m))
+    return _plus_and_minus(validation.matrix("Omega", Omega), width=m)
+
+
+@numpy_if_known
+def _plus_and_minus(xp, Omega, *, width):
+    values = xp.linalg.svd(Omega, compute_uv=False)
+    zeros = xp.zeros(abs(Omega.shape[0] - Omega.shape[1]), Omega.dtype)
+    return xp.sort(xp.repeat(xp.concatenate([-values, zeros, values]), width))
 
 
 def _residuals(outputs, y):

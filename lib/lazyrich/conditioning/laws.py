@@ -4,12 +4,12 @@ d inputs, k outputs and L layers with hidden widths m; the data are whitened, Σ
 the condition number of other data as a factor κ(Σ) at most. Arrays broadcast.
 """
 
-import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from lazyrich import spectra, validation
-from lazyrich.arithmetic import ratio
+from lazyrich import validation
+from lazyrich.arithmetic import numpy_if_known, ratio
+from lazyrich.spectra.marchenko_pastur import edges
 
 
 def two_layer_law(
@@ -27,8 +27,13 @@ def two_layer_law(
         width: m.
         outputs: k.
     """
-    (w_min, w_max), (v_min, v_max) = _edges(inputs, width, outputs)
-    return ratio(w_max + v_max, w_min + v_min)
+    return _two_layer_law(*_sizes(inputs, width, outputs))
+
+
+@numpy_if_known
+def _two_layer_law(xp, d, m, k):
+    (w_min, w_max), (v_min, v_max) = _edges(xp, d, m, k)
+    return ratio(w_max + v_max, w_min + v_min, xp)
 
 
 def two_layer_loose_law(
@@ -40,7 +45,12 @@ def two_layer_loose_law(
 
     and ``inf`` for m ≤ max(d, k). Arguments as for :func:`two_layer_law`.
     """
-    return jnp.maximum(*(ratio(high, low) for low, high in _edges(inputs, width, outputs)))
+    return _two_layer_loose_law(*_sizes(inputs, width, outputs))
+
+
+@numpy_if_known
+def _two_layer_loose_law(xp, d, m, k):
+    return xp.maximum(*(ratio(high, low, xp) for low, high in _edges(xp, d, m, k)))
 
 
 def depth_law(
@@ -63,10 +73,14 @@ def depth_law(
         depth: the number L ≥ 2 of weight matrices.
     """
     L = validation.whole("depth", depth, least=2)
-    d, m, k = _sizes(inputs, width, outputs)
-    rho_d = 2 * jnp.sqrt(d / m * (L * (2 * L - 1) / (6 * (L - 1))))
-    rho_k = 2 * jnp.sqrt(k / m * ((L - 2) * (2 * L - 3) / (6 * (L - 1))))
-    return jnp.exp(2 * (rho_d + rho_k))
+    return _depth_law(*_sizes(inputs, width, outputs), L)
+
+
+@numpy_if_known
+def _depth_law(xp, d, m, k, L):
+    rho_d = 2 * xp.sqrt(d / m * (L * (2 * L - 1) / (6 * (L - 1))))
+    rho_k = 2 * xp.sqrt(k / m * ((L - 2) * (2 * L - 3) / (6 * (L - 1))))
+    return xp.exp(2 * (rho_d + rho_k))
 
 
 def ratio_of_sums_law(
@@ -83,9 +97,13 @@ def ratio_of_sums_law(
     Arguments as for :func:`depth_law`.
     """
     L = validation.whole("depth", depth, least=2)
-    d, m, k = _sizes(inputs, width, outputs)
-    roots = jnp.sqrt(jnp.arange(L, dtype=d.dtype))
-    return jnp.exp(4 * (jnp.sqrt(d / m) * roots[1:].mean() + jnp.sqrt(k / m) * roots[:-1].mean()))
+    return _ratio_of_sums_law(*_sizes(inputs, width, outputs), L=L)
+
+
+@numpy_if_known
+def _ratio_of_sums_law(xp, d, m, k, *, L):
+    roots = xp.sqrt(xp.arange(L, dtype=d.dtype))
+    return xp.exp(4 * (xp.sqrt(d / m) * roots[1:].mean() + xp.sqrt(k / m) * roots[:-1].mean()))
 
 
 def separated_law(
@@ -104,9 +122,13 @@ def separated_law(
 
     Arguments as for :func:`two_layer_law`.
     """
-    d, m, k = _sizes(inputs, width, outputs)
-    low, high = spectra.marchenko_pastur_edges(k / m)
-    return ratio(m / d + high, jnp.where(m >= d, (m - d + 1) / d + low, 0))
+    return _separated_law(*_sizes(inputs, width, outputs))
+
+
+@numpy_if_known
+def _separated_law(xp, d, m, k):
+    low, high = edges(xp, k / m)
+    return ratio(m / d + high, xp.where(m >= d, (m - d + 1) / d + low, 0), xp)
 
 
 def proportional_law(
@@ -119,8 +141,12 @@ def proportional_law(
         outputs: k.
         width_per_layer: c.
     """
-    d, c, k = _sizes(inputs, width_per_layer, outputs, "width_per_layer")
-    return jnp.exp(4 * (jnp.sqrt(d) + jnp.sqrt(k)) / jnp.sqrt(3 * c))
+    return _proportional_law(*_sizes(inputs, width_per_layer, outputs, "width_per_layer"))
+
+
+@numpy_if_known
+def _proportional_law(xp, d, c, k):
+    return xp.exp(4 * (xp.sqrt(d) + xp.sqrt(k)) / xp.sqrt(3 * c))
 
 
 def product_law(size: ArrayLike, width: ArrayLike, matrices: ArrayLike) -> Float[Array, "*shape"]:
@@ -134,15 +160,19 @@ def product_law(size: ArrayLike, width: ArrayLike, matrices: ArrayLike) -> Float
         matrices: j ≥ 0.
     """
     n, m = validation.positive("size", size), validation.positive("width", width)
-    return jnp.exp(4 * jnp.sqrt(validation.nonnegative("matrices", matrices) * n / m))
+    return _product_law(n, m, validation.nonnegative("matrices", matrices))
 
 
-def _edges(inputs, width, outputs):
+@numpy_if_known
+def _product_law(xp, n, m, j):
+    return xp.exp(4 * xp.sqrt(j * n / m))
+
+
+def _edges(xp, d, m, k):
     """The edges of W Wᵀ and of Vᵀ V, the lower one 0 where the width is too small."""
-    d, m, k = _sizes(inputs, width, outputs)
-    w_min, w_max = spectra.marchenko_pastur_edges(k / m)
-    v_min, v_max = spectra.marchenko_pastur_edges(d / m, m / d)
-    return (jnp.where(m >= k, w_min, 0), w_max), (jnp.where(m >= d, v_min, 0), v_max)
+    w_min, w_max = edges(xp, k / m)
+    v_min, v_max = edges(xp, d / m, m / d)
+    return (xp.where(m >= k, w_min, 0), w_max), (xp.where(m >= d, v_min, 0), v_max)
 
 
 def _sizes(inputs, width, outputs, name="width"):

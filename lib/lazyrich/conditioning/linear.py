@@ -22,15 +22,14 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import spectra, validation
-from lazyrich.arithmetic import einsum, matmul
+from lazyrich.arithmetic import numpy_if_known
 from lazyrich.conditioning.covariance import Covariance
 from lazyrich.conditioning.weights import checked, sizes
+from lazyrich.spectra.symmetric import values_only
 
 
 class Factors(NamedTuple):
@@ -54,27 +53,17 @@ def partial_products(
     Returns:
         Two lists of L matrices, of shapes (k, fan-out of l) and (fan-in of l, s).
     """
-    weights = checked(weights, inputs)
-    dtype, (d, k) = weights[0].dtype, (weights[0].shape[1], len(weights[-1]))
-    after = [jnp.eye(k, dtype=dtype), *accumulate(weights[:0:-1], matmul)]
-    left = lambda product, W: matmul(W, product)  # noqa: E731
-    if inputs is None:
-        return after[::-1], [jnp.eye(d, dtype=dtype), *accumulate(weights[:-1], left)]
-    root = inputs.directions * jnp.sqrt(inputs.variances)
-    return after[::-1], [*accumulate(weights[:-1], left, initial=root)]
+    return _partial_products(checked(weights, inputs), inputs)
 
 
-def factors(weights: Sequence[ArrayLike], inputs: Covariance | None = None) -> Factors:
+def linear_factors(weights: Sequence[ArrayLike], inputs: Covariance | None = None) -> Factors:
     """The factors A_l and C_l of Ĝ.
-
-    Layer by layer, not as one program: a product of one shape then compiles once for all depths.
 
     Args:
         weights: W^1, …, W^L.
         inputs: Σ on its range; by default Σ = I.
     """
-    products = zip(*partial_products(weights, inputs), strict=True)
-    return _stacked([_layer_factors(after, before) for after, before in products])
+    return factors_of(checked(weights, inputs), inputs)
 
 
 def reduced_matrix(factors: Factors) -> Float[Array, "*draws ks ks"]:
@@ -82,39 +71,26 @@ def reduced_matrix(factors: Factors) -> Float[Array, "*draws ks ks"]:
 
     Of one network or of many.
     """
-    return _reduced_matrix(checked_factors(factors))
+    return matrix_of(checked_factors(factors))
 
 
-def reduced_product(factors: Factors, Z: ArrayLike) -> Float[Array, "k s"]:
-    """Ĝ acting on a matrix, Σ_l A_l Z C_l, in L k s (k + s) multiplications.
-
-    Flattened row by row, Z ↦ Ĝ Z is the product with :func:`reduced_matrix`.
-
-    Args:
-        factors: A_l and C_l of one network.
-        Z: shape (k, s).
-    """
-    A, C = one_of_factors(factors)
-    Z, allowed = validation.floating("Z", Z, ndim=2), (A.shape[-1], C.shape[-1])
-    if Z.shape != allowed:
-        raise ValueError(f"Z must have shape {allowed}, got {Z.shape}")
-    return einsum("lab,lbs->as", A, matmul(Z, C))
-
-
-def spectrum(weights: Sequence[ArrayLike], inputs: Covariance | None = None) -> Float[Array, "ks"]:
+def linear_spectrum(
+    weights: Sequence[ArrayLike], inputs: Covariance | None = None
+) -> Float[Array, "ks"]:
     """The eigenvalues of Ĝ, ascending: all of the Gauss-Newton matrix that are not zero.
 
     Args:
         weights: W^1, …, W^L.
         inputs: Σ on its range; by default Σ = I.
 
-    >>> spectrum([jnp.diag(jnp.array([1.0, 2.0])), jnp.array([[3.0, 0.0]])]).tolist()
+    >>> import numpy as np
+    >>> linear_spectrum([np.diag([1.0, 2.0]), np.array([[3.0, 0.0]])]).tolist()
     [10.0, 13.0]
     """
-    return spectra.eigenvalues(_reduced(checked(weights, inputs), inputs))
+    return spectrum_of(checked(weights, inputs), inputs)
 
 
-def rank(widths: Sequence[int], data_rank: int | None = None) -> int:
+def linear_rank(widths: Sequence[int], data_rank: int | None = None) -> int:
     """The rank r (s + k − r) of the Gauss-Newton matrix, r the smallest of s and all widths.
 
     So many parameters has a matrix of k × s and rank r, which is what the network can be on the
@@ -124,7 +100,7 @@ def rank(widths: Sequence[int], data_rank: int | None = None) -> int:
         widths: d, the hidden widths, k.
         data_rank: s, the rank of Σ; by default d.
 
-    >>> rank((5, 2, 3)), rank((5, 7, 3)), rank((5, 7, 3), data_rank=4)
+    >>> linear_rank((5, 2, 3)), linear_rank((5, 7, 3)), linear_rank((5, 7, 3), data_rank=4)
     (12, 15, 12)
     """
     widths = validation.widths("widths", widths)
@@ -135,25 +111,25 @@ def rank(widths: Sequence[int], data_rank: int | None = None) -> int:
     return r * (s + widths[-1] - r)
 
 
-def condition_number(
+def linear_condition_number(
     weights: Sequence[ArrayLike], inputs: Covariance | None = None
 ) -> Float[Array, ""]:
     """κ of the Gauss-Newton matrix: its largest eigenvalue over its smallest that is not zero.
 
-    How many are not zero is known from :func:`rank`; weights at which there are fewer have ``inf``.
+    How many are not zero is known from :func:`linear_rank`; weights at which there are fewer have
+    ``inf``.
 
     Args:
         weights: W^1, …, W^L.
         inputs: Σ on its range; by default Σ = I.
     """
     weights = checked(weights, inputs)
-    return spectra.condition_number(spectrum(weights, inputs), rank(*sizes(weights, inputs)))
+    rank = linear_rank(*sizes(weights, inputs))
+    return spectra.condition_number(spectrum_of(weights, inputs), rank)
 
 
-def two_layer_condition_number(
-    weights: Sequence[ArrayLike],
-    inputs: Covariance | None = None,
-    inner_weight: float = 1.0,
+def linear_two_layer_condition_number(
+    weights: Sequence[ArrayLike], inputs: Covariance | None = None
 ) -> Float[Array, ""]:
     """κ of two layers F = W V x, from two or three s × s matrices instead of one of ks × ks.
 
@@ -165,39 +141,47 @@ def two_layer_condition_number(
     Args:
         weights: V, W.
         inputs: Σ on its range; by default Σ = I.
-        inner_weight: a factor on the second term, I ⊗ Rᵀ Vᵀ V R.
     """
     weights = checked(weights, inputs, layers=2)
-    inner_weight = validation.scalar(
-        "inner_weight", validation.positive("inner_weight", inner_weight)
-    )
-    m = weights[1].shape[1]
-    return two_layer_reduction(factors(weights, inputs), m, inner_weight)
+    return two_layer_reduction(factors_of(weights, inputs), len(weights[0]))
 
 
-def two_layer_reduction(
-    factors: Factors, width: int, inner_weight: ArrayLike = 1.0
-) -> Float[Array, "*draws"]:
-    """:func:`two_layer_condition_number` from the factors and the width m, for one or many.
+# What the modules of this package share
 
-    Only A_1, C_1 and C_2 enter. The axes of `inner_weight` broadcast against the draws.
+
+@numpy_if_known
+def factors_of(xp, weights, inputs=None):
+    """:func:`linear_factors` of checked weights."""
+    after, before = products(xp, weights, inputs)
+    return Factors(xp.stack([P @ P.T for P in after]), xp.stack([P.T @ P for P in before]))
+
+
+@numpy_if_known
+def matrix_of(xp, factors):
+    """:func:`reduced_matrix` of checked factors."""
+    *draws, _, k, _ = factors.A.shape
+    s = factors.C.shape[-1]
+    product = xp.einsum("...lab,...lst->...asbt", *factors, optimize=True)
+    return product.reshape(*draws, k * s, k * s)
+
+
+def spectrum_of(weights, inputs=None):
+    """:func:`linear_spectrum` of checked weights."""
+    return values_only(matrix_of(factors_of(weights, inputs)))
+
+
+def two_layer_reduction(factors, width, inner_weight=1.0):
+    """:func:`linear_two_layer_condition_number` from the factors, of which A_2 does not enter.
+
+    `inner_weight` are factors on the second term, I ⊗ Rᵀ Vᵀ V R: as many as the answers.
     """
-    A, C = factors
-    k, s = A.shape[-1], C.shape[-1]
-    w = spectra.eigenvalues(A[..., 0, :, :])
-    ends = w[..., -1], w[..., -min(k, width)]
-    high, low, inner = _blocks(C, *ends, jnp.asarray(inner_weight))
-    kept = [spectra.eigenvalues(high), spectra.eigenvalues(low)]
-    if width < k:  # the lowest blocks are those of ω_i = 0, and as singular as C_2
-        kept.append(spectra.eigenvalues(inner)[..., -min(width, s) :])
-    kept = jnp.concatenate(kept, axis=-1)
-    return spectra.condition_number(kept, kept.shape[-1])
+    values = _two_layer_values(factors, inner_weight, width=width)
+    return spectra.condition_number(values, values.shape[-1])
 
 
 def checked_factors(factors):
     """The factors, whose numbers of layers agree, of one network or of many."""
-    if not isinstance(factors, Factors):
-        raise ValueError(f"factors must be Factors, got {type(factors).__name__}")
+    validation.instance("factors", factors, Factors)
     A, C = (
         validation.floating(f"factors.{name}", part, ndim=3)
         for name, part in factors._asdict().items()
@@ -221,31 +205,32 @@ def one_of_factors(factors):
     return Factors(A, C)
 
 
-@jax.jit
-def _layer_factors(after, before):
-    return matmul(after, after.T), matmul(before.T, before)
+@numpy_if_known
+def _partial_products(xp, weights, inputs):
+    return products(xp, weights, inputs)
 
 
-@jax.jit
-def _stacked(layers):
-    return Factors(*map(jnp.stack, zip(*layers, strict=True)))
+def products(xp, weights, inputs=None):
+    """:func:`partial_products` of checked weights, in the operations of ``xp``."""
+    identity = lambda size: xp.eye(size, dtype=weights[0].dtype)  # noqa: E731
+    left = lambda product, W: W @ product  # noqa: E731
+    after = [identity(len(weights[-1])), *accumulate(weights[:0:-1], xp.matmul)]
+    if inputs is None:
+        return after[::-1], [identity(weights[0].shape[1]), *accumulate(weights[:-1], left)]
+    root = inputs.directions * xp.sqrt(inputs.variances)
+    return after[::-1], [*accumulate(weights[:-1], left, initial=root)]
 
 
-@jax.jit
-def _reduced_matrix(factors):
-    *draws, _, k, _ = factors.A.shape
-    s = factors.C.shape[-1]
-    return einsum("...lab,...lst->...asbt", *factors).reshape(*draws, k * s, k * s)
-
-
-@jax.jit
-def _blocks(C, highest, lowest, inner_weight):
-    inner_weight = inner_weight.astype(C.dtype)[..., None, None]
-    outer, inner = C[..., 0, :, :], inner_weight * C[..., 1, :, :]
-    highest, lowest = highest[..., None, None], lowest[..., None, None]
-    return highest * outer + inner, lowest * outer + inner, inner
-
-
-@jax.jit
-def _reduced(weights, inputs):
-    return _reduced_matrix(factors(weights, inputs))
+@numpy_if_known
+def _two_layer_values(xp, factors, inner_weight, *, width):
+    """The eigenvalues of the blocks with the ends of the spectrum, without those that vanish."""
+    A, C = factors
+    k, s = A.shape[-1], C.shape[-1]
+    w = xp.linalg.eigvalsh(A[..., 0, :, :])[..., None, None]
+    outer, inner = C[..., 0, :, :], C[..., 1, :, :]
+    inner = xp.asarray(inner_weight, C.dtype)[..., None, None] * inner
+    ends = w[..., -1, :, :], w[..., -min(k, width), :, :]
+    kept = [xp.linalg.eigvalsh(end * outer + inner) for end in ends]
+    if width < k:  # the lowest blocks are those of ω_i = 0, and as singular as C_2
+        kept.append(xp.linalg.eigvalsh(inner)[..., -min(width, s) :])
+    return xp.concatenate(kept, axis=-1)

@@ -20,11 +20,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import spectra, validation
-from lazyrich.arithmetic import einsum, matmul
+from lazyrich.arithmetic import matmul, numpy_if_known
 from lazyrich.conditioning.covariance import Covariance
 from lazyrich.conditioning.weights import checked, sizes
 
@@ -45,7 +46,8 @@ class Normalised(NamedTuple):
 def normalised_parameters(weights: Sequence[ArrayLike]) -> Normalised:
     """The parameters with the weights V and W, γ = 1 and b = 0."""
     V, W = _checked(weights)
-    return Normalised(V, jnp.ones(len(V), V.dtype), jnp.zeros(len(V), V.dtype), W)
+    ones = np.ones(len(V), V.dtype)
+    return Normalised(V, jax.device_put(ones), jax.device_put(0 * ones), W)
 
 
 def normalised_outputs(
@@ -64,9 +66,7 @@ def normalised_spectrum(weights: Sequence[ArrayLike], inputs: Covariance) -> Flo
         weights: V, W.
         inputs: the centred covariance Σ_c on its range, of rank s.
     """
-    V, W = _checked(weights, inputs)
-    shifts = spectra.eigenvalues(matmul(W, W.T))
-    return jnp.sort(jnp.concatenate([spectra.eigenvalues(_reduced(V, W, inputs)), shifts]))
+    return _spectrum(*_checked(weights, inputs), inputs)
 
 
 def normalised_condition_number(
@@ -82,27 +82,34 @@ def normalised_condition_number(
     (_, m, k), s = sizes(weights, inputs)
     r = min(k, m)
     rank = r * s + (k - r) * min(m, s) + r
-    return spectra.condition_number(normalised_spectrum(weights, inputs), rank)
+    return spectra.condition_number(_spectrum(*weights, inputs), rank)
 
 
-@jax.jit
-def _reduced(V, W, inputs):
+@numpy_if_known
+def _spectrum(xp, V, W, inputs):
     k, s = len(W), len(inputs.variances)
-    root = inputs.directions * jnp.sqrt(inputs.variances)
-    p = matmul(V, root)  # rows Rᵀ v_i
+    root = inputs.directions * xp.sqrt(inputs.variances)
+    p = V @ root  # rows Rᵀ v_i
     square = (p**2).sum(axis=1, keepdims=True)
-    a = matmul(p / square, root.T)  # rows a_i
-    q = matmul(a, root)
+    a = p / square @ root.T  # rows a_i
+    q = a @ root
     # Rᵀ M_i M_iᵀ R = RᵀR − (p_i q_iᵀ + q_i p_iᵀ) + |a_i|² p_i p_iᵀ, and p_i p_iᵀ for the scales
     own = (a**2).sum(axis=1, keepdims=True) + 1
-    once = einsum("is,it->ist", own * p - q, p) - einsum("is,it->ist", p, q)
-    once = (once + jnp.diag(inputs.variances)) / square[:, None]
-    inner = einsum("ai,bi,ist->asbt", W, W, once)
-    outer = einsum("ab,is,it->asbt", jnp.eye(k, dtype=W.dtype), p / square, p)
-    return (inner + outer).reshape(k * s, k * s)
+    once = xp.einsum("is,it->ist", own * p - q, p) - xp.einsum("is,it->ist", p, q)
+    once = (once + xp.diag(inputs.variances)) / square[:, None]
+    inner = xp.einsum("ai,bi,ist->asbt", W, W, once, optimize=True)
+    outer = xp.einsum("ab,is,it->asbt", xp.eye(k, dtype=W.dtype), p / square, p, optimize=True)
+    shifts = xp.linalg.eigvalsh(W @ W.T)
+    others = xp.linalg.eigvalsh((inner + outer).reshape(k * s, k * s))
+    return xp.sort(xp.concatenate([others, shifts]))
 
 
 def _checked(weights, inputs=None):
     V, W = checked(weights, inputs, layers=2)
-    validation.positive("the length of each row of weights[0]", jnp.linalg.norm(V, axis=1))
+    validation.positive("the length of each row of weights[0]", _lengths(V))
     return V, W
+
+
+@numpy_if_known
+def _lengths(xp, V):
+    return xp.linalg.norm(V, axis=1)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from lazyrich import validation
-from lazyrich.arithmetic import einsum
+from lazyrich.arithmetic import einsum, numpy_if_known
 from lazyrich.networks import Network
 
 
@@ -19,10 +19,14 @@ def magnitude_mask(params, share: float):
     p = float(validation.scalar("share", validation.nonnegative("share", share)))
     if p >= 1:
         raise ValueError(f"share must be below 1, got {p}")
+    return _magnitude_mask(params, p)
 
+
+@numpy_if_known
+def _magnitude_mask(xp, params, share):
     def kept(W):
-        sizes = jnp.abs(W)
-        return (sizes >= jnp.quantile(sizes, p)).astype(W.dtype)
+        sizes = xp.abs(W)
+        return (sizes >= xp.quantile(sizes, share)).astype(W.dtype)
 
     return jax.tree.map(kept, params)
 

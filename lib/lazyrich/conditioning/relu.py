@@ -11,14 +11,13 @@ T = σ(V X)ᵀ σ(V X), n times the Gauss-Newton matrix has the non-zero spectru
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import spectra, validation
-from lazyrich.arithmetic import matmul, ratio
+from lazyrich.arithmetic import numpy_if_known, ratio
 from lazyrich.conditioning.weights import checked, samples_for
+from lazyrich.spectra.symmetric import values_only
 
 
 class LeakyReluExtremes(NamedTuple):
@@ -65,7 +64,7 @@ def leaky_relu_condition_number(
 
     Arguments as for :func:`leaky_relu_matrix`.
     """
-    values = spectra.eigenvalues(leaky_relu_matrix(weights, x, slope))
+    values = values_only(_leaky_relu_matrix(*_checked(weights, x, slope)))
     return spectra.condition_number(values, len(values))
 
 
@@ -73,10 +72,7 @@ def leaky_relu_extremes(
     weights: Sequence[ArrayLike], x: ArrayLike, slope: ArrayLike
 ) -> LeakyReluExtremes:
     """The extreme eigenvalues that enter the bounds. Arguments as for :func:`leaky_relu_matrix`."""
-    V, W, x, slope = _checked(weights, x, slope)
-    z = matmul(x, V.T)
-    grams = [matmul(rows, rows.T) for rows in (x, W, _leaky(z, slope), z)]
-    return LeakyReluExtremes(*(spectra.eigenvalues(gram)[jnp.array([0, -1])] for gram in grams))
+    return _extremes(*_checked(weights, x, slope))
 
 
 def leaky_relu_bounds(
@@ -90,30 +86,42 @@ def leaky_relu_bounds(
     They are ``inf`` where the denominator is at the rounding floor, as for n > d with a singular T.
     Arguments as for :func:`leaky_relu_matrix`.
     """
-    *_, slope = _checked(weights, x, slope)
-    ends = leaky_relu_extremes(weights, x, slope)
-    floor = len(x) * jnp.finfo(ends.data.dtype).eps
-    low = [jnp.where(pair[0] > floor * pair[1], pair[0], 0) for pair in ends]
-    top, linear_top = (ends.data[1] * ends.outputs[1] + T[1] for T in (ends.hidden, ends.linear))
-    weakest = slope**2 * low[0] * low[1]
-    bottom, linear_bottom = weakest + low[2], weakest + slope**2 * low[3]
-    return LeakyReluBounds(ratio(top, bottom), ratio(linear_top, bottom), ratio(top, linear_bottom))
+    V, W, x, slope = _checked(weights, x, slope)
+    return _bounds(_extremes(V, W, x, slope), slope, samples=len(x))
 
 
-@jax.jit
-def _leaky_relu_matrix(V, W, x, slope):
+@numpy_if_known
+def _leaky_relu_matrix(xp, V, W, x, slope):
     (n, _), (k, _) = x.shape, W.shape
-    z = matmul(x, V.T)
-    hidden = _leaky(z, slope)
+    z = x @ V.T
+    hidden = _leaky(xp, z, slope)
     # Row (q, c) holds σ'(v_i·x_q) W_ci over units i, so that one product sums over them.
-    back = (jnp.where(z >= 0, 1, slope)[:, None] * W).reshape(n * k, -1)
-    inner = matmul(back, back.T).reshape(n, k, n, k) * matmul(x, x.T)[:, None, :, None]
-    outer = matmul(hidden, hidden.T)[:, None, :, None] * jnp.eye(k, dtype=x.dtype)[:, None]
+    back = (xp.where(z >= 0, 1, slope)[:, None] * W).reshape(n * k, -1)
+    inner = (back @ back.T).reshape(n, k, n, k) * (x @ x.T)[:, None, :, None]
+    outer = (hidden @ hidden.T)[:, None, :, None] * xp.eye(k, dtype=x.dtype)[:, None]
     return (inner + outer).reshape(n * k, n * k) / n
 
 
-def _leaky(z, slope):
-    return jnp.where(z >= 0, z, slope * z)
+@numpy_if_known
+def _extremes(xp, V, W, x, slope):
+    z = x @ V.T
+    grams = [rows @ rows.T for rows in (x, W, _leaky(xp, z, slope), z)]
+    return LeakyReluExtremes(*(xp.linalg.eigvalsh(gram)[xp.array([0, -1])] for gram in grams))
+
+
+@numpy_if_known
+def _bounds(xp, ends, slope, *, samples):
+    floor = samples * xp.finfo(ends.data.dtype).eps
+    low = [xp.where(pair[0] > floor * pair[1], pair[0], 0) for pair in ends]
+    top, linear_top = (ends.data[1] * ends.outputs[1] + T[1] for T in (ends.hidden, ends.linear))
+    weakest = slope**2 * low[0] * low[1]
+    bottom, linear_bottom = weakest + low[2], weakest + slope**2 * low[3]
+    pairs = (top, bottom), (linear_top, bottom), (top, linear_bottom)
+    return LeakyReluBounds(*(ratio(*pair, xp) for pair in pairs))
+
+
+def _leaky(xp, z, slope):
+    return xp.where(z >= 0, z, slope * z)
 
 
 def _checked(weights, x, slope):

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import jax
-import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import validation
-from lazyrich.arithmetic import matmul
-from lazyrich.conditioning.covariance import known
+from lazyrich.arithmetic import numpy_if_known
+from lazyrich.conditioning.covariance import checked_moment
 from lazyrich.draws import normal
 
 
@@ -46,21 +45,21 @@ def with_skips(weights: Sequence[ArrayLike], strength: ArrayLike) -> list[Float[
     return _with_skips(checked(weights), strength)
 
 
-@jax.jit
-def _with_skips(weights, beta):
-    return [W + beta.astype(W.dtype) * jnp.eye(*W.shape, dtype=W.dtype) for W in weights]
-
-
-def apply(weights: Sequence[ArrayLike], x: ArrayLike) -> Float[Array, "samples outputs"]:
-    """The network's outputs W^L ⋯ W^1 x."""
+def linear_network(weights: Sequence[ArrayLike], x: ArrayLike) -> Float[Array, "samples outputs"]:
+    """The outputs W^L ⋯ W^1 x of a deep linear network, for each sample, a row of x."""
     weights = checked(weights)
-    x = samples_for(weights, x)
-    for W in weights:
-        x = matmul(x, W.T)
-    return x
+    return outputs_of(weights, samples_for(weights, x))
 
 
 # What the modules of this package share
+
+
+@numpy_if_known
+def outputs_of(xp, weights, x):
+    """:func:`linear_network` of checked weights and samples."""
+    for W in weights:
+        x = x @ W.T
+    return x
 
 
 def checked(weights, inputs=None, layers=None):
@@ -70,21 +69,19 @@ def checked(weights, inputs=None, layers=None):
     """
     weights = [validation.floating(f"weights[{i}]", W, ndim=2) for i, W in enumerate(weights)]
     shapes = [W.shape for W in weights]
-    if not weights:
-        raise ValueError("weights must hold at least one matrix, got none")
-    if any(W.ndim != 2 for W in weights):
+    fit = all(later[-1] == earlier[0] for earlier, later in pairwise(shapes))
+    if not weights or any(W.ndim != 2 for W in weights) or not fit:
         raise ValueError(
-            f"weights must be matrices, of one network (jax.vmap takes many), got shapes {shapes}"
+            "weights must be the matrices of one network (jax.vmap takes many), which follow one "
+            f"another, (m, d), (k, m), …, got shapes {shapes}"
         )
     if layers not in (None, len(weights)):
         raise ValueError(f"weights must hold {layers} matrices, got {len(weights)}")
-    if any(later[1] != earlier[0] for earlier, later in pairwise(shapes)):
-        raise ValueError(f"weights must follow one another, (m, d), (k, m), …, got shapes {shapes}")
     dtypes = {W.dtype.name for W in weights}
     if len(dtypes) > 1:
         raise ValueError(f"weights must have one dtype, got {', '.join(sorted(dtypes))}")
     if inputs is not None:
-        known(inputs, shapes[0][1], weights[0].dtype)
+        checked_moment(inputs, shapes[0][1], weights[0].dtype)
     return weights
 
 
@@ -110,3 +107,8 @@ def sizes(weights, inputs):
     """The widths, and the rank of the data."""
     widths = (weights[0].shape[1], *(len(W) for W in weights))
     return widths, widths[0] if inputs is None else len(inputs.variances)
+
+
+@numpy_if_known
+def _with_skips(xp, weights, beta):
+    return [W + beta.astype(W.dtype) * xp.eye(*W.shape, dtype=W.dtype) for W in weights]

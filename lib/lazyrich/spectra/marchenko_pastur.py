@@ -24,6 +24,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import validation
+from lazyrich.arithmetic import numpy_if_known
 
 NODES = 64  # of the quadrature, whose error is then rounding for all r
 BISECTIONS = 60
@@ -46,8 +47,16 @@ def marchenko_pastur_edges(
     ratio = validation.positive("ratio", ratio)
     variance = validation.positive("variance", variance)
     validation.broadcasting(ratio=ratio, variance=variance)
-    root = jnp.sqrt(ratio)
+    return _edges(ratio, variance)
+
+
+def edges(xp, ratio, variance=1.0):
+    """:func:`marchenko_pastur_edges` of checked numbers, in the operations of ``xp``."""
+    root = xp.sqrt(ratio)
     return variance * (1 - root) ** 2, variance * (1 + root) ** 2
+
+
+_edges = numpy_if_known(edges)
 
 
 def largest_eigenvalue_mean(rows: int, columns: int) -> float:

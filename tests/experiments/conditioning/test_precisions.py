@@ -1,8 +1,8 @@
 import jax
 import numpy as np
-import pytest
 
-from lazyrich.conditioning import kaiming, precisions, spectra_in_training
+from lazyrich.conditioning import kaiming
+from lazyrich.experiments.conditioning.precisions import cut, spectra_in_training
 
 KEY = jax.random.key(3)
 WIDTH = 7
@@ -46,23 +46,10 @@ def gauss_newton_spectrum(V, W, x):
     return np.linalg.eigvalsh(J.T @ J / len(x))
 
 
-def test_the_whole_moment_keeps_the_directions_without_variance(few):
-    inputs = precisions.whole_moment("few")
-    assert inputs.variances.shape == (6,) and inputs.variances[0] < 1e-15 < inputs.variances[1]
-    Q = np.asarray(inputs.directions)
-    close(Q @ np.diag(inputs.variances) @ Q.T, few.x.T @ few.x / 30, atol=1e-15)
-
-
-@pytest.mark.parametrize(
-    ("bad", "message"),
-    [
-        ({"width": -1}, "width must be an integer .*, got -1"),
-        ({"draws": 0}, "draws must be an integer .*, got 0"),
-        ({"data": "ten"}, "data must be one of .*, got 'ten'"),
-        ({"steps": 0}, "steps must be an integer of at least 1, got 0"),
-    ],
-)
-def test_what_makes_no_spectra_is_named(bad, message):
-    given = {"width": 7, "steps": 2, "draws": 1, "data": "few"}
-    with pytest.raises(ValueError, match="^" + message):
-        spectra_in_training(KEY, **given | bad)
+def test_a_threshold_leaves_what_is_above_it():
+    values = np.array([[-0.5, 1e-3, 0.1, 1.0], [0.0, 2e-3, 0.2, 2.0]])
+    for threshold, rank, kappa in ((1e-4, [3, 3], [1e3, 1e3]), (0.05, [2, 2], [10, 10])):
+        left = cut(values, threshold)
+        np.testing.assert_array_equal(left.rank, rank)
+        close(left.condition_number, kappa)
+    assert cut(values, 0.1).rank.tolist() == [1, 1]  # what is at the threshold is not above it

@@ -1,5 +1,3 @@
-import inspect
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +6,7 @@ import pytest
 from lazyrich import conditioning
 from lazyrich.conditioning import kaiming, on_range, relu, second_moment
 from lazyrich.draws import normal
+from lazyrich.experiments.conditioning.relu_starts import leaky_relu_start, leaky_relu_violations
 
 KEY = jax.random.key(3)
 SMALL = {"data": 4, "width": 5, "outputs": 2, "samples": 3}
@@ -39,7 +38,7 @@ def leaky_parts(draws, widths):
 
 @pytest.mark.parametrize("slope", [0.1, 0.5])
 def test_leaky_relu_starts_have_the_same_weights_and_samples_at_every_slope(slope):
-    start = conditioning.leaky_relu_start(KEY, slope, 2, **SMALL)
+    start = leaky_relu_start(KEY, slope, 2, **SMALL)
     for i, ((V, W), x) in enumerate(zip(*leaky_parts(2, (4, 5, 2)), strict=True)):
         values = np.linalg.eigvalsh(kernel(V, W, x, slope))
         close(start.condition_number[i], values[-1] / values[0])
@@ -50,7 +49,7 @@ def test_leaky_relu_starts_have_the_same_weights_and_samples_at_every_slope(slop
 
 
 def test_leaky_relu_starts_on_images_take_the_first_ones_whitened(few):
-    start = conditioning.leaky_relu_start(KEY, 0.5, 2, **SMALL | {"data": "few"})
+    start = leaky_relu_start(KEY, 0.5, 2, **SMALL | {"data": "few"})
     x = np.delete(few.x, 2, axis=1)
     inputs = on_range(second_moment(x))
     x = conditioning.whiten(jnp.asarray(x), inputs)
@@ -63,7 +62,7 @@ def test_leaky_relu_starts_on_images_take_the_first_ones_whitened(few):
 
 def test_simplified_bounds_are_violated_as_often_as_a_count_says():
     draws, slope = 500, 0.3
-    violations = conditioning.leaky_relu_violations(KEY, draws)
+    violations = leaky_relu_violations(KEY, draws)
     z = np.asarray(normal(KEY, (draws, 6, 4)))
     bent = np.where(z >= 0, z, slope * z)
     linear, hidden = (np.linalg.svd(part, compute_uv=False) ** 2 for part in (z, bent))
@@ -75,8 +74,8 @@ def test_simplified_bounds_are_violated_as_often_as_a_count_says():
 @pytest.mark.parametrize(
     "experiment",
     [
-        lambda draws: conditioning.leaky_relu_start(KEY, 0.5, draws, **SMALL),
-        lambda draws: conditioning.leaky_relu_violations(KEY, draws),
+        lambda draws: leaky_relu_start(KEY, 0.5, draws, **SMALL),
+        lambda draws: leaky_relu_violations(KEY, draws),
     ],
 )
 def test_more_draws_begin_with_the_same_ones(experiment):
@@ -84,41 +83,3 @@ def test_more_draws_begin_with_the_same_ones(experiment):
     for few, many in zip(some, more, strict=True):
         assert len(few) == 2 and len(many) == 3
         close(few, many[:2], atol=1e-12)
-
-
-GIVEN = {
-    "leaky_relu_start": {"slope": 0.5, "draws": 2, **SMALL},
-    "leaky_relu_violations": {"draws": 2, "units": 6, "samples": 4},
-}
-
-
-@pytest.mark.parametrize(
-    ("experiment", "given", "bad", "message"),
-    [
-        ("leaky_relu_start", {}, {"slope": 2.0}, "slope must be from -1 to 1, got 2.0"),
-        ("leaky_relu_start", {}, {"slope": np.nan}, "slope must be finite, got nan"),
-        ("leaky_relu_start", {}, {"data": "letters"}, "data must be one of .*, got 'letters'"),
-        ("leaky_relu_start", {"data": "few"}, {"samples": 31}, "samples must be at most 30"),
-        ("leaky_relu_violations", {"draws": 2}, {"slope": 2.0}, "slope must be from -1 to 1"),
-        ("leaky_relu_start", {}, {"slope": np.ones(2)}, r"slope must be one number, got shape"),
-    ],
-)
-def test_what_makes_no_start_is_named(experiment, given, bad, message):
-    # Without the check of annotations, which would refuse some in another sentence.
-    function = inspect.unwrap(getattr(conditioning, experiment))
-    with pytest.raises(ValueError, match="^" + message):
-        function(KEY, **GIVEN[experiment] | given | bad)
-
-
-@pytest.mark.parametrize(
-    ("experiment", "name"),
-    [
-        (experiment, name)
-        for experiment, given in GIVEN.items()
-        for name, value in given.items()
-        if isinstance(value, int)
-    ],
-)
-def test_sizes_are_positive(experiment, name):
-    with pytest.raises(ValueError, match=f"^{name}s? must be an integer of at least 1, got 0"):
-        getattr(conditioning, experiment)(KEY, **GIVEN[experiment] | {name: 0})

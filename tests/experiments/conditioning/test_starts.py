@@ -1,5 +1,3 @@
-import inspect
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,23 +5,19 @@ import pytest
 
 from lazyrich import derivatives
 from lazyrich.conditioning import (
-    DATA,
-    apply,
     bounds,
-    certificate,
     kaiming,
     linear,
-    linear_start,
-    moments,
+    linear_network,
     on_range,
     second_moment,
-    starts,
-    two_layer_start,
     whiten,
     whitened,
     with_skips,
 )
 from lazyrich.draws import normal
+from lazyrich.experiments.conditioning.data_sets import inputs_of
+from lazyrich.experiments.conditioning.starts import certificate, linear_start, two_layer_start
 
 KEY = jax.random.key(3)
 WIDTHS = 5, 7, 7, 3
@@ -63,7 +57,7 @@ def x(few):
     return jnp.asarray(np.delete(few.x, 2, axis=1))
 
 
-GAUSS_NEWTON = jax.jit(lambda weights, x: derivatives.gauss_newton(apply, weights, x))
+GAUSS_NEWTON = jax.jit(lambda weights, x: derivatives.gauss_newton(linear_network, weights, x))
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -79,7 +73,7 @@ def test_linear_starts_have_the_condition_of_their_gauss_newton_matrix(case, man
             weights = with_skips(weights, 0.7)
         values = np.linalg.eigvalsh(GAUSS_NEWTON(weights, x))
         close(start.condition_number[i], values[-1] / values[-15], rtol=1e-8)
-        upper = bounds.upper_bounds(weights, inputs)
+        upper = bounds.linear_bounds(weights, inputs)
         close(start.ratio_of_sums[i], upper.ratio_of_sums)
         close(start.loose[i], upper.loose)
         ends = bounds.layer_extremes(weights, inputs)
@@ -108,7 +102,7 @@ def test_one_layer_has_the_condition_of_the_data():
 def test_narrow_layers_are_conditioned_over_the_rank():
     start = linear_start(KEY, 2, 3, 1, data=5, outputs=3)
     weights = kaiming(jax.random.fold_in(KEY, 0), (5, 2, 2, 3))
-    close(start.condition_number[0], linear.condition_number(weights))
+    close(start.condition_number[0], linear.linear_condition_number(weights))
     assert np.isfinite(start.condition_number).all() and np.isinf(start.loose).all()
 
 
@@ -156,88 +150,22 @@ def test_a_certificate_is_in_order(certificates):
 def test_a_certificate_is_made_of_the_bounds_on_the_same_weights(certificates):
     on_data, on_weights = jax.random.split(KEY)
     x = normal(on_data, (50, 4)) * np.linspace(0.3, 2, 4)
-    for one, inputs in zip(certificates, (moments(4), on_range(second_moment(x))), strict=True):
+    for one, inputs in zip(certificates, (inputs_of(4), on_range(second_moment(x))), strict=True):
         for i, weights in enumerate(zip(*kaiming(on_weights, (4, 6, 6, 3), 3), strict=True)):
-            factors, upper = linear.factors(weights, inputs), bounds.upper_bounds(weights, inputs)
+            factors, upper = (
+                linear.linear_factors(weights, inputs),
+                bounds.linear_bounds(weights, inputs),
+            )
             close([part[i] for part in one], [
-                linear.condition_number(weights, inputs),
+                linear.linear_condition_number(weights, inputs),
                 bounds.partial_trace_bound(factors).ratio,
                 bounds.product_vector_bound(factors).ratio,
-                bounds.data_bounds(weights, inputs)[1],
+                bounds.linear_data_bounds(weights, inputs)[1],
                 upper.ratio_of_sums,
                 upper.loose,
             ])  # fmt: skip
 
 
-def test_narrow_layers_have_no_certificate():
-    message = r"widths must be at least 3, so that Ĝ is not singular, got \(4, 2, 6, 3\)"
-    with pytest.raises(ValueError, match=message):
-        certificate(KEY, (4, 2, 6, 3), 2, True)
+def test_layers_need_only_be_as_wide_as_the_data_have_dimensions():
     # On two samples Σ has rank two, and a width of two is enough.
     assert (certificate(KEY, (4, 2, 6, 3), 2, True, samples=2).condition_number >= 1).all()
-
-
-# Data
-
-
-def test_the_data_have_their_names_and_are_as_they_say():
-    assert {"digits", "photographs", "MNIST", "CIFAR-10"} <= set(DATA)
-    assert starts.samples("digits").x.shape == (1000, 61)
-    assert starts.samples("digits", all_pixels=True).x.shape == (1000, 64)
-    for name, kappa in (("digits", 7.0e6), ("photographs", 5e4)):
-        x, labels = starts.samples(name)
-        assert len(x) == len(labels) == 1000
-        raw, white = moments(name, whiten=False), moments(name)
-        close(raw.variances, np.linalg.eigvalsh(x.T @ x / 1000), rtol=1e-8)
-        close(bounds.data_condition_number(raw), kappa, rtol=0.2)
-        assert (white.variances == 1).all() and (white.directions == raw.directions).all()
-
-
-def test_a_number_of_inputs_stands_for_white_data():
-    inputs = moments(4)
-    assert inputs.variances.tolist() == [1] * 4
-    np.testing.assert_array_equal(inputs.directions, np.eye(4))
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"width": -1}, "width must be an integer of at least 1, got -1"),
-        ({"depth": 0}, "depth must be an integer of at least 1, got 0"),
-        ({"draws": 0}, "draws must be an integer of at least 1, got 0"),
-        ({"outputs": 0}, "outputs must be an integer of at least 1, got 0"),
-        ({"data": 0}, "data must be an integer of at least 1, got 0"),
-        ({"data": "letters"}, "data must be one of 'digits', .*, got 'letters'"),
-        ({"skip": np.nan}, "skip must be finite, got nan"),
-    ],
-)
-def test_what_makes_no_linear_start_is_named(changes, message):
-    with pytest.raises(ValueError, match="^" + message):
-        linear_start(KEY, **{"width": 7, "depth": 3, "draws": 2, "data": 5} | changes)
-
-
-@pytest.mark.parametrize("name", ["width", "draws", "inputs", "outputs"])
-def test_what_makes_no_two_layers_is_named(name):
-    with pytest.raises(ValueError, match=f"^{name} must be an integer of at least 1, got 0"):
-        two_layer_start(KEY, **{"width": 7, "draws": 2, "inputs": 5, "outputs": 3} | {name: 0})
-
-
-def test_what_makes_no_certificate_is_named():
-    for name, bad in (("widths", (4, 0, 3)), ("widths", (0, 5, 3)), ("draws", 0), ("samples", 0)):
-        given = {"widths": (4, 5, 3), "draws": 2, "coloured": True} | {name: bad}
-        with pytest.raises(ValueError, match=f"^{name} must be an integer of at least 1, got 0"):
-            certificate(KEY, **given)
-
-
-def test_a_flag_is_a_truth_value():
-    # Without the check of annotations, which would refuse it in another sentence.
-    with pytest.raises(ValueError, match="^coloured must be True or False, got 'no'"):
-        inspect.unwrap(certificate)(KEY, (4, 5, 3), 2, "no")
-    with pytest.raises(ValueError, match="^whiten must be True or False, got 'no'"):
-        inspect.unwrap(moments)("few", "no")
-    with pytest.raises(ValueError, match="^skip must be one number, got shape"):
-        inspect.unwrap(linear_start)(KEY, 7, 3, 2, 5, skip=np.ones(2))
-
-
-def test_a_data_set_is_decomposed_once():
-    assert moments("few", whiten=False) is moments("few", whiten=False)

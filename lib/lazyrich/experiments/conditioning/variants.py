@@ -1,18 +1,16 @@
-"""Other networks at the start: convolutions, batch normalisation, pruning.
-
-Experiments like those of :mod:`lazyrich.conditioning.starts`.
-"""
+"""Other networks at the start: convolutions, batch normalisation, pruning."""
 
 from functools import cache, partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
-from lazyrich import data as images
-from lazyrich import derivatives, networks, spectra, validation
-from lazyrich.arithmetic import matmul
+from lazyrich import data as data_of_all
+from lazyrich import derivatives, networks, spectra
+from lazyrich.arithmetic import numpy_if_known
 from lazyrich.conditioning.convolutions import (
     filter_rank,
     filter_spectrum,
@@ -22,21 +20,18 @@ from lazyrich.conditioning.convolutions import (
 from lazyrich.conditioning.covariance import on_range, second_moment
 from lazyrich.conditioning.linear import (
     Factors,
-    two_layer_condition_number,
+    linear_two_layer_condition_number,
     two_layer_reduction,
 )
 from lazyrich.conditioning.normalisation import normalised_condition_number
 from lazyrich.conditioning.pruning import magnitude_mask, pruned_kernel
-from lazyrich.conditioning.starts import (
-    draws_of,
-    layer_widths,
-    moment,
-    samples,
-)
-from lazyrich.conditioning.weights import apply, kaiming
-from lazyrich.training import stacked
+from lazyrich.conditioning.weights import kaiming, linear_network
+from lazyrich.experiments.conditioning.data_sets import images, moment
+from lazyrich.experiments.conditioning.starts import layer_widths
+from lazyrich.spectra.symmetric import values_only
+from lazyrich.training import each
 
-ACTIVATIONS = {
+PRUNED_ACTIVATIONS = {
     "leaky ReLU": lambda z: jax.nn.leaky_relu(z, 0.1),
     "GELU": partial(jax.nn.gelu, approximate=False),
 }
@@ -85,24 +80,22 @@ def convolution_start(
         length: d; the data are whitened, Σ = I.
         samples: n, by which the second Kronecker term is divided in `reweighted`, times four.
     """
-    filters = kaiming_filters(key, channels, kernel, draws=draws)
-    width = channels * (validation.whole("length", length, least=1) - kernel + 1)
-    n = validation.whole("samples", samples, least=1)
-    weights_of_the_second = jnp.array([[1.0], [1 / (4 * n)]])
-    return ConvolutionStart(
-        *two_layer_reduction(_toeplitz_factors(filters, length), width, weights_of_the_second)
-    )
+    width = channels * (length - kernel + 1)
+    weights_of_the_second = np.array([1.0, 1 / (4 * samples)])
+
+    def start(filters):
+        factors = _toeplitz_factors(toeplitz(filters, length))
+        return two_layer_reduction(factors, width, weights_of_the_second)
+
+    kappa = each(start, kaiming_filters(key, channels, kernel, draws=draws))
+    return ConvolutionStart(*np.asarray(kappa).T)
 
 
-@partial(jax.jit, static_argnums=1)
-def _toeplitz_factors(filters, length):
+@numpy_if_known
+def _toeplitz_factors(xp, layers):
     """The factors A_1, C_1 and C_2 of two layers. A_2 is the identity, and large."""
-
-    def one(filters):
-        T1, T2 = toeplitz(filters, length)
-        return matmul(T2, T2.T)[None], jnp.stack([jnp.eye(length), matmul(T1.T, T1)])
-
-    return Factors(*jax.lax.map(one, filters))
+    T1, T2 = layers
+    return Factors((T2 @ T2.T)[None], xp.stack([xp.eye(T1.shape[1]), T1.T @ T1]))
 
 
 def filter_start(
@@ -112,25 +105,26 @@ def filter_start(
 
     Arguments as for :func:`convolution_start`.
     """
-    length = validation.whole("length", length, least=1)
-    values, full = _filter_start(kaiming_filters(key, channels, kernel, draws=draws), length)
-    rank = filter_rank(channels, kernel)
+    filters = kaiming_filters(key, channels, kernel, draws=draws)
+    values, full = each(partial(_filter_start, length=length), filters)
     return FilterStart(
-        spectra.condition_number(values, rank), spectra.numerical_rank(spectra.eigenvalues(full))
+        spectra.condition_number(values, filter_rank(channels, kernel)),
+        spectra.numerical_rank(values_only(full)),
     )
 
 
-@partial(jax.jit, static_argnums=1)
+@partial(
+    jax.jit,
+    static_argnames="length",
+    compiler_options={"xla_backend_optimization_level": 0},  # a program for each size
+)
 def _filter_start(filters, length):
     x = length**0.5 * jnp.eye(length)  # samples whose second moment is I
 
     def network(filters, x):
-        return apply(toeplitz(filters, length), x)
+        return linear_network(toeplitz(filters, length), x)
 
-    def one(filters):
-        return filter_spectrum(filters, length), derivatives.gauss_newton(network, filters, x)
-
-    return jax.lax.map(one, filters)
+    return filter_spectrum(filters, length), derivatives.gauss_newton(network, filters, x)
 
 
 def normalised_start(
@@ -142,20 +136,21 @@ def normalised_start(
         key: a random key.
         width: m.
         draws: their number.
-        data: a name in :data:`~lazyrich.conditioning.starts.DATA`; not whitened.
+        data: a name in :data:`~lazyrich.experiments.conditioning.data_sets.DATA_SETS`; not
+            whitened.
         outputs: k.
     """
-    x = samples(data).x
+    x = np.asarray(images(data).x)
     raw, centred = moment(data), on_range(second_moment(x - x.mean(axis=0)))
-    drawn = kaiming(key, layer_widths(x.shape[1], width, 2, outputs), draws)
-    return stacked(
-        NormalisedStart(
-            two_layer_condition_number(weights, raw),
-            two_layer_condition_number(weights, centred),
+
+    def start(weights):
+        return NormalisedStart(
+            linear_two_layer_condition_number(weights, raw),
+            linear_two_layer_condition_number(weights, centred),
             normalised_condition_number(weights, centred),
         )
-        for weights in draws_of(drawn)
-    )
+
+    return each(start, kaiming(key, layer_widths(x.shape[1], width, 2, outputs), draws))
 
 
 def pruned_start(
@@ -174,25 +169,24 @@ def pruned_start(
         key: the same weights at every share.
         share: the share p of each layer's smallest weights that go.
         draws: their number.
-        activation: a name in :data:`ACTIVATIONS`.
+        activation: a name in :data:`PRUNED_ACTIVATIONS`.
         samples: how many of the 150 images enter the tangent kernel.
         width: of both hidden layers.
     """
-    activation = validation.one_of("activation", activation, ACTIVATIONS)
-    x = images.digits(150).x
-    x = (x - x.mean(axis=0))[: images.available(samples, len(x))]
-    network, kernel = _prunable((x.shape[1], width, width, 10), activation)
+    x = np.asarray(data_of_all.digits(150).x)
+    x = jax.device_put((x - x.mean(axis=0))[:samples])
+    init, kernel = _prunable((x.shape[1], width, width, 10), activation)
 
-    def start(i):
-        params = network.init(jax.random.fold_in(key, i))
+    def start(draw):
+        params = init(jax.random.fold_in(key, draw))
         values = spectra.eigenvalues(kernel(params, magnitude_mask(params, share), x))
         return spectra.condition_number(values, len(values))
 
-    return stacked(map(start, range(validation.whole("draws", draws, least=1))))
+    return each(start, np.arange(draws))
 
 
 @cache
 def _prunable(widths, activation):
-    """A network and its compiled kernel, the same for all shares."""
-    network = networks.fully_connected(widths, ACTIVATIONS[activation])
-    return network, jax.jit(partial(pruned_kernel, network))
+    """A network's start and its kernel, compiled once for all shares."""
+    network = networks.fully_connected(widths, PRUNED_ACTIVATIONS[activation])
+    return network.init, jax.jit(partial(pruned_kernel, network))

@@ -1,32 +1,22 @@
-"""One hidden leaky-ReLU layer at the start: its spectrum, its bounds, and how often they fail.
-
-Experiments like those of :mod:`lazyrich.conditioning.starts`.
-"""
+"""One hidden leaky-ReLU layer at the start: its spectrum, its bounds, and how often they fail."""
 
 from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from lazyrich import data as images
-from lazyrich import derivatives, spectra, validation
-from lazyrich.arithmetic import matmul
-from lazyrich.conditioning.covariance import whiten
-from lazyrich.conditioning.relu import (
-    LeakyReluBounds,
-    leaky_relu_bounds,
-    leaky_relu_matrix,
-)
-from lazyrich.conditioning.starts import (
-    layer_widths,
-    mapped,
-    moment,
-    samples,
-)
+from lazyrich import derivatives, spectra
+from lazyrich.arithmetic import matmul, numpy_if_known
+from lazyrich.conditioning.relu import LeakyReluBounds, leaky_relu_bounds, leaky_relu_matrix
 from lazyrich.conditioning.weights import kaiming
 from lazyrich.draws import normal
+from lazyrich.experiments.conditioning.data_sets import whitened_images
+from lazyrich.experiments.conditioning.starts import layer_widths
+from lazyrich.spectra.symmetric import values_only
+from lazyrich.training import each
 
 
 class LeakyReluStart(NamedTuple):
@@ -71,45 +61,30 @@ def leaky_relu_start(
         samples: n.
     """
     on_weights, on_data = jax.random.split(key)
-    draws = validation.whole("draws", draws, least=1)
     if isinstance(data, str):
-        x = whitened_samples(data)
-        x = x[: images.available(samples, len(x))]
-        x = jnp.broadcast_to(x, (draws, *x.shape))
+        x = np.asarray(whitened_images(data))[:samples]
+        x = np.broadcast_to(x, (draws, *x.shape))
     else:
-        samples = validation.whole("samples", samples, least=1)
-        data = validation.whole("data", data, least=1)
         x = normal(on_data, (draws, samples, data))
     weights = kaiming(on_weights, layer_widths(x.shape[2], width, 2, outputs), draws)
-    slope = validation.scalar("slope", validation.between("slope", slope, -1, 1))
-    return LeakyReluStart(*_leaky_relu_start(weights, x, slope))
+    return each(partial(_leaky_relu_start, slope), weights, x)
 
 
 @jax.jit
-def _leaky_relu_start(weights, x, slope):
+def _leaky_relu_start(slope, weights, x):
     def network(weights, x):
         return matmul(jax.nn.leaky_relu(matmul(x, weights[0].T), slope), weights[1].T)
 
-    def one(weights, x):
-        G = leaky_relu_matrix(weights, x, slope)
-        off = jnp.abs(G - derivatives.empirical_ntk(network, weights, x) / len(x)).max()
-        values = spectra.eigenvalues(G)
-        return (
-            spectra.condition_number(values, len(values)),
-            leaky_relu_bounds(weights, x, slope),
-            off / jnp.abs(G).max(),
-        )
-
-    return mapped(one, weights, x)
+    G = leaky_relu_matrix(weights, x, slope)
+    values = values_only(G)
+    off = jnp.abs(G - derivatives.empirical_ntk(network, weights, x) / len(x)).max()
+    return LeakyReluStart(
+        spectra.condition_number(values, len(values)),
+        leaky_relu_bounds(weights, x, slope),
+        off / jnp.abs(G).max(),
+    )
 
 
-def whitened_samples(data: str) -> Float[Array, "samples inputs"]:
-    """The images of a data set of :data:`~lazyrich.conditioning.starts.DATA`, whitened."""
-    x = samples(data).x
-    return whiten(x, moment(data))
-
-
-@partial(jax.jit, static_argnums=(1, 2, 3, 4))
 def leaky_relu_violations(
     key: jax.Array, draws: int, units: int = 6, samples: int = 4, slope: float = 0.3
 ) -> Violations:
@@ -122,10 +97,11 @@ def leaky_relu_violations(
         samples: columns of V X.
         slope: α.
     """
-    sizes = {"draws": draws, "units": units, "samples": samples}
-    shape = tuple(validation.whole(name, size, least=1) for name, size in sizes.items())
-    slope = validation.scalar("slope", validation.between("slope", slope, -1, 1))
-    z = normal(key, shape)
-    bent = jnp.where(z >= 0, z, slope * z)
-    linear, hidden = (spectra.eigenvalues(matmul(part.swapaxes(1, 2), part)) for part in (z, bent))
+    return _violations(normal(key, (draws, units, samples)), slope)
+
+
+@numpy_if_known
+def _violations(xp, z, slope):
+    bent = xp.where(z >= 0, z, slope * z)
+    linear, hidden = (xp.linalg.eigvalsh(part.swapaxes(1, 2) @ part) for part in (z, bent))
     return Violations(hidden[:, -1] > linear[:, -1], hidden[:, 0] < slope**2 * linear[:, 0])

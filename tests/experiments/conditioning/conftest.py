@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lazyrich import data
-from lazyrich.conditioning import precisions, starts
+from lazyrich.experiments.conditioning import data_sets
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -14,8 +14,8 @@ def few():
     x = np.random.default_rng(0).random((30, 6)) * np.linspace(0.4, 1.0, 6)
     x[:, 2] = 0
     few = data.Images(jnp.asarray(x), jnp.arange(30) % 10)
-    starts.DATA["few"] = lambda: few
+    data_sets.DATA_SETS["few"] = lambda: few
     yield few
-    del starts.DATA["few"]
-    for kept in (starts.samples, starts.moment, precisions.whole_moment):
+    del data_sets.DATA_SETS["few"]
+    for kept in (data_sets.images, data_sets.moment, data_sets.whole_moment):
         kept.cache_clear()

@@ -1,0 +1,143 @@
+"""The closed forms beside the same matrices by automatic differentiation.
+
+Dense and slow, so for a handful of parameters.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float
+
+from lazyrich import derivatives, spectra
+from lazyrich.conditioning.covariance import on_range, second_moment
+from lazyrich.conditioning.hessian import (
+    HessianParts,
+    linear_functional_hessian,
+    linear_residual_correlation,
+    loss_hessian,
+    split_hessian,
+)
+from lazyrich.conditioning.linear import linear_spectrum, linear_two_layer_condition_number
+from lazyrich.conditioning.normalisation import (
+    normalised_outputs,
+    normalised_parameters,
+    normalised_spectrum,
+)
+from lazyrich.conditioning.weights import kaiming, linear_network, with_skips
+from lazyrich.draws import normal
+from lazyrich.experiments.conditioning.data_sets import coloured_samples
+
+# Run once and for a moment, so compiled with little optimisation.
+once = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+
+
+class SpectrumPair(NamedTuple):
+    """One spectrum in closed form and by automatic differentiation, both ascending."""
+
+    exact: Float[Array, "_"]
+    """The closed form's eigenvalues, none of which must be zero."""
+    automatic: Float[Array, "p"]
+    """All eigenvalues of the Gauss-Newton matrix JᵀJ/n of p parameters."""
+
+
+class TwoLayerPair(NamedTuple):
+    """Two layers in closed form and by automatic differentiation."""
+
+    condition_number: Float[Array, ""]
+    """κ from two small problems."""
+    automatic: Float[Array, "p"]
+    """All eigenvalues of the Gauss-Newton matrix, ascending."""
+
+
+class Hessians(NamedTuple):
+    """The Hessian of a linear network and its parts, each p × p for p parameters."""
+
+    whole: Float[Array, "p p"]
+    """H, by automatic differentiation of the loss."""
+    parts: HessianParts
+    """G_O and H_F, each by automatic differentiation of its own definition."""
+    functional: Float[Array, "p p"]
+    """H_F in closed form."""
+    residual_correlation: Float[Array, "k d"]
+    """Ω, on which alone H_F depends beside the weights."""
+
+
+def linear_spectra(
+    key: jax.Array, widths: tuple[int, ...], samples: int = 40, skip: float = 0.0
+) -> SpectrumPair:
+    """A Kaiming start of a linear network on coloured data.
+
+    The data are normal, with standard deviations from 0.3 to 2 over the inputs.
+
+    Args:
+        key: a random key.
+        widths: d, the hidden widths, k.
+        samples: n.
+        skip: strength β of the skip connections.
+    """
+    weights, x = _on_coloured_data(key, widths, samples)
+    weights = with_skips(weights, skip)
+    exact = linear_spectrum(weights, on_range(second_moment(x)))
+    return SpectrumPair(exact, spectra.eigenvalues(_gauss_newton(weights, x)))
+
+
+def two_layer_numbers(
+    key: jax.Array, widths: tuple[int, int, int], samples: int = 40
+) -> TwoLayerPair:
+    """κ of two layers, and the spectrum. Arguments as for :func:`linear_spectra`."""
+    weights, x = _on_coloured_data(key, widths, samples)
+    kappa = linear_two_layer_condition_number(weights, on_range(second_moment(x)))
+    return TwoLayerPair(kappa, spectra.eigenvalues(_gauss_newton(weights, x)))
+
+
+def normalised_spectra(
+    key: jax.Array, widths: tuple[int, int, int] = (8, 10, 3), samples: int = 60
+) -> SpectrumPair:
+    """A Kaiming start of two layers with batch normalisation, through the statistics of the batch.
+
+    Arguments as for :func:`linear_spectra`.
+    """
+    weights, x = _on_coloured_data(key, widths, samples)
+    x = np.asarray(x) + 1.0  # a mean that must not matter
+    exact = normalised_spectrum(weights, on_range(second_moment(x - x.mean(axis=0))))
+    automatic = _normalised_gauss_newton(normalised_parameters(weights), jax.device_put(x))
+    return SpectrumPair(exact, spectra.eigenvalues(automatic))
+
+
+def hessians(key: jax.Array, widths: tuple[int, ...], samples: int = 30) -> Hessians:
+    """A Kaiming start of a linear network with normal data and normal targets.
+
+    Arguments as for :func:`linear_spectra`.
+    """
+    on_weights, on_data = jax.random.split(key)
+    weights = kaiming(on_weights, widths)
+    drawn = np.asarray(normal(on_data, (samples, widths[0] + widths[-1])))
+    x, y = map(jax.device_put, np.split(drawn, [widths[0]], axis=1))
+    Omega = linear_residual_correlation(weights, x, y)
+    whole, parts = _hessians(weights, x, y)
+    return Hessians(whole, parts, linear_functional_hessian(weights, Omega), Omega)
+
+
+def _on_coloured_data(key, widths, samples):
+    on_weights, on_data = jax.random.split(key)
+    return kaiming(on_weights, widths), coloured_samples(on_data, samples, widths[0])
+
+
+@once
+def _gauss_newton(weights, x):
+    return derivatives.gauss_newton(linear_network, weights, x)
+
+
+@once
+def _normalised_gauss_newton(params, x):
+    return derivatives.gauss_newton(normalised_outputs, params, x)
+
+
+@once
+def _hessians(weights, x, y):
+    return (
+        loss_hessian(linear_network, weights, x, y),
+        split_hessian(linear_network, weights, x, y),
+    )

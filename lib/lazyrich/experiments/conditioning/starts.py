@@ -1,0 +1,183 @@
+"""Linear networks at the start: draws of one architecture, and how they are conditioned.
+
+The same key gives the same weights wherever the widths are the same, so that data and skip
+connections are compared draw by draw.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float
+
+from lazyrich import spectra
+from lazyrich.arithmetic import numpy_if_known
+from lazyrich.conditioning.bounds import (
+    LayerExtremes,
+    bounds_of,
+    data_condition_number,
+    extremes,
+    linear_bounds,
+    linear_data_bounds,
+    partial_trace_bound,
+    product_vector_bound,
+)
+from lazyrich.conditioning.covariance import on_range, second_moment, whitened
+from lazyrich.conditioning.linear import (
+    Factors,
+    linear_condition_number,
+    linear_factors,
+    linear_rank,
+    matrix_of,
+    two_layer_reduction,
+)
+from lazyrich.conditioning.weights import kaiming, with_skips
+from lazyrich.experiments.conditioning.data_sets import coloured_samples, inputs_of
+from lazyrich.spectra.symmetric import values_only
+from lazyrich.training import each
+
+
+class LinearStart(NamedTuple):
+    """Deep linear networks at the start, a row a draw."""
+
+    condition_number: Float[Array, "draws"]
+    """κ, from the whole spectrum of Ĝ."""
+    ratio_of_sums: Float[Array, "draws"]
+    """The bound κ(Σ) Σ_l M_l / Σ_l μ_l."""
+    loose: Float[Array, "draws"]
+    """The bound κ(Σ) max_l κ_l."""
+    layers: LayerExtremes
+    """The extremes of A_l and B_l, of shape (draws, layers)."""
+    data: Float[Array, ""]
+    """κ(Σ)."""
+
+
+class Certificate(NamedTuple):
+    """κ between its bounds, a row a draw."""
+
+    condition_number: Float[Array, "draws"]
+    """κ."""
+    partial_traces: Float[Array, "draws"]
+    """From below, by partial traces."""
+    product_vectors: Float[Array, "draws"]
+    """From below, by product vectors."""
+    data: Float[Array, "draws"]
+    """From above, κ(Σ) κ_white."""
+    ratio_of_sums: Float[Array, "draws"]
+    """From above, the ratio of sums."""
+    loose: Float[Array, "draws"]
+    """From above, the maximum over layers."""
+
+
+def linear_start(
+    key: jax.Array,
+    width: int,
+    depth: int,
+    draws: int,
+    data: str | int = "digits",
+    whiten: bool = True,
+    skip: float = 0.0,
+    outputs: int = 10,
+) -> LinearStart:
+    """Kaiming starts of a linear network with hidden layers of one width.
+
+    Args:
+        key: the draws.
+        width: m; a depth of 1 has none.
+        depth: the number L of weight matrices.
+        draws: their number.
+        data: a name in :data:`~lazyrich.experiments.conditioning.data_sets.DATA_SETS`, or a number
+            of inputs with Σ = I.
+        whiten: whether the data are whitened.
+        skip: strength β of the skip connections.
+        outputs: k.
+    """
+    inputs = inputs_of(data, whiten)
+    white, kappa = whitened(inputs), data_condition_number(inputs)
+    widths = layer_widths(len(inputs.directions), width, depth, outputs)
+    rank = linear_rank(widths, len(inputs.variances))
+
+    def start(draw):
+        weights = kaiming(jax.random.fold_in(key, draw), widths)
+        A, B = linear_factors(with_skips(weights, skip) if skip else weights, white)
+        values = values_only(coloured_matrix(Factors(A, B), inputs))
+        ends = extremes(A, B)
+        upper = bounds_of(ends, kappa)
+        condition = spectra.condition_number(values, rank)
+        return LinearStart(condition, upper.ratio_of_sums, upper.loose, ends, kappa)
+
+    return each(start, np.arange(draws))._replace(data=kappa)
+
+
+def two_layer_start(
+    key: jax.Array, width: int, draws: int, inputs: int = 784, outputs: int = 10
+) -> Float[Array, "draws"]:
+    """κ of Kaiming starts of two layers on whitened data, from two problems of the inputs' size.
+
+    Args:
+        key: the draws.
+        width: m.
+        draws: their number.
+        inputs: d.
+        outputs: k.
+    """
+
+    def start(draw):
+        weights = kaiming(jax.random.fold_in(key, draw), (inputs, width, outputs))
+        return two_layer_reduction(linear_factors(weights), width)
+
+    return each(start, np.arange(draws))
+
+
+def certificate(
+    key: jax.Array, widths: tuple[int, ...], draws: int, coloured: bool, samples: int = 50
+) -> Certificate:
+    """Kaiming starts between their bounds, on whitened or on coloured data.
+
+    Args:
+        key: the draws.
+        widths: d, the hidden widths, k; none below min(s, k), s the rank of Σ, so that Ĝ is not
+            singular.
+        draws: their number.
+        coloured: whether Σ is that of normal samples with standard deviations from 0.3 to 2 over
+            the inputs, or I.
+        samples: of those data.
+    """
+    on_data, on_weights = jax.random.split(key)
+    inputs = inputs_of(widths[0])
+    if coloured:
+        inputs = on_range(second_moment(coloured_samples(on_data, samples, widths[0])))
+    return each(partial(_certificate, inputs), kaiming(on_weights, widths, draws))
+
+
+def _certificate(inputs, weights):
+    factors, upper = linear_factors(weights, inputs), linear_bounds(weights, inputs)
+    return Certificate(
+        linear_condition_number(weights, inputs),
+        partial_trace_bound(factors).ratio,
+        product_vector_bound(factors).ratio,
+        linear_data_bounds(weights, inputs)[1],
+        upper.ratio_of_sums,
+        upper.loose,
+    )
+
+
+# What the experiments share
+
+
+def layer_widths(inputs, width, depth, outputs):
+    """d, the hidden widths and k of a network with hidden layers of one width."""
+    return (inputs, *[width] * (depth - 1), outputs)
+
+
+@numpy_if_known
+def coloured_factors(xp, factors, inputs):
+    """The factors on data with the variances of Σ, from those on whitened data."""
+    root = xp.sqrt(inputs.variances)
+    return Factors(factors.A, root[:, None] * factors.C * root)
+
+
+def coloured_matrix(factors, inputs):
+    """Ĝ on data with the variances of Σ, from the factors on whitened data."""
+    return matrix_of(coloured_factors(factors, inputs))

@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lazyrich import conditioning, heavy_tails, linearization, mechanisms
+from lazyrich import conditioning, heavy_tails, linearization
+from lazyrich.experiments.mechanisms import relu_digits
 from lazyrich.training import each, ensemble
 
 KEY = jax.random.key(5)
@@ -19,8 +20,8 @@ RUNS = {
     # Sixteen members, a scan with observations.
     "deviations": lambda: linearization.descend(KEY, 6, 16, (0, 3, 8)),
     # Eleven members, none of which ends its training at the same step.
-    "digits": lambda: mechanisms.train_on_digits(
-        KEY, 1.5, 8, train_images=40, seeds=11, probes=4, steps=300, observations=3, until=0.2
+    "digits": lambda: relu_digits.train_on_digits(
+        KEY, 1.5, 8, train_images=40, seeds=11, steps=300, observations=3, until=0.2
     ),
     # Eight members, whose training rests once it fits.
     "fit": lambda: conditioning.descend_to_fit(KEY, 12, 8, limit=40),

@@ -179,7 +179,7 @@ def test_a_constant_that_was_set_from_outside_is_refused(name, value, edited, mo
 
 def test_every_module_of_the_library_is_as_its_file_says():
     names = [one.name for one in pkgutil.walk_packages(lazyrich.__path__, "lazyrich.")]
-    assert "lazyrich.mechanisms.runs" in names
+    assert "lazyrich.experiments.mechanisms.flows" in names
     for name in names:
         if name != "lazyrich.__main__":
             home = importlib.import_module(name)

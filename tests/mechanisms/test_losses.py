@@ -80,5 +80,3 @@ def test_what_does_not_fit_a_flow_is_named():
         flow(u, u, np.ones(2))
     with pytest.raises(ValueError, match="setting, times, u and v must broadcast over networks"):
         flow(u, u, np.ones((3, 2)))
-    with pytest.raises(ValueError, match="loss must be a function, got float"):
-        mechanisms.flow(1.0, Setting(), u, u, np.ones((2, 1)))

@@ -61,7 +61,7 @@ def flow(
     """
     times = validation.increasing("times", validation.nonnegative("times", times, ndim=2))
     setting, u, v, times = checked(setting, u, v, series={"times": times})
-    return _flow(validation.function("loss", loss), setting, Weights(u, v), times, rtol)
+    return _flow(loss, setting, Weights(u, v), times, rtol)
 
 
 @partial(jax.jit, static_argnames=("loss", "rtol"))

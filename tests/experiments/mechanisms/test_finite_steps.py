@@ -47,12 +47,15 @@ def test_the_catapult_is_gradient_descent_in_ntk_scaling(top):
     start, lengths, residual = kernel(u, v), N_perp(u, v), F(u, v) - 1
     M = start / (2 * gamma)
     close(run.erosion, 1 - top * residual**2 / (4 * M**2 * (2 - top)))
-    close(run.flow, mechanisms.kernel_change(Setting(gamma=gamma), u, v))
+    flow = mechanisms.kernel_change(Setting(gamma=gamma), u, v)
     for _ in range(30):
         h = (top / start * gamma * (F(u, v) - 1))[:, None]
         u, v = u - h * v, v - h * u
     assert (run.converged == (np.abs(F(u, v) - 1) < 1e-6)).all()
     close(run.kernel, kernel(u, v) / start, rtol=1e-10)
+    unexplained = kernel(u, v) / start - run.erosion - flow
+    close(run.unexplained, unexplained, rtol=1e-9, atol=1e-12)
+    close(run.curvature, kernel(u, v) / start * top, rtol=1e-10)
     close(run.across, N_perp(u, v) / lengths, rtol=1e-9)
 
 
@@ -67,12 +70,23 @@ def test_erosion_is_what_a_small_step_leaves():
 
 
 def test_the_map_is_gradient_descent_by_autodiff():
-    mapped, state, kept = finite_steps.step_by_step(jax.random.key(4), 2.5, 7, 30)
-    u, v = jax.random.normal(jax.random.key(4), (2, 30))
-    start = mechanisms.state(Setting(gamma=30**-0.5), u, v)
-    close(state.output[0], start.output, rtol=1e-10)
-    close(state.kernel[0], 2.5, rtol=1e-10)
-    assert state.output.shape == kept.N.shape == mapped.output.shape == (8,)
-    close(mapped.output, state.output, rtol=1e-9, atol=1e-12)
-    close(mapped.kernel, state.kernel, rtol=1e-9)
-    close(np.exp(mapped.log_erosion), kept.N / kept.N[0], rtol=1e-9)
+    errors = finite_steps.errors_of_the_map(jax.random.key(4), 2.5, 7, 30)
+    assert list(errors) == ["output", "kernel", "N⊥"] and errors["N⊥"].shape == (8,)
+    assert max(np.abs(error).max() for error in errors.values()) < 1e-12
+
+
+def test_an_error_of_the_map_is_seen(monkeypatch):
+    exact = finite_steps.descend
+
+    def wrong(setting, u, v, steps):
+        right = exact(setting, u, v, steps)
+        return right._replace(
+            output=1.01 * right.output,
+            kernel=1.02 * right.kernel,
+            log_erosion=0.03 + right.log_erosion,
+        )
+
+    monkeypatch.setattr(finite_steps, "descend", wrong)
+    errors = finite_steps.errors_of_the_map(jax.random.key(4), 2.5, 5, 20)
+    close([errors["output"], errors["kernel"]], [0.01, 0.02], rtol=1e-9)
+    close(errors["N⊥"], np.exp(0.03) - 1, rtol=1e-9)

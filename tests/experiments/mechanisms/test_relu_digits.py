@@ -53,6 +53,9 @@ def test_a_run_starts_at_its_network(run, seed):
     f = network.apply(params, split.x)[:, 0]
     close(run.loss[seed, 0], ((f - split.y) ** 2).mean() / 2)
     close(run.scale[seed, 0] * run.cosine[seed, 0], f)
+    close(run.mean_cosine[seed, 0], np.abs(run.cosine[seed, 0]).mean())
+    close(run.mean_scale[seed, 0], run.scale[seed, 0].mean())
+    close(run.output[seed, 0], np.sqrt((f**2).mean()))
     close(run.agreement[seed, 0], (split.y * run.cosine[seed, 0]).mean())
     test = np.asarray(network.apply(params, split.x_test)[:, 0] * split.y_test)
     close(run.test_error[seed, 0], (test <= 0).mean(), rtol=1e-6)  # silence is no answer
@@ -113,10 +116,25 @@ def test_the_share_of_a_network_is_the_median_over_images_and_intervals():
     growth = np.exp(np.linspace(0, 1, 5))[None, :, None] * np.ones(2)
     turned = growth * np.array([0.1, -0.05])
     runs = [
-        ReluRun(*[None] * 3, cosine, scale, *[None] * 3)
+        ReluRun(*[None] * 3, cosine, scale, *[None] * 6)
         for cosine, scale in ((turned, np.ones_like(turned)), (0 * turned + 0.6, growth))
     ]
     close(relu_digits.median_turning_share(runs[0])[0], [1])
     share, law = relu_digits.median_turning_share(runs[1])
     close(share, [0], atol=1e-12)
     close(law, [1 - 0.6**2])
+
+
+def test_moves_compare_the_end_with_the_start(run):
+    moves = relu_digits.moves(run)
+    cosine, scale = np.abs(run.cosine).mean(-1), run.scale.mean(-1)
+    close(moves["|cos ζ| after/before"], cosine[:, -1] / cosine[:, 0])
+    close(moves["R after/before"], scale[:, -1] / scale[:, 0])
+    close(moves["kernel change"], run.kernel_change[:, -1])
+
+
+def test_a_network_is_at_rest_before_its_last_step_unless_it_diverged(run):
+    assert not relu_digits.at_rest(run, STEPS).any()
+    assert relu_digits.at_rest(run, STEPS + 1).all()
+    lost = run._replace(loss=run.loss.at[0, -1].set(np.nan))
+    assert relu_digits.at_rest(lost, STEPS + 1).tolist() == [False, True]

@@ -3,12 +3,14 @@
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from lazyrich.draws import standard_normal
 from lazyrich.experiments.mechanisms.flows import predict
 from lazyrich.mechanisms.losses import flow, squared_loss
+from lazyrich.mechanisms.nonlinear import turning_share
 from lazyrich.mechanisms.setting import Setting, State, Weights, state
 from lazyrich.mechanisms.solution import (
     evolve,
@@ -36,14 +38,46 @@ def normal_weights(
     return Weights(u, v)
 
 
+class Change(NamedTuple):
+    """What training makes of networks, from their states before and after."""
+
+    before: Float[Array, "..."]
+    """|cos ζ| before."""
+    after: Float[Array, "..."]
+    """|cos ζ| after."""
+    kernel: Float[Array, "..."]
+    """κ after over κ before."""
+    scale: Float[Array, "..."]
+    """R after over R before."""
+    end_point: Float[Array, "..."]
+    """The law of the angle after, 1/√(1 + N⊥²)."""
+    large: Float[Array, "..."]
+    """The law of the kernel for a large start, √(1 − (F(0)/M(0))²)."""
+
+
+@jax.jit
+def change(before: State, after: State) -> Change:
+    """What training makes of networks, with γ = η = A = y* = c = 1."""
+    N_perp = jnp.sqrt(before.scale**2 - before.output**2)
+    M = before.kernel / 2
+    return Change(
+        jnp.abs(before.cosine),
+        jnp.abs(after.cosine),
+        after.kernel / before.kernel,
+        after.scale / before.scale,
+        1 / jnp.hypot(1, N_perp),
+        jnp.sqrt(1 - (before.output / M) ** 2),
+    )
+
+
 def flow_scaled(
     key: jax.Array, scale: float, networks: int, d: int, symmetric: bool = False
-) -> tuple[State, State]:
-    """Networks of one scale before and after gradient flow for the time 40/λ."""
+) -> Change:
+    """What gradient flow for the time 40/λ makes of networks of one scale."""
     u, v = normal_weights(key, scale, networks, d, symmetric)
     end = np.asarray(40 / learning_speed(ONES, u, v))
     after = jax.device_get(flow(squared_loss, ONES, u, v, end[:, None] * [0.0, 1.0]))
-    return state(ONES, u, v), state(ONES, after.u[:, -1], after.v[:, -1])
+    return change(state(ONES, u, v), state(ONES, after.u[:, -1], after.v[:, -1]))
 
 
 class Plateau(NamedTuple):
@@ -95,6 +129,14 @@ def _plateau(u, v, half, times, trained):
     )
 
 
+def typical_plateau(
+    key: jax.Array, scales: Float[np.ndarray, "scales"], networks: int, d: int
+) -> Float[np.ndarray, "scales"]:
+    """The median of the short formula over the networks of :func:`flow_plateau`, at any scales."""
+    u, v = (scales[:, None, None] * x for x in normal_weights(key, 1.0, networks, d))
+    return np.median(plateau_time(ONES, u, v), axis=1)
+
+
 def flow_at_60_degrees(
     key: jax.Array, scale: float, end: float, networks: int = 12, observations: int = 4001
 ) -> State:
@@ -108,6 +150,29 @@ def flow_at_60_degrees(
     along = jax.device_get(state(setting, *flow(squared_loss, setting, u, v, times)))
     one = np.argmin(np.abs(along.cosine[:, 0] - 0.5))
     return State(*(series[one] for series in along))
+
+
+class Split(NamedTuple):
+    """How much of the learning between neighbouring times is turning."""
+
+    progress: Float[Array, "intervals"]
+    """How far ln |F| has come on its way to ln |y*|, in the middle of the interval."""
+    share: Float[Array, "intervals"]
+    """Δ ln |cos ζ| over Δ ln |F|."""
+    law: Float[Array, "intervals"]
+    """sin² ζ."""
+
+
+def split(along: State, until: float = 0.01) -> Split:
+    """Turning along one training, up to where the output is within a share of its target."""
+    target = along.output[0] - along.residual[0]
+    output, cosine, scale = (
+        x[np.abs(along.residual / target) > until]
+        for x in (along.output, along.cosine, along.scale)
+    )
+    learned = np.log(output / output[0])
+    progress = (learned[1:] + learned[:-1]) / 2 / np.log(target / output[0])
+    return Split(progress, *turning_share(cosine, scale))
 
 
 def off_the_line(

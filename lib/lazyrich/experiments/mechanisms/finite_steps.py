@@ -13,9 +13,9 @@ from lazyrich.arithmetic import dot
 from lazyrich.draws import standard_normal
 from lazyrich.experiments.mechanisms.ensembles import normal_weights
 from lazyrich.mechanisms.losses import squared_loss
-from lazyrich.mechanisms.setting import Invariants, Setting, State, Weights, invariants, state
+from lazyrich.mechanisms.setting import Setting, Weights, invariants, state
 from lazyrich.mechanisms.solution import kernel_change
-from lazyrich.mechanisms.steps import LineDescent, descend, descend_on_samples
+from lazyrich.mechanisms.steps import descend, descend_on_samples
 from lazyrich.training import train
 
 
@@ -26,13 +26,15 @@ class Catapult(NamedTuple):
     """Whether |F − y*| < 1e-6 after the last step."""
     kernel: Float[Array, "networks"]
     """κ after the last step, over that at the start."""
+    curvature: Float[Array, "networks"]
+    """c A κ after the last step; a step is stable below 2."""
     across: Float[Array, "networks"]
     """N⊥ after the last step, over that at the start."""
     erosion: Float[Array, "networks"]
     """What erosion alone leaves of N⊥ and κ for cAκ(0) < 2: one minus
     cAκ(0) (F(0) − y*)²/(4 M(0)² (2 − cAκ(0)))."""
-    flow: Float[Array, "networks"]
-    """κ(∞)/κ(0) − 1 of gradient flow."""
+    unexplained: Float[Array, "networks"]
+    """What erosion and gradient flow leave of κ after over κ before."""
 
 
 def catapult(
@@ -58,43 +60,54 @@ def _catapult(top, u, v, steps):
     end = jax.tree.map(
         lambda series: series[:, -1], descend(ntk._replace(eta_u=eta, eta_w=eta), u, v, steps)
     )
+    erosion = 1 - top / (2 - top) * (start.residual * ntk.gamma / start.kernel) ** 2
     return Catapult(
         jnp.abs(end.output - 1) < 1e-6,
         end.kernel / top,
+        end.kernel,
         jnp.exp(end.log_erosion),
-        1 - top / (2 - top) * (start.residual * ntk.gamma / start.kernel) ** 2,
-        kernel_change(ntk, u, v),
+        erosion,
+        end.kernel / top - (erosion + kernel_change(ntk, u, v)),
     )
 
 
-def step_by_step(
-    key: jax.Array, top: float, steps: int, d: int = 400
-) -> tuple[LineDescent, State, Invariants]:
-    """One network in NTK scaling as the map says, and by automatic differentiation.
+def errors_of_the_map(key: jax.Array, top: float, steps: int, d: int = 400) -> dict[str, Array]:
+    """How far the exact map is from gradient descent by automatic differentiation, step by step.
 
     Args:
-        key: of its normal weights.
+        key: of the normal weights of one network in NTK scaling.
         top: the step size, as for :func:`catapult`.
         steps: the number of steps.
         d: the width.
 
     Returns:
-        What the map says, and state and invariants of the trained network, after each step.
+        The largest error of output and kernel, relative to their largest values, and the relative
+        errors of N⊥.
     """
     u, v = standard_normal(key, (2, d))
     ntk = Setting(gamma=d**-0.5)
     rate = float(top / state(ntk, u, v).kernel)
+    return jax.device_get(_errors_of_the_map(ntk, rate, u, v, steps=steps))
+
+
+@partial(jax.jit, static_argnames="steps")
+def _errors_of_the_map(ntk, rate, u, v, steps):
     setting = ntk._replace(eta_u=rate, eta_w=rate)
 
-    @jax.jit
-    def trained(weights):
-        def observe(weights, step):
-            return state(setting, *weights), invariants(setting, *weights)
+    def loss(weights, step):
+        return squared_loss(ntk, *weights)
 
-        loss = lambda weights, step: squared_loss(ntk, *weights)  # noqa: E731
-        return train(loss, weights, optax.sgd(rate), range(steps + 1), observe).observed
+    def observe(weights, step):
+        return state(setting, *weights), invariants(setting, *weights).N_perp
 
-    return descend(setting, u, v, steps), *trained(Weights(u, v))
+    trained = train(loss, Weights(u, v), optax.sgd(rate), range(steps + 1), observe).observed
+    (seen, N_perp), mapped = trained, descend(setting, u, v, steps)
+    far = lambda x, y: jnp.abs(x - y).max() / jnp.abs(y).max()  # noqa: E731
+    return {
+        "output": far(mapped.output, seen.output),
+        "kernel": far(mapped.kernel, seen.kernel),
+        "N⊥": jnp.exp(mapped.log_erosion) / (N_perp / N_perp[0]) - 1,
+    }
 
 
 class NoisyRun(NamedTuple):

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float
 from lazyrich.arithmetic import dot
 from lazyrich.draws import standard_normal
 from lazyrich.mechanisms.setting import Setting, Weights, invariants
-from lazyrich.mechanisms.solution import time_to_reach
+from lazyrich.mechanisms.solution import learning_speed, solve, time_to_reach
 from lazyrich.training import gradient_flow, train
 
 SAMPLES, NEURONS, INPUTS = 32, 11, 6
@@ -200,6 +200,73 @@ def _loss(setting, line):
         return setting.c * (error**2).mean() / 2
 
     return loss
+
+
+class Neurons(NamedTuple):
+    """The neurons of some networks along training; those that a network lacks are nan."""
+
+    network: Float[Array, "networks 1 1"]
+    """The number of the network among the cases."""
+    neuron: Float[Array, "neurons"]
+    """The number of the neuron."""
+    time: Float[Array, "networks times 1"]
+    """λ t."""
+    growth: Float[Array, "networks times neurons"]
+    """p_i(t)/p_i(0)."""
+    shared: Float[Array, "networks times 1"]
+    """The factor that all neurons share, e^s, in closed form."""
+    U: Float[Array, "networks times neurons"]
+    """u_i/√η_u."""
+    V: Float[Array, "networks times neurons"]
+    """v_i/√η_w."""
+    exact_U: Float[Array, "networks times neurons"]
+    """U in closed form."""
+    exact_V: Float[Array, "networks times neurons"]
+    """V in closed form."""
+
+
+def neurons(cases: Cases, run: LineRun, networks: int = 4) -> Neurons:
+    """The neurons of the networks that grow or shrink most, of those with three or more."""
+    (U, V), (exact_U, exact_V) = jax.device_get(_in_units_of_the_rates(cases.setting, run))
+    missing = run.u[:, 0] == 0
+    p, exact_p = np.where(missing[:, None], np.nan, [U + V, exact_U + exact_V])
+    growth, exact = p / p[:, :1], exact_p / exact_p[:, :1]
+    shared = np.nanmean(exact, axis=-1, keepdims=True)
+    wide = np.flatnonzero((~missing).sum(1) >= 3)
+    chosen = wide[np.argsort(-np.abs(np.log(shared[wide, -1, 0])))][:networks]
+    time = np.asarray(learning_speed(cases.setting, run.u[:, 0], run.v[:, 0]))[:, None] * run.times
+    series = [x[chosen] for x in (time[..., None], growth, shared, U, V, exact_U, exact_V)]
+    return Neurons(chosen[:, None, None], np.arange(NEURONS), *series)
+
+
+@jax.jit
+@jax.vmap
+def _in_units_of_the_rates(setting, run):
+    exact = solve(setting, run.u[0], run.v[0], run.times)
+    units = jnp.sqrt(setting.eta_u), jnp.sqrt(setting.eta_w)
+    return [[w / unit for w, unit in zip(ws, units, strict=True)] for ws in (run[1:3], exact)]
+
+
+class Speeds(NamedTuple):
+    """How fast the residual decays, a row a network."""
+
+    measured: Float[Array, "cases"]
+    """The rate in the last quarter of the training."""
+    law: Float[Array, "cases"]
+    """λ."""
+    without_target: Float[Array, "cases"]
+    """λ at the target zero, 2cAγgN."""
+
+
+def speeds(cases: Cases, run: LineRun) -> Speeds:
+    """The speed of learning of trained cases, measured and as the closed form says."""
+    setting, start = cases.setting, (run.u[:, 0], run.v[:, 0])
+    without = setting._replace(y_star=np.zeros_like(setting.y_star))
+    return Speeds(
+        final_rate(run.times, run.output - setting.y_star[:, None]),
+        np.asarray(learning_speed(setting, *start)),
+        np.asarray(learning_speed(without, *start)),
+    )
 
 
 def final_rate(times: Float[Array, "cases times"], residual: Float[Array, "cases times"]) -> Array:

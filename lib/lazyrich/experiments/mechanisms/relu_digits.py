@@ -10,6 +10,7 @@ import optax
 from jaxtyping import Array
 
 from lazyrich import data, networks
+from lazyrich.arithmetic import root_mean_square
 from lazyrich.derivatives import empirical_ntk
 from lazyrich.mechanisms.nonlinear import alignment, turning_share
 from lazyrich.training import ensemble, mean_squared_error, stacked, train
@@ -34,8 +35,14 @@ class ReluRun(NamedTuple):
     """cos ζ(x) of each training image."""
     scale: Array
     """R(x) of each training image."""
+    mean_cosine: Array
+    """Mean of |cos ζ(x)| over the training images."""
+    mean_scale: Array
+    """Mean of R(x) over them."""
+    output: Array
+    """Root mean square of f over them."""
     agreement: Array
-    """Mean of y cos ζ(x) over the training images."""
+    """Mean of y cos ζ(x) over them."""
     kernel_change: Array
     """‖K − K(0)‖/‖K(0)‖ of the tangent kernel on the probes, Frobenius norms."""
     kernel_trace: Array
@@ -110,6 +117,9 @@ def _train_one(network, schedule, until, params, split):
             wrong.mean(),
             angle.cosine,
             angle.scale,
+            jnp.abs(angle.cosine).mean(),
+            angle.scale.mean(),
+            root_mean_square(angle.scale * angle.cosine),
             (split.y * angle.cosine).mean(),
             jnp.linalg.norm(now - start) / jnp.linalg.norm(start),
             jnp.trace(now) / len(now),
@@ -137,3 +147,17 @@ def median_turning_share(run: ReluRun) -> tuple[np.ndarray, np.ndarray]:
     """
     shares = turning_share(run.cosine, run.scale, axis=1, least=0.02)
     return tuple(np.nanmedian(share, axis=(1, 2)) for share in shares)
+
+
+def moves(run: ReluRun) -> dict[str, np.ndarray]:
+    """How far the mean angle, the mean scale and the kernel of each network have moved."""
+    return {
+        "|cos ζ| after/before": run.mean_cosine[:, -1] / run.mean_cosine[:, 0],
+        "R after/before": run.mean_scale[:, -1] / run.mean_scale[:, 0],
+        "kernel change": run.kernel_change[:, -1],
+    }
+
+
+def at_rest(run: ReluRun, steps: int = 40_000) -> np.ndarray:
+    """Whether each network reached the common loss before its last step."""
+    return (run.step[:, -1] < steps) & np.isfinite(run.loss[:, -1])

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from lazyrich.draws import standard_normal
-from lazyrich.mechanisms.phases import SCHEMES, Scaling, at_width
+from lazyrich.mechanisms.phases import SCHEMES, Scaling, at_width, exponents
 from lazyrich.mechanisms.setting import Setting, state
 from lazyrich.mechanisms.solution import fixed_point, kernel_change, learning_speed
 from lazyrich.mechanisms.steps import descend
@@ -26,8 +26,9 @@ class WidthRun(NamedTuple):
     """cos ζ after gradient flow."""
     rescaled_cosine: Float[Array, "networks"]
     """F/M = 2 U·V/(|U|² + |V|²) after gradient flow, with U = u/√η_u and V = v/√η_w."""
-    kernel_change: Float[Array, "networks"]
-    """κ(∞)/κ(0) − 1."""
+    movement: Float[Array, "networks"]
+    """What the exponent of the kernel is of: |κ(∞)/κ(0) − 1| in the kernel phases, where m > 0, and
+    κ(∞)/κ(0) in the others."""
     speed: Float[Array, "networks"]
     """λ."""
     descended: Float[Array, "networks"]
@@ -45,19 +46,21 @@ def run_at_width(key: jax.Array, scheme: str, width: int, networks: int, widest:
         widest: the largest width that shares the draws.
     """
     u, v = standard_normal(key, (2, networks, widest))[..., :width]
-    return _run_at_width(np.array(SCHEMES[scheme], u.dtype), u, v)
+    frozen = exponents(SCHEMES[scheme]).size > 0
+    return _run_at_width(np.array(SCHEMES[scheme], u.dtype), frozen, u, v)
 
 
 @jax.jit
-def _run_at_width(scaling, u, v):
+def _run_at_width(scaling, frozen, u, v):
     setting, (u, v) = at_width(Scaling(*scaling), u, v)
     start, end = state(setting, u, v), state(setting, *fixed_point(setting, u, v))
+    change = kernel_change(setting, u, v)
     return WidthRun(
         start.output,
         start.cosine,
         end.cosine,
         2 * setting.gamma * jnp.sqrt(setting.eta_u * setting.eta_w) * end.output / end.kernel,
-        kernel_change(setting, u, v),
+        jnp.where(frozen, jnp.abs(change), 1 + change),
         learning_speed(setting, u, v),
         descend(setting, u, v, 200).output[..., -1],
     )

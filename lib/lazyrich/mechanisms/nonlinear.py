@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import networks
@@ -36,8 +37,8 @@ def alignment(network: networks.Network, params, x: Float[Array, "samples inputs
 
 
 def turning_share(
-    cosine: Float[np.ndarray, "..."],
-    scale: Float[np.ndarray, "..."],
+    cosine: ArrayLike,
+    scale: ArrayLike,
     axis: int = -1,
     least: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray]:

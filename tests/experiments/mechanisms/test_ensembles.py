@@ -17,14 +17,25 @@ def close(measured, expected, rtol=1e-12, atol=0.0):
 @pytest.mark.parametrize("symmetric", [False, True])
 def test_scaled_networks_flow_to_the_fixed_point(symmetric):
     key = jax.random.key(2)
-    small, _ = ensembles.flow_scaled(key, 0.5, 4, 4, symmetric)
-    start, end = ensembles.flow_scaled(key, 1.5, 4, 4, symmetric)
-    close(start.scale, 9 * small.scale)
-    close(start.cosine, small.cosine, atol=1e-15)
-    close(end.output, 1, rtol=1e-9)
-    N = np.sqrt((start.kernel / 2) ** 2 - start.output**2)
-    close(end.kernel, 2 * np.hypot(N, 1), rtol=1e-8)
+    small, change = (ensembles.flow_scaled(key, k, 4, 4, symmetric) for k in (0.5, 1.5))
+    close(change.before, small.before, atol=1e-15)
+    u, v = ensembles.normal_weights(key, 1.5, 4, 4, symmetric)
+    start = mechanisms.state(ONES, u, v)
     assert symmetric == (np.abs(start.output) < 1e-14).all()
+    end = mechanisms.state(ONES, *mechanisms.fixed_point(ONES, u, v))
+    N, N_perp = mechanisms.invariants(ONES, u, v)
+    close(change.before, np.abs(start.cosine), atol=1e-15)
+    close(change.after, np.abs(end.cosine), rtol=1e-8)
+    close(change.kernel, end.kernel / start.kernel, rtol=1e-8)
+    close(change.scale, end.scale / start.scale, rtol=1e-8)
+    close(change.end_point, 1 / np.hypot(1, N_perp))
+    close(change.large, N / (start.kernel / 2))
+
+
+def test_large_starts_end_where_their_law_says():
+    change = ensembles.flow_scaled(jax.random.key(2), 30.0, 20, 4)
+    close(change.kernel, change.large, atol=1e-3)
+    close(change.after, change.end_point, atol=1e-5)
 
 
 def test_weights_are_normal_and_symmetric_ones_cancel():
@@ -75,6 +86,25 @@ def test_the_network_at_60_degrees_is_the_nearest_of_all():
     expected = mechanisms.evolve(setting, u[one], v[one], np.array([0.0, 1.0, 2.0]))
     for series, law in zip(along, expected, strict=True):
         close(series, law, rtol=1e-8)
+
+
+def test_a_typical_plateau_is_the_median_over_networks():
+    key, scales = jax.random.key(2), np.array([0.01, 0.1])
+    typical = ensembles.typical_plateau(key, scales, 5, 4)
+    for k, value in zip(scales, typical, strict=True):
+        close(value, np.median(ensembles.flow_plateau(key, k, 5, 4, 3).short))
+
+
+def test_turning_is_split_off_up_to_near_the_target():
+    u, v = np.array([0.5, 0.2]), np.array([0.3, -0.1])
+    along = mechanisms.evolve(ONES, u, v, np.linspace(0, 9, 2001))
+    split = ensembles.split(along)
+    close(split.share, split.law, atol=1e-4)
+    close(split.progress[[0, -1]], [0, 1], atol=0.01)
+    intervals = (np.abs(along.residual) > 0.01).sum() - 1
+    assert len(split.progress) == len(split.share) == len(split.law) == intervals
+    middle = (along.cosine[1:] + along.cosine[:-1]) / 2
+    close(split.law, 1 - middle[:intervals] ** 2)
 
 
 def test_networks_err_off_the_line_by_what_their_noise_is_amplified():

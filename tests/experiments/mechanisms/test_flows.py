@@ -144,12 +144,69 @@ def test_the_final_rate_is_that_of_the_last_quarter():
 
 
 def test_descent_approaches_the_flow_to_first_order():
-    _, run = flows.flow_cases(jax.random.key(4), CASES, "random", OBSERVATIONS)
-    errors = []
-    for steps in (400, 800):
-        end = flows.descend_cases(jax.random.key(4), CASES, steps, 1 / (OBSERVATIONS - 2))
-        errors.append(
-            np.stack([np.abs(a - b[:, 2]).max(1) for a, b in zip(end, (run.u, run.v), strict=True)])
+    apart = [flows.descent_from_flow(jax.random.key(4), CASES, steps, 0.15) for steps in (400, 800)]
+    close(apart[0] / apart[1], 2, rtol=0.05)
+    assert np.max(apart[1]) < 0.05
+
+
+def test_one_step_is_one_of_gradient_descent():
+    share = 0.01
+    [cases] = [flows.random_cases(jax.random.key(4), CASES)]
+    time = share * np.asarray(flows._duration(cases))[:, None]
+    v, s = flows.along_line(cases), cases.setting
+    h = (s.c * s.gamma * s.A * (s.gamma * (cases.u * v).sum(1) - s.y_star))[:, None]
+    u_end = cases.u - time * s.eta_u[:, None] * h * v
+    v_end = v - time * s.eta_w[:, None] * h * cases.u
+    exact = mechanisms.solve(s, cases.u, v, time)
+    expected = np.sqrt(((u_end - exact.u[:, 0]) ** 2 + (v_end - exact.v[:, 0]) ** 2).sum(1))
+    close(flows.descent_from_flow(jax.random.key(4), CASES, 1, share), expected, rtol=1e-7)
+
+
+# What the figures show
+
+
+def test_neurons_grow_by_what_they_share(flowed):
+    cases, run = flowed
+    neurons = flows.neurons(cases, run, networks=2)
+    chosen = neurons.network.ravel()
+    present = np.asarray(run.u[:, 0] != 0)
+    assert (present[chosen].sum(1) >= 3).all() and len(chosen) <= 2
+    s = in_time(cases.setting)
+    p = run.u / np.sqrt(s.eta_u)[..., None] + run.v / np.sqrt(s.eta_w)[..., None]
+    for i, one in enumerate(chosen):
+        there = present[one]
+        growth = (p[one] / p[one, 0])[:, there]
+        close(neurons.growth[i][:, there], growth)
+        close(growth, np.broadcast_to(neurons.shared[i], growth.shape), rtol=1e-7)
+        assert np.isnan(neurons.growth[i][:, ~there]).all()
+        close(neurons.U[i], run.u[one] / np.sqrt(cases.setting.eta_u[one]))
+        close(neurons.V[i], run.v[one] / np.sqrt(cases.setting.eta_w[one]))
+        close(neurons.exact_U[i], neurons.U[i], rtol=1e-6, atol=1e-8)
+        close(neurons.exact_V[i], neurons.V[i], rtol=1e-6, atol=1e-8)
+        close(
+            neurons.time[i, :, 0],
+            run.times[one]
+            * mechanisms.learning_speed(
+                Setting(*(x[one] for x in cases.setting)), run.u[one, 0], run.v[one, 0]
+            ),
         )
-    close(errors[0] / errors[1], 2, rtol=0.05)
-    assert errors[1].max() < 0.02
+
+
+def test_speeds_are_those_of_the_law_and_of_the_target_zero():
+    cases, run = flows.flow_cases(jax.random.key(4), CASES, "targets", 60)
+    speeds = flows.speeds(cases, run)
+    close(speeds.measured, speeds.law, rtol=1e-3)
+    s = cases.setting
+    N = mechanisms.invariants(s, run.u[:, 0], run.v[:, 0]).N
+    close(speeds.without_target, 2 * s.c * s.A * s.gamma * np.sqrt(s.eta_u * s.eta_w) * N)
+    close(speeds.law / speeds.without_target, np.hypot(1, np.linspace(0, 4, CASES)))
+
+
+def test_the_one_that_grows_keeps_its_sign_and_ends_largest(flowed):
+    cases, run = flowed
+    along = flows.one_that_grows(cases, run)
+    kept = np.asarray(run.output[:, 0] * run.output[:, -1] > 0)
+    if kept.any():
+        largest = np.abs(np.asarray(run.output[:, -1]))[kept].max()
+        close(np.abs(along.output[-1]), largest)
+        close(along.output, along.scale * along.cosine, rtol=1e-9, atol=1e-13)

@@ -71,7 +71,9 @@ def _catapult(top, u, v, steps):
     )
 
 
-def errors_of_the_map(key: jax.Array, top: float, steps: int, d: int = 400) -> dict[str, Array]:
+def errors_of_the_map(
+    key: jax.Array, top: float, steps: int, d: int = 400
+) -> dict[str, np.ndarray]:
     """How far the exact map is from gradient descent by automatic differentiation, step by step.
 
     Args:
@@ -87,7 +89,8 @@ def errors_of_the_map(key: jax.Array, top: float, steps: int, d: int = 400) -> d
     u, v = standard_normal(key, (2, d))
     ntk = Setting(gamma=d**-0.5)
     rate = float(top / state(ntk, u, v).kernel)
-    return jax.device_get(_errors_of_the_map(ntk, rate, u, v, steps=steps))
+    errors = jax.device_get(_errors_of_the_map(ntk, rate, u, v, steps=steps))
+    return dict(zip(("output", "kernel", "N⊥"), errors, strict=True))
 
 
 @partial(jax.jit, static_argnames="steps")
@@ -103,11 +106,11 @@ def _errors_of_the_map(ntk, rate, u, v, steps):
     trained = train(loss, Weights(u, v), optax.sgd(rate), range(steps + 1), observe).observed
     (seen, N_perp), mapped = trained, descend(setting, u, v, steps)
     far = lambda x, y: jnp.abs(x - y).max() / jnp.abs(y).max()  # noqa: E731
-    return {
-        "output": far(mapped.output, seen.output),
-        "kernel": far(mapped.kernel, seen.kernel),
-        "N⊥": jnp.exp(mapped.log_erosion) / (N_perp / N_perp[0]) - 1,
-    }
+    return (
+        far(mapped.output, seen.output),
+        far(mapped.kernel, seen.kernel),
+        jnp.exp(mapped.log_erosion) / (N_perp / N_perp[0]) - 1,
+    )
 
 
 class NoisyRun(NamedTuple):

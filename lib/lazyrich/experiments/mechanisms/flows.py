@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 
 from lazyrich.arithmetic import dot
 from lazyrich.draws import standard_normal
-from lazyrich.mechanisms.setting import Setting, Weights, invariants
+from lazyrich.mechanisms.setting import Setting, State, invariants, state
 from lazyrich.mechanisms.solution import learning_speed, solve, time_to_reach
 from lazyrich.training import gradient_flow, train
 
@@ -280,30 +280,39 @@ def final_rate(times: Float[Array, "cases times"], residual: Float[Array, "cases
     return -(centred * logs).sum(1) / (centred**2).sum(1)
 
 
-def descend_cases(key: jax.Array, cases: int, steps: int, share: float) -> Weights:
-    """Gradient descent on :func:`random_cases` by autodiff, in equal steps.
+def descent_from_flow(
+    key: jax.Array, cases: int, steps: int, share: float
+) -> Float[Array, "cases"]:
+    """How far gradient descent by autodiff ends from the gradient flow, over all moving weights.
 
     Args:
         key: as for :func:`random_cases`.
         cases: their number.
-        steps: the number of steps.
+        steps: the number of equal steps.
         share: how far to go, as a share of the time that :func:`flow_cases` takes.
-
-    Returns:
-        The weights u and v at the end, of shape (cases, d).
     """
     chosen = random_cases(key, cases)
-    return _descend(*chosen, share * np.asarray(_duration(chosen)) / steps, steps=steps)
+    return _descent_from_flow(chosen, share * _duration(chosen), steps=steps)
 
 
 @partial(jax.jit, static_argnames="steps")
-def _descend(setting, u, W, line, rate, steps):
-    def one(setting, u, W, line, rate):
+def _descent_from_flow(cases, times, steps):
+    def descend(setting, u, W, line, time):
+        rate = time / steps
         optimizer = optax.partition(
             {"u": optax.sgd(rate * setting.eta_u), "W": optax.sgd(rate * setting.eta_w)},
             Layers("u", "W"),
         )
         params = train(_loss(setting, line), Layers(u, W), optimizer, [steps]).params
-        return Weights(params.u, dot(params.W, line.direction))
+        return params.u, dot(params.W, line.direction)
 
-    return jax.vmap(one)(setting, u, W, line, rate)
+    descended = jnp.array(jax.vmap(descend)(*cases, times))
+    flowed = jnp.array(solve(cases.setting, cases.u, along_line(cases), times[:, None]))[:, :, 0]
+    return jnp.sqrt(((descended - flowed) ** 2).sum((0, 2)))
+
+
+def one_that_grows(cases: Cases, run: LineRun) -> State:
+    """The state along training of the case that ends largest, of those that keep their sign."""
+    start, end = run.output[:, 0], run.output[:, -1]
+    one = np.argmax(np.where(start * end > 0, np.abs(end), 0))
+    return jax.device_get(state(Setting(*(x[one] for x in cases.setting)), run.u[one], run.v[one]))

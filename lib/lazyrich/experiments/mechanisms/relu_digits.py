@@ -149,7 +149,7 @@ def median_turning_share(run: ReluRun) -> tuple[np.ndarray, np.ndarray]:
     return tuple(np.nanmedian(share, axis=(1, 2)) for share in shares)
 
 
-def moves(run: ReluRun) -> dict[str, np.ndarray]:
+def moves(run: ReluRun) -> dict[str, Array]:
     """How far the mean angle, the mean scale and the kernel of each network have moved."""
     return {
         "|cos ζ| after/before": run.mean_cosine[:, -1] / run.mean_cosine[:, 0],
@@ -158,6 +158,6 @@ def moves(run: ReluRun) -> dict[str, np.ndarray]:
     }
 
 
-def at_rest(run: ReluRun, steps: int = 40_000) -> np.ndarray:
+def at_rest(run: ReluRun, steps: int = 40_000) -> Array:
     """Whether each network reached the common loss before its last step."""
     return (run.step[:, -1] < steps) & np.isfinite(run.loss[:, -1])

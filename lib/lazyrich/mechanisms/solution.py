@@ -5,6 +5,7 @@ float32 that takes weights above 1e-9, since the squares of outputs stand in the
 gradients.
 """
 
+import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
@@ -133,16 +134,14 @@ def kernel_law(setting: Setting, output: ArrayLike, N: ArrayLike) -> Float[Array
 
     It holds for every loss, since it needs no more than the shared exponential.
     """
-    setting = checked_setting(setting)
-    g = jnp.sqrt(setting.eta_u * setting.eta_w)
-    N, output = validation.nonnegative("N", N), validation.floating("output", output)
-    return 2 * setting.gamma * g * hypotenuse(N, output)
+    setting, N = checked_setting(setting), validation.nonnegative("N", N)
+    return _kernel_law(setting, validation.floating("output", output), N)
 
 
 def cosine_law(output: ArrayLike, N_perp: ArrayLike) -> Float[Array, "*shape"]:
     """The cosine between the layers as a function of the output, F/√(F² + N⊥²); for every loss."""
     output = validation.floating("output", output)
-    return quotient(output, hypotenuse(validation.nonnegative("N_perp", N_perp), output))
+    return _cosine_law(output, validation.nonnegative("N_perp", N_perp))
 
 
 def orthogonal_error(
@@ -161,11 +160,24 @@ def orthogonal_error(
     """
     u, gamma = validation.floating("u", u, ndim=1), checked_setting(setting).gamma
     std_w = validation.nonnegative("std_w", std_w)
-    return (
-        (gamma * std_w) ** 2
-        * (u * u).sum(-1)
-        * validation.nonnegative("squared_length", squared_length)
+    return _orthogonal_error(
+        gamma, u, std_w, validation.nonnegative("squared_length", squared_length)
     )
+
+
+@jax.jit
+def _kernel_law(s, output, N):
+    return 2 * s.gamma * shared_rate(s) * hypotenuse(N, output)
+
+
+@jax.jit
+def _cosine_law(output, N_perp):
+    return quotient(output, hypotenuse(N_perp, output))
+
+
+@jax.jit
+def _orthogonal_error(gamma, u, std_w, squared_length):
+    return (gamma * std_w) ** 2 * (u * u).sum(-1) * squared_length
 
 
 @over_networks("(d),(d),(t)->(t,d),(t,d)", Weights)

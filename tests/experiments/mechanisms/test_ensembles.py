@@ -28,14 +28,14 @@ def test_scaled_networks_flow_to_the_fixed_point(symmetric):
     close(change.after, np.abs(end.cosine), rtol=1e-8)
     close(change.kernel, end.kernel / start.kernel, rtol=1e-8)
     close(change.scale, end.scale / start.scale, rtol=1e-8)
-    close(change.end_point, 1 / np.hypot(1, N_perp))
-    close(change.large, N / (start.kernel / 2))
+    close(change.after_law, 1 / np.hypot(1, N_perp))
+    close(change.kernel_limit, N / (start.kernel / 2))
 
 
 def test_large_starts_end_where_their_law_says():
     change = ensembles.flow_scaled(jax.random.key(2), 30.0, 20, 4)
-    close(change.kernel, change.large, atol=1e-3)
-    close(change.after, change.end_point, atol=1e-5)
+    close(change.kernel, change.kernel_limit, atol=1e-3)
+    close(change.after, change.after_law, atol=1e-5)
 
 
 def test_weights_are_normal_and_symmetric_ones_cancel():

@@ -23,7 +23,7 @@ def test_stochastic_descent_takes_one_sample_a_step_of_those_it_says(noisy):
     u, v, y, setting = 0.15 * u, 0.15 * v, a + 0.5 * error, Setting(eta_u=0.03, eta_w=0.03)
     N, product = [mechanisms.invariants(setting, u, v).N], np.ones(40)
     assert noisy.step.tolist() == [0, 20, 40, 60]
-    assert noisy.N.shape == noisy.product.shape == noisy.cosine.shape == (40, 4)
+    assert noisy.N.shape == noisy.N_law.shape == noisy.cosine.shape == (40, 4)
     for t in range(60):
         h = a[:, t] * (a[:, t] * (u * v).sum(1) - y[:, t])
         u, v = u - 0.03 * h[:, None] * v, v - 0.03 * h[:, None] * u
@@ -32,7 +32,7 @@ def test_stochastic_descent_takes_one_sample_a_step_of_those_it_says(noisy):
             N.append(mechanisms.invariants(setting, u, v).N)
             seen = (t + 1) // 20
             close(noisy.N[:, seen], N[-1] / N[0], rtol=1e-10)
-            close(noisy.product[:, seen], product, rtol=1e-10)
+            close(noisy.N_law[:, seen], product, rtol=1e-10)
             cosine = mechanisms.state(setting, u, v).cosine
             close(noisy.cosine[:, seen], np.abs(cosine), rtol=1e-9, atol=1e-12)
 

@@ -202,9 +202,9 @@ def test_speeds_are_those_of_the_law_and_of_the_target_zero():
     close(speeds.law / speeds.without_target, np.hypot(1, np.linspace(0, 4, CASES)))
 
 
-def test_the_one_that_grows_keeps_its_sign_and_ends_largest(flowed):
+def test_the_largest_of_one_sign_keeps_its_sign_and_ends_largest(flowed):
     cases, run = flowed
-    along = flows.one_that_grows(cases, run)
+    along = flows.largest_of_one_sign(cases, run)
     kept = np.asarray(run.output[:, 0] * run.output[:, -1] > 0)
     if kept.any():
         largest = np.abs(np.asarray(run.output[:, -1]))[kept].max()

@@ -37,12 +37,12 @@ def test_decay_fades_what_is_conserved():
     setting = Setting(eta_u=0.7, eta_w=1.3)
     (N,), (N_perp,) = mechanisms.invariants(setting, u, v)
     close(run.times, np.linspace(0, 10, 21))
-    close(run.fade, np.exp(-0.2 * run.times))
-    close(run.N, run.fade, rtol=1e-9)
+    close(run.N_law, np.exp(-0.2 * run.times))
+    close(run.N, run.N_law, rtol=1e-9)
     close(run.cosine[0], mechanisms.state(setting, u, v).cosine[0])
     close(run.cosine, run.cosine_law, atol=1e-9)
-    close(N * np.exp(-0.2 * run.leaves), 1)
-    close(run.then, 1 / np.hypot(1, N_perp / N))
+    close(N * np.exp(-0.2 * run.exit_time), 1)
+    close(run.exit_cosine, 1 / np.hypot(1, N_perp / N))
 
 
 def test_neurons_with_a_monomial_activation_keep_their_constants():

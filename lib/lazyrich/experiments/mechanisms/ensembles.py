@@ -49,9 +49,9 @@ class Change(NamedTuple):
     """κ after over κ before."""
     scale: Float[Array, "..."]
     """R after over R before."""
-    end_point: Float[Array, "..."]
+    after_law: Float[Array, "..."]
     """The law of the angle after, 1/√(1 + N⊥²)."""
-    large: Float[Array, "..."]
+    kernel_limit: Float[Array, "..."]
     """The law of the kernel for a large start, √(1 − (F(0)/M(0))²)."""
 
 

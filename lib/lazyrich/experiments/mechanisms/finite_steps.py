@@ -120,7 +120,7 @@ class NoisyRun(NamedTuple):
     """Steps taken."""
     N: Float[Array, "networks times"]
     """N over that at the start."""
-    product: Float[Array, "networks times"]
+    N_law: Float[Array, "networks times"]
     """The product of |1 − g²h²| over the samples drawn so far."""
     cosine: Float[Array, "networks times"]
     """|cos ζ|."""

@@ -311,7 +311,7 @@ def _descent_from_flow(cases, times, steps):
     return jnp.sqrt(((descended - flowed) ** 2).sum((0, 2)))
 
 
-def one_that_grows(cases: Cases, run: LineRun) -> State:
+def largest_of_one_sign(cases: Cases, run: LineRun) -> State:
     """The state along training of the case that ends largest, of those that keep their sign."""
     start, end = run.output[:, 0], run.output[:, -1]
     one = np.argmax(np.where(start * end > 0, np.abs(end), 0))

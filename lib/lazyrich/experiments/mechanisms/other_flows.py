@@ -45,17 +45,9 @@ def flow_logistic(
     u, v = normal_weights(key, scale, networks, NEURONS, symmetric=True)
     times = np.r_[0, np.geomspace(0.01, end, observations)]
     trained = flow(logistic_loss, ONES, u, v, np.broadcast_to(times, (networks, len(times))))
-    seen, kept = jax.device_get((state(ONES, *trained), invariants(ONES, *trained)))
-    N, N_perp = kept.N[:, :1], kept.N_perp[:, :1]
-    return LogisticRun(
-        times,
-        seen.output,
-        seen.kernel,
-        kernel_law(ONES, seen.output, N),
-        seen.cosine,
-        cosine_law(seen.output, N_perp),
-        np.array([_clock(*pair) for pair in zip(seen.output[:, -1], kept.N[:, 0], strict=True)]),
-    )
+    seen, N, _, kernels, cosines = jax.device_get(_with_laws(ONES, trained, np.ones_like(times)))
+    clock = np.array([_clock(*pair) for pair in zip(seen.output[:, -1], N[:, 0], strict=True)])
+    return LogisticRun(times, seen.output, seen.kernel, kernels, seen.cosine, cosines, clock)
 
 
 def _clock(output, N):
@@ -70,15 +62,15 @@ class DecayRun(NamedTuple):
     """Times of observation."""
     N: Float[Array, "times"]
     """N over that at the start."""
-    fade: Float[Array, "times"]
+    N_law: Float[Array, "times"]
     """exp(−2 μ t)."""
     cosine: Float[Array, "times"]
     """cos ζ."""
     cosine_law: Float[Array, "times"]
     """cos ζ(F), with the fading N⊥."""
-    leaves: Float[Array, ""]
+    exit_time: Float[Array, ""]
     """The time at which N has fallen to the target."""
-    then: Float[Array, ""]
+    exit_cosine: Float[Array, ""]
     """cos ζ(y*) at that time."""
 
 
@@ -89,17 +81,18 @@ def flow_with_decay(
     loss = lambda *network: squared_loss(*network) + weight_decay(*network, mu)  # noqa: E731
     times = np.linspace(0, end, observations)
     trained = flow(loss, RATES, *normal_weights(key, scale, 1, NEURONS), times[None])
-    seen, kept = jax.device_get((state(RATES, *trained), invariants(RATES, *trained)))
-    (N,), (N_perp,), fade = kept.N, kept.N_perp, np.exp(-2 * mu * times)
-    return DecayRun(
-        times,
-        N / N[0],
-        fade,
-        seen.cosine[0],
-        cosine_law(seen.output[0], N_perp[0] * fade),
-        np.log(N[0]) / (2 * mu),
-        cosine_law(1.0, N_perp[0] / N[0]),
-    )
+    left = np.exp(-2 * mu * times)
+    seen, (N,), (N_perp,), _, (law,) = jax.device_get(_with_laws(RATES, trained, left))
+    exit_time, exit_cosine = np.log(N[0]) / (2 * mu), 1 / np.hypot(1, N_perp[0] / N[0])
+    return DecayRun(times, N / N[0], left, seen.cosine[0], law, exit_time, exit_cosine)
+
+
+@jax.jit
+def _with_laws(setting, weights, left):
+    """State, N and N⊥ along training, and κ(F) and cos ζ(F) with what is left of N and N⊥."""
+    seen, (N, N_perp) = state(setting, *weights), invariants(setting, *weights)
+    kernels = kernel_law(setting, seen.output, N[:, :1] * left)
+    return seen, N, N_perp, kernels, cosine_law(seen.output, N_perp[:, :1] * left)
 
 
 class MonomialRun(NamedTuple):

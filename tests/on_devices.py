@@ -11,9 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lazyrich import heavy_tails, mechanisms
 from lazyrich.experiments.conditioning import descents
+from lazyrich.experiments.heavy_tails import students
 from lazyrich.experiments.linearization import beside_linear, first_steps
+from lazyrich.experiments.mechanisms import relu_digits
 from lazyrich.training import each, ensemble
 
 KEY = jax.random.key(5)
@@ -21,8 +22,8 @@ RUNS = {
     # Sixteen members, a scan with observations.
     "deviations": lambda: beside_linear.gradient_descent(KEY, 6, 16, (0, 3, 8)),
     # Eleven members, none of which ends its training at the same step.
-    "digits": lambda: mechanisms.train_on_digits(
-        KEY, 1.5, 8, train_images=40, seeds=11, probes=4, steps=300, observations=3, until=0.2
+    "digits": lambda: relu_digits.train_on_digits(
+        KEY, 1.5, 8, train_images=40, seeds=11, steps=300, observations=3, until=0.2
     ),
     # Eight members, whose training rests once it fits.
     "fit": lambda: descents.descend_to_fit(KEY, 12, 8, limit=40),

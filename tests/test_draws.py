@@ -35,3 +35,11 @@ def test_another_shape_compiles_no_other_draw(key):
     compiled = draws._block._cache_size()
     normal(key(), (7, 3))
     assert draws._block._cache_size() == compiled
+
+
+def test_standard_normal_numbers_are_those_of_jax_at_any_size(key):
+    key = key()
+    for shape in ((), (7,), (2, 20, 50), (BLOCK,), (BLOCK + 1,)):
+        np.testing.assert_array_equal(
+            draws.standard_normal(key, shape), jax.random.normal(key, shape)
+        )

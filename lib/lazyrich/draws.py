@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 import jax
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
@@ -25,6 +26,27 @@ def normal(key: jax.Array, shape: Sequence[int], std: ArrayLike = 1.0) -> Float[
     """
     blocks = [_block(key, i) for i in range(max(1, -(-math.prod(shape) // BLOCK)))]
     return _shaped(blocks, std, shape=tuple(shape))
+
+
+def standard_normal(
+    key: jax.Array, shape: Sequence[int]
+) -> Float[Array, "*shape"] | Float[np.ndarray, "*shape"]:
+    """The numbers of ``jax.random.normal``, by one program for all shapes up to a block's size.
+
+    With JAX's own keys a number depends on the key and on its place alone, so that those of a
+    small array are the first ones of a block. They come as NumPy's, where the key is known.
+    """
+    size = math.prod(shape)
+    if isinstance(key, jax.core.Tracer):
+        return jax.random.normal(key, tuple(shape))
+    if size > BLOCK:
+        return np.asarray(jax.random.normal(key, tuple(shape)))
+    return np.asarray(_first(key))[:size].reshape(shape)
+
+
+@jax.jit
+def _first(key):
+    return jax.random.normal(key, (BLOCK,))
 
 
 @jax.jit

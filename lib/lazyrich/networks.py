@@ -6,7 +6,7 @@ ones here also show the input of each layer, and how the outputs depend on what 
 """
 
 from collections.abc import Callable, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 import jax
@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 
 from lazyrich import validation
 from lazyrich.arithmetic import matmul
+from lazyrich.draws import standard_normal
 
 
 class Network(NamedTuple):
@@ -123,7 +124,8 @@ def fully_connected(
     def init(key: jax.Array) -> list[dict[str, Array]]:
         validation.random_key("key", key)
         # One draw for all layers, since compiling a draw takes longer than drawing.
-        pieces = jnp.split(jax.random.normal(key, (cuts[-1],)), cuts[:-1])
+        normal = standard_normal(key, (cuts[-1],))
+        pieces = [normal[start:end] for start, end in pairwise([0, *cuts])]
         return [
             _layer(piece.reshape(rows, columns + biased), columns, scale * layer.std)
             for layer, piece, (rows, columns) in zip(layers, pieces, shapes, strict=True)
@@ -165,5 +167,6 @@ def fully_connected(
 
 def _layer(normal, columns, std):
     """The parameters of a layer from its draws, of which the last column is that of a bias."""
-    weight = {"weight": std * normal[:, :columns]}
-    return weight | {"bias": normal[:, columns]} if normal.shape[1] > columns else weight
+    weight = {"weight": jnp.asarray(std * normal[:, :columns], normal.dtype)}
+    biased = normal.shape[1] > columns
+    return weight | {"bias": jnp.asarray(normal[:, columns])} if biased else weight

@@ -1,4 +1,3 @@
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -19,25 +18,7 @@ TABLE = {
     "small initialisation": ((0, 0, 0, -1, -1), (-1, -3 / 2, 0, 1), "feature, plateau"),
     "lazy but aligning": ((0, -1, 0, -1, 0), (1 / 2, -1 / 2, 0, -1), "kernel, turning"),
 }
-NARROW, WIDE, NETWORKS = 64, 4096, 16
 each_scheme = pytest.mark.parametrize("name", TABLE)
-
-
-@pytest.fixture(scope="module")
-def runs():
-    """Each scheme at two widths, with paired draws."""
-    key = jax.random.key(0)
-    return {
-        name: [
-            mechanisms.run_at_width(key, name, width, NETWORKS, WIDE) for width in (NARROW, WIDE)
-        ]
-        for name in TABLE
-    }
-
-
-def exponent(narrow, wide):
-    typical = [np.sqrt(np.mean(np.square(values))) for values in (narrow, wide)]
-    return np.log(typical[1] / typical[0]) / np.log(WIDE / NARROW)
 
 
 def test_the_named_schemes_are_those_of_the_table():
@@ -93,61 +74,7 @@ def test_weights_and_constants_are_powers_of_the_width():
     np.testing.assert_allclose(weights.v, 2 * v)
 
 
-@each_scheme
-def test_a_run_measures_the_networks_of_its_width(runs, name):
-    u, v = jax.random.normal(jax.random.key(0), (2, NETWORKS, WIDE))[..., :NARROW]
-    setting, (u, v) = mechanisms.at_width(SCHEMES[name], u, v)
-    start, run = mechanisms.state(setting, u, v), runs[name][0]
-    end = mechanisms.state(setting, *mechanisms.fixed_point(setting, u, v))
-    M = end.kernel / (2 * setting.gamma * np.sqrt(setting.eta_u * setting.eta_w))
-    expected = mechanisms.WidthRun(
-        start.output,
-        start.cosine,
-        end.cosine,
-        1 / M,
-        end.kernel / start.kernel - 1,
-        end.kernel,
-        mechanisms.descend(setting, u, v, 200).output[:, -1],
-    )
-    for measured, value in zip(run, expected, strict=True):
-        np.testing.assert_allclose(measured, value, rtol=1e-7, atol=1e-12)
-
-
-@each_scheme
-def test_measured_exponents_are_those_of_the_table(runs, name):
-    _, output, speed, change = TABLE[name][1]
-    narrow, wide = runs[name]
-    assert abs(exponent(narrow.output, wide.output) - output) < 0.2
-    assert abs(exponent(narrow.speed, wide.speed) - speed) < 0.1
-    assert abs(exponent(narrow.kernel_change, wide.kernel_change) - change) < 0.25
-
-
-def test_steps_of_one_diverge_exactly_above_the_line(runs):
-    for name, (_, (_, _, speed, _), _) in TABLE.items():
-        descended = runs[name][1].descended
-        if speed > 0:
-            assert not np.isfinite(descended).any()
-        elif speed == 0:
-            assert (np.abs(descended - 1) < 0.5).all()
-        else:
-            assert (np.abs(descended) < 0.5).all()
-
-
-def test_a_width_alone_is_the_widest():
-    key = jax.random.key(3)
-    alone = mechanisms.run_at_width(key, "NTK", NARROW, NETWORKS)
-    nested = mechanisms.run_at_width(key, "NTK", NARROW, NETWORKS, widest=NARROW)
-    assert all(np.array_equal(one, other) for one, other in zip(alone, nested, strict=True))
-
-
 def test_what_does_not_fit_is_named():
-    key = jax.random.key(0)
-    with pytest.raises(ValueError, match="scheme must be one of 'NTK', .*, got 'ntk'"):
-        mechanisms.run_at_width(key, "ntk", 8, 2)
-    with pytest.raises(ValueError, match="width must be an integer of at least 1, got 0"):
-        mechanisms.run_at_width(key, "NTK", 0, 2)
-    with pytest.raises(ValueError, match="widest must be an integer of at least 8, got 7"):
-        mechanisms.run_at_width(key, "NTK", 8, 2, widest=7)
     with pytest.raises(ValueError, match="scaling.rate_w must be finite, got nan"):
         mechanisms.exponents(Scaling(0, 0, float("nan"), 0, 0))
     good, bad = jnp.ones(2), jnp.array([1.0, jnp.nan])
@@ -167,5 +94,3 @@ def test_scalings_and_sizes_that_do_not_fit_are_named():
     for u, v in ((np.ones(2), np.ones(3)), (np.ones(0), np.ones(0))):
         with pytest.raises(ValueError, match="u and v must have as many neurons, got shapes"):
             mechanisms.at_width(SCHEMES["NTK"], u, v)
-    with pytest.raises(ValueError, match="networks must be an integer of at least 1, got -1"):
-        mechanisms.run_at_width(jax.random.key(0), "NTK", 4, -1)

@@ -250,5 +250,5 @@ def test_constants_that_do_not_broadcast_are_named():
 
 
 def test_a_setting_must_be_a_setting():
-    with pytest.raises(ValueError, match="setting must be a Setting, got tuple"):
-        setting.constants((1.0,) * 6)
+    with pytest.raises(ValueError, match="setting must be a Setting, got a tuple"):
+        setting.checked_setting((1.0,) * 6)

@@ -515,3 +515,22 @@ def test_large_weights_do_not_overflow():
     close(solved.v[0], v)
     speed = mechanisms.learning_speed(Setting(), u, v)
     close(speed, np.linalg.norm(X + Y) * np.linalg.norm(X - Y) * 1e180)
+
+
+# The plateau
+
+
+def test_the_plateau_time_is_exact_up_to_the_next_order_of_a_small_start():
+    u, v = np.random.default_rng(3).normal(size=(2, 20, 6))
+    for y_star in (0.7, -0.7):
+        s = Setting(0.8, 1.3, 0.4, 1.2, y_star, 2.0)
+        for size, within in ((0.03, 0.05), (0.01, 0.006)):
+            state = mechanisms.state(s, size * u, size * v)
+            N = mechanisms.invariants(s, size * u, size * v).N
+            M, F = np.sqrt(N**2 + state.output**2), np.sign(y_star) * state.output
+            exact = mechanisms.time_to_reach(s, size * u, size * v, y_star / 2)
+            short = mechanisms.plateau_time(s, size * u, size * v)
+            order = (9 / 4 * N**2 - M * F / 2) / y_star**2
+            speed = mechanisms.learning_speed(s, size * u, size * v)
+            left_out = speed * (exact - short) / order
+            assert np.abs(np.median(left_out) - 1) < within

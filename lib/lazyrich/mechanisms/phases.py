@@ -7,15 +7,10 @@ exponents decide the phase.
 
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float
 
 from lazyrich import validation
-from lazyrich.mechanisms.setting import Setting, Weights, state
-from lazyrich.mechanisms.solution import fixed_point, kernel_change, learning_speed
-from lazyrich.mechanisms.steps import descend
+from lazyrich.mechanisms.setting import Setting, Weights
 
 
 class Scaling(NamedTuple):
@@ -124,57 +119,3 @@ def at_width(scaling: Scaling, u: ArrayLike, v: ArrayLike) -> tuple[Setting, Wei
     s = Scaling(*(validation.floating("scaling", value) for value in scaling))
     setting = Setting(gamma=d**s.gamma, eta_u=d**s.rate_u, eta_w=d**s.rate_w)
     return setting, Weights(d**s.std_u * u, d**s.std_w * v)
-
-
-class WidthRun(NamedTuple):
-    """Networks of one parametrisation and width, a row a network."""
-
-    output: Float[Array, "networks"]
-    """F(0) at the start."""
-    cosine: Float[Array, "networks"]
-    """cos ζ at the start."""
-    trained_cosine: Float[Array, "networks"]
-    """cos ζ after gradient flow."""
-    rescaled_cosine: Float[Array, "networks"]
-    """F/M = 2 U·V/(|U|² + |V|²) after gradient flow, with U = u/√η_u and V = v/√η_w."""
-    kernel_change: Float[Array, "networks"]
-    """κ(∞)/κ(0) − 1."""
-    speed: Float[Array, "networks"]
-    """λ."""
-    descended: Float[Array, "networks"]
-    """F after 200 steps of gradient descent with step size one, inf or nan if it diverged."""
-
-
-def run_at_width(
-    key: jax.Array, scheme: str, width: int, networks: int, widest: int | None = None
-) -> WidthRun:
-    """Random networks of a named parametrisation at a width, trained in closed form.
-
-    Args:
-        key: a random key; a narrower network takes the first neurons of a wider one.
-        scheme: a name in ``SCHEMES``.
-        width: d.
-        networks: their number.
-        widest: the largest width that shares the draws, `width` by default.
-    """
-    validation.one_of("scheme", scheme, SCHEMES)
-    widest = validation.whole("width", width, least=1) if widest is None else widest
-    networks = validation.whole("networks", networks, least=1)
-    shape = (2, networks, validation.whole("widest", widest, least=width))
-    u, v = jax.random.normal(key, shape)[..., :width]
-    return _run_at_width(jnp.asarray(SCHEMES[scheme], u.dtype), u, v)
-
-
-@jax.jit
-def _run_at_width(scaling, u, v):
-    setting, (u, v) = at_width(Scaling(*scaling), u, v)
-    start, end = state(setting, u, v), state(setting, *fixed_point(setting, u, v))
-    return WidthRun(
-        start.output,
-        start.cosine,
-        end.cosine,
-        2 * setting.gamma * jnp.sqrt(setting.eta_u * setting.eta_w) * end.output / end.kernel,
-        kernel_change(setting, u, v),
-        learning_speed(setting, u, v),
-        descend(setting, u, v, 200).output[..., -1],
-    )

@@ -215,47 +215,41 @@ def quotient(x, y):
     return jnp.where(y == 0, 0, x / jnp.where(y == 0, 1, y))
 
 
-# What is not one number a network, but many along a last axis.
-SERIES = {
-    "times": validation.nonnegative,
-    "a": validation.floating,
-    "y": validation.floating,
-}
+def checked(setting, u, v, numbers=None, series=None):
+    """The arguments as arrays of one dtype, or an error that names the one that does not fit.
 
-
-def checked(setting, u, v, **others):
-    """The arguments as arrays of one dtype, or an error that names the one that does not fit."""
+    By their names come also numbers, one a network, and series, of which a network has many along
+    their last axis.
+    """
     u, v = validation.floating("u", u, ndim=1), validation.floating("v", v, ndim=1)
     if u.shape[-1] != v.shape[-1]:
         raise ValueError(f"u and v must have as many neurons, got shapes {u.shape} and {v.shape}")
     if u.dtype != v.dtype:
         raise ValueError(f"u and v must have one dtype, got {u.dtype} and {v.dtype}")
-    setting = constants(setting, u.dtype)
-    extra = {
-        name: SERIES.get(name, validation.floating)(name, value, ndim=int(name in SERIES)).astype(
-            u.dtype
-        )
-        for name, value in others.items()
-    }
-    many = [u, v] + [x for name, x in extra.items() if name in SERIES]
-    one = [*setting, *(x for name, x in extra.items() if name not in SERIES)]
+    setting = checked_setting(setting, u.dtype)
+    numbers, series = (
+        {n: x.astype(u.dtype) for n, x in (d or {}).items()} for d in (numbers, series)
+    )
     try:
-        jnp.broadcast_shapes(*(x.shape[:-1] for x in many), *(x.shape for x in one))
+        jnp.broadcast_shapes(
+            *(x.shape for x in (*setting, *numbers.values())),
+            *(x.shape[:-1] for x in (u, v, *series.values())),
+        )
     except ValueError:
-        shapes = {name: x.shape for name, x in (setting._asdict() | extra).items() if x.ndim}
+        others = numbers | series
+        shapes = {name: x.shape for name, x in (setting._asdict() | others).items() if x.ndim}
         raise ValueError(
-            f"{', '.join(['setting', *extra, 'u'])} and v must broadcast over networks, "
+            f"{', '.join(['setting', *others, 'u'])} and v must broadcast over networks, "
             f"got u {u.shape}, v {v.shape}, {shapes}"
         ) from None
-    return setting, u, v, *extra.values()
+    return setting, u, v, *numbers.values(), *series.values()
 
 
-def constants(setting, dtype=None):
+def checked_setting(setting, dtype=None):
     """A setting of arrays, each checked for its range."""
-    if not isinstance(setting, Setting):
-        raise ValueError(f"setting must be a Setting, got {type(setting).__name__}")
-    checked = [
+    validation.instance("setting", setting, Setting)
+    arrays = [
         (validation.floating if name == "y_star" else validation.positive)(f"setting.{name}", value)
         for name, value in setting._asdict().items()
     ]
-    return Setting(*(value if dtype is None else value.astype(dtype) for value in checked))
+    return Setting(*(value if dtype is None else value.astype(dtype) for value in arrays))

@@ -5,6 +5,7 @@ float32 that takes weights above 1e-9, since the squares of outputs stand in the
 gradients.
 """
 
+import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
@@ -17,7 +18,7 @@ from lazyrich.mechanisms.setting import (
     Weights,
     across,
     checked,
-    constants,
+    checked_setting,
     hypotenuse,
     over_networks,
     parts,
@@ -59,7 +60,8 @@ def solve(setting: Setting, u: ArrayLike, v: ArrayLike, times: ArrayLike) -> Wei
     >>> jnp.round((u * v).sum(-1), 4).tolist()
     [0.0, 2.0]
     """
-    return _solve(*checked(setting, u, v, times=times))
+    times = validation.nonnegative("times", times, ndim=1)
+    return _solve(*checked(setting, u, v, series={"times": times}))
 
 
 def evolve(setting: Setting, u: ArrayLike, v: ArrayLike, times: ArrayLike) -> State:
@@ -72,7 +74,8 @@ def evolve(setting: Setting, u: ArrayLike, v: ArrayLike, times: ArrayLike) -> St
     Returns:
         The scalars, each of shape (…, times).
     """
-    return _evolve(*checked(setting, u, v, times=times))
+    times = validation.nonnegative("times", times, ndim=1)
+    return _evolve(*checked(setting, u, v, series={"times": times}))
 
 
 def fixed_point(setting: Setting, u: ArrayLike, v: ArrayLike) -> Weights:
@@ -113,7 +116,17 @@ def time_to_reach(
 
     Elsewhere the output never gets there, and the answer is ``inf`` (0 at F(0) itself).
     """
-    return _time_to_reach(*checked(setting, u, v, output=output))
+    output = validation.floating("output", output)
+    return _time_to_reach(*checked(setting, u, v, numbers={"output": output}))
+
+
+def plateau_time(setting: Setting, u: ArrayLike, v: ArrayLike) -> Float[Array, "*shape"]:
+    """The time at which the output reaches y*/2 from a small start, to first order, shape (…).
+
+    It is (1/λ) (ln [2 |y*|/(M(0) ± F(0))] − M(0)/|y*|), with the sign of y*. What it leaves out is
+    (9/4 N² ∓ M(0) F(0)/2)/(λ y*²) and higher orders; :func:`time_to_reach` is exact.
+    """
+    return _plateau_time(*checked(setting, u, v))
 
 
 def kernel_law(setting: Setting, output: ArrayLike, N: ArrayLike) -> Float[Array, "*shape"]:
@@ -121,16 +134,14 @@ def kernel_law(setting: Setting, output: ArrayLike, N: ArrayLike) -> Float[Array
 
     It holds for every loss, since it needs no more than the shared exponential.
     """
-    setting = constants(setting)
-    g = jnp.sqrt(setting.eta_u * setting.eta_w)
-    N, output = validation.nonnegative("N", N), validation.floating("output", output)
-    return 2 * setting.gamma * g * hypotenuse(N, output)
+    setting, N = checked_setting(setting), validation.nonnegative("N", N)
+    return _kernel_law(setting, validation.floating("output", output), N)
 
 
 def cosine_law(output: ArrayLike, N_perp: ArrayLike) -> Float[Array, "*shape"]:
     """The cosine between the layers as a function of the output, F/√(F² + N⊥²); for every loss."""
     output = validation.floating("output", output)
-    return quotient(output, hypotenuse(validation.nonnegative("N_perp", N_perp), output))
+    return _cosine_law(output, validation.nonnegative("N_perp", N_perp))
 
 
 def orthogonal_error(
@@ -147,13 +158,26 @@ def orthogonal_error(
         std_w: standard deviation σ_w of the input weights at the start.
         squared_length: mean of |x⊥|².
     """
-    u, gamma = validation.floating("u", u, ndim=1), constants(setting).gamma
+    u, gamma = validation.floating("u", u, ndim=1), checked_setting(setting).gamma
     std_w = validation.nonnegative("std_w", std_w)
-    return (
-        (gamma * std_w) ** 2
-        * (u * u).sum(-1)
-        * validation.nonnegative("squared_length", squared_length)
+    return _orthogonal_error(
+        gamma, u, std_w, validation.nonnegative("squared_length", squared_length)
     )
+
+
+@jax.jit
+def _kernel_law(s, output, N):
+    return 2 * s.gamma * shared_rate(s) * hypotenuse(N, output)
+
+
+@jax.jit
+def _cosine_law(output, N_perp):
+    return quotient(output, hypotenuse(N_perp, output))
+
+
+@jax.jit
+def _orthogonal_error(gamma, u, std_w, squared_length):
+    return (gamma * std_w) ** 2 * (u * u).sum(-1) * squared_length
 
 
 @over_networks("(d),(d),(t)->(t,d),(t,d)", Weights)
@@ -199,6 +223,14 @@ def _kernel_change(s, u, v):
     M = (plus + minus) / 2
     difference = (s.y_star - s.gamma * dot(u, v)) * (s.y_star + s.gamma * dot(u, v))
     return jnp.where(M > 0, difference / jnp.where(M > 0, M * (E + M), 1), jnp.inf)
+
+
+@over_networks("(d),(d)->()")
+def _plateau_time(s, u, v):
+    _, _, plus, minus, _, E = parts(s, u, v)
+    size, ahead = jnp.abs(s.y_star), jnp.where(s.y_star >= 0, plus, minus)
+    speed = 2 * s.c * s.A * s.gamma * shared_rate(s) * E
+    return (jnp.log(2 * size / ahead) - (plus + minus) / 2 / size) / speed
 
 
 @over_networks("(d),(d),()->()")

@@ -26,7 +26,7 @@ from lazyrich.mechanisms.setting import (
 )
 
 
-class Descent(NamedTuple):
+class LineDescent(NamedTuple):
     """Gradient descent on the line, after 0, 1, 2, … steps."""
 
     output: Float[Array, "*networks times"]
@@ -37,7 +37,7 @@ class Descent(NamedTuple):
     """ln N(t)/N(0) = ln N⊥(t)/N⊥(0) = Σ ln |1 − g² h²|."""
 
 
-def descend(setting: Setting, u: ArrayLike, v: ArrayLike, steps: int) -> Descent:
+def descend(setting: Setting, u: ArrayLike, v: ArrayLike, steps: int) -> LineDescent:
     """Full-batch gradient descent by the exact map: h = c γ A (F − y*).
 
     The step size is part of the rates η_u, η_w. A run that diverges ends in inf or nan.
@@ -53,18 +53,13 @@ def descend(setting: Setting, u: ArrayLike, v: ArrayLike, steps: int) -> Descent
     """
     setting, u, v = checked(setting, u, v)
     once = jnp.ones(validation.whole("steps", steps, least=1), u.dtype)
-    return _descend(
-        setting,
-        u,
-        v,
-        jnp.asarray(setting.A)[..., None] * once,
-        (setting.A * setting.y_star)[..., None] * once,
-    )
+    moments = setting.A[..., None] * once, (setting.A * setting.y_star)[..., None] * once
+    return _descend(setting, u, v, *moments)
 
 
 def descend_on_samples(
     setting: Setting, u: ArrayLike, v: ArrayLike, a: ArrayLike, y: ArrayLike
-) -> Descent:
+) -> LineDescent:
     """Stochastic gradient descent with one sample a step: h = c γ a (a F − y).
 
     Args:
@@ -77,7 +72,8 @@ def descend_on_samples(
     Returns:
         The scalars, each of shape (…, steps + 1).
     """
-    setting, u, v, a, y = checked(setting, u, v, a=a, y=y)
+    a, y = validation.floating("a", a, ndim=1), validation.floating("y", y, ndim=1)
+    setting, u, v, a, y = checked(setting, u, v, series={"a": a, "y": y})
     if a.shape != y.shape:
         raise ValueError(f"a and y must have one shape, got {a.shape} and {y.shape}")
     return _descend(setting, u, v, a * a, a * y)
@@ -88,7 +84,7 @@ def step(setting: Setting, u: ArrayLike, v: ArrayLike, h: ArrayLike) -> Weights:
 
     It is u − η_u h v and v − η_w h u, written in the coordinates that do not mix.
     """
-    return _step(*checked(setting, u, v, h=h))
+    return _step(*checked(setting, u, v, numbers={"h": validation.floating("h", h)}))
 
 
 @over_networks("(d),(d),()->(d),(d)", Weights)
@@ -99,7 +95,7 @@ def _step(s, u, v, h):
     return jnp.sqrt(s.eta_u) / 2 * (p + q), jnp.sqrt(s.eta_w) / 2 * (p - q)
 
 
-@over_networks("(d),(d),(t),(t)->(s),(s),(s)", Descent)
+@over_networks("(d),(d),(t),(t)->(s),(s),(s)", LineDescent)
 def _descend(s, u, v, second_moment, covariance):
     """Steps with h = c γ (second_moment · F − covariance)."""
     _, _, plus, minus, *_ = parts(s, u, v)

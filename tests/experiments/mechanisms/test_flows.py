@@ -5,6 +5,7 @@ import pytest
 
 from closeness import close_rows
 from lazyrich import mechanisms
+from lazyrich.experiments.mechanisms import flows
 from lazyrich.mechanisms import Setting
 
 CASES, OBSERVATIONS, NEURONS, INPUTS = 5, 9, 11, 6
@@ -18,18 +19,14 @@ def in_time(s):
     return Setting(*(value[:, None] for value in s))
 
 
-def along(cases):
-    return jnp.einsum("cdi,ci->cd", cases.W, cases.line.direction)
-
-
 @pytest.fixture(scope="module")
 def many():
-    return mechanisms.random_cases(jax.random.key(0), 4000)
+    return flows.random_cases(jax.random.key(0), 4000)
 
 
 @pytest.fixture(scope="module", params=["random", "aligned", "targets"])
 def flowed(request):
-    return mechanisms.flow_cases(jax.random.key(4), CASES, request.param, OBSERVATIONS)
+    return flows.flow_cases(jax.random.key(4), CASES, request.param, OBSERVATIONS)
 
 
 # Random cases
@@ -71,8 +68,8 @@ def test_widths_are_uniform_and_absent_neurons_are_zero(many):
 
 
 def test_aligned_cases_have_parallel_layers_and_keep_the_rest(many):
-    aligned = mechanisms.random_cases(jax.random.key(0), 4000, "aligned")
-    close(along(aligned), 0.7 * aligned.u, rtol=1e-9, atol=1e-13)
+    aligned = flows.aligned(many)
+    close(flows.along_line(aligned), 0.7 * aligned.u, rtol=1e-9, atol=1e-13)
     change = aligned.W - many.W
     n = many.line.direction
     close(change, jnp.einsum("cdi,ci,cj->cdj", change, n, n), rtol=1e-9, atol=1e-12)
@@ -80,7 +77,7 @@ def test_aligned_cases_have_parallel_layers_and_keep_the_rest(many):
 
 
 def test_cases_of_targets_differ_in_the_target_alone():
-    cases = mechanisms.random_cases(jax.random.key(1), 5, "targets")
+    cases = flows.at_targets(flows.random_cases(jax.random.key(1), 5))
     v = np.einsum("cdi,ci->cd", cases.W, cases.line.direction)
     N = mechanisms.invariants(cases.setting, cases.u, v).N
     close(cases.setting.y_star, np.arange(5) * N)
@@ -89,26 +86,13 @@ def test_cases_of_targets_differ_in_the_target_alone():
         assert (leaf == leaf[:1]).all()
 
 
-def test_sizes_of_random_cases_are_arguments():
-    cases = jax.eval_shape(
-        lambda key: mechanisms.random_cases(key, 2, "random", 3, 4), jax.random.key(0)
-    )
-    assert cases.W.shape == (2, 3, 4) and cases.line.x.shape == (2, 32, 4)
-    with pytest.raises(ValueError, match="kind must be one of 'random', .*, got 'parallel'"):
-        mechanisms.random_cases(jax.random.key(0), 2, "parallel")
-    for name in ("cases", "neurons", "inputs"):
-        sizes = {"cases": 2, "neurons": 3, "inputs": 4, name: 0}
-        with pytest.raises(ValueError, match=f"{name} must be an integer of at least 1, got 0"):
-            mechanisms.random_cases(jax.random.key(0), **sizes)
-
-
 # Gradient flow
 
 
 def test_flow_of_the_network_is_the_closed_form(flowed):
     cases, run = flowed
-    u, v = mechanisms.solve(cases.setting, cases.u, along(cases), run.times)
-    state = mechanisms.evolve(cases.setting, cases.u, along(cases), run.times)
+    u, v = mechanisms.solve(cases.setting, cases.u, flows.along_line(cases), run.times)
+    state = mechanisms.evolve(cases.setting, cases.u, flows.along_line(cases), run.times)
     close_rows(run.u, u, 1e-8)
     close_rows(run.v, v, 1e-8)
     close_rows(run.output, state.output, 1e-8)
@@ -117,7 +101,7 @@ def test_flow_of_the_network_is_the_closed_form(flowed):
 
 def test_flow_moves_no_weight_across_the_line(flowed):
     cases, run = flowed
-    start = cases.W - along(cases)[..., None] * cases.line.direction[:, None]
+    start = cases.W - flows.along_line(cases)[..., None] * cases.line.direction[:, None]
     close_rows(run.across, start[:, None], 1e-12)
 
 
@@ -146,26 +130,83 @@ def test_a_network_is_a_product_of_its_layers():
     rng = np.random.default_rng(0)
     u, W, x = (jnp.asarray(rng.normal(size=shape)) for shape in ((3,), (3, 2), (4, 2)))
     expected = [0.7 * sum(u[i] * W[i] @ one for i in range(3)) for one in x]
-    close(mechanisms.predict(0.7, u, W, x), expected)
+    close(flows.predict(0.7, u, W, x), expected)
 
 
 def test_the_final_rate_is_that_of_the_last_quarter():
     times = jnp.array([[0.5], [2.0]]) * jnp.arange(16.0)
     residual = -3 * jnp.exp(-0.7 * times)
     residual = residual.at[:, :11].mul(jnp.exp(times[:, :11]))
-    close(jax.jit(mechanisms.final_rate)(times, residual), [0.7, 0.7])
+    close(flows.final_rate(times, residual), [0.7, 0.7])
 
 
 # Gradient descent
 
 
 def test_descent_approaches_the_flow_to_first_order():
-    _, run = mechanisms.flow_cases(jax.random.key(4), CASES, "random", OBSERVATIONS)
-    errors = []
-    for steps in (400, 800):
-        end = mechanisms.descend_cases(jax.random.key(4), CASES, steps, 1 / (OBSERVATIONS - 2))
-        errors.append(
-            np.stack([np.abs(a - b[:, 2]).max(1) for a, b in zip(end, (run.u, run.v), strict=True)])
+    apart = [flows.descent_from_flow(jax.random.key(4), CASES, steps, 0.15) for steps in (400, 800)]
+    close(apart[0] / apart[1], 2, rtol=0.05)
+    assert np.max(apart[1]) < 0.05
+
+
+def test_one_step_is_one_of_gradient_descent():
+    share = 0.01
+    [cases] = [flows.random_cases(jax.random.key(4), CASES)]
+    time = share * np.asarray(flows._duration(cases))[:, None]
+    v, s = flows.along_line(cases), cases.setting
+    h = (s.c * s.gamma * s.A * (s.gamma * (cases.u * v).sum(1) - s.y_star))[:, None]
+    u_end = cases.u - time * s.eta_u[:, None] * h * v
+    v_end = v - time * s.eta_w[:, None] * h * cases.u
+    exact = mechanisms.solve(s, cases.u, v, time)
+    expected = np.sqrt(((u_end - exact.u[:, 0]) ** 2 + (v_end - exact.v[:, 0]) ** 2).sum(1))
+    close(flows.descent_from_flow(jax.random.key(4), CASES, 1, share), expected, rtol=1e-7)
+
+
+# What the figures show
+
+
+def test_neurons_grow_by_what_they_share(flowed):
+    cases, run = flowed
+    neurons = flows.neurons(cases, run, networks=2)
+    chosen = neurons.network.ravel()
+    present = np.asarray(run.u[:, 0] != 0)
+    assert (present[chosen].sum(1) >= 3).all() and len(chosen) <= 2
+    s = in_time(cases.setting)
+    p = run.u / np.sqrt(s.eta_u)[..., None] + run.v / np.sqrt(s.eta_w)[..., None]
+    for i, one in enumerate(chosen):
+        there = present[one]
+        growth = (p[one] / p[one, 0])[:, there]
+        close(neurons.growth[i][:, there], growth)
+        close(growth, np.broadcast_to(neurons.shared[i], growth.shape), rtol=1e-7)
+        assert np.isnan(neurons.growth[i][:, ~there]).all()
+        close(neurons.U[i], run.u[one] / np.sqrt(cases.setting.eta_u[one]))
+        close(neurons.V[i], run.v[one] / np.sqrt(cases.setting.eta_w[one]))
+        close(neurons.exact_U[i], neurons.U[i], rtol=1e-6, atol=1e-8)
+        close(neurons.exact_V[i], neurons.V[i], rtol=1e-6, atol=1e-8)
+        close(
+            neurons.time[i, :, 0],
+            run.times[one]
+            * mechanisms.learning_speed(
+                Setting(*(x[one] for x in cases.setting)), run.u[one, 0], run.v[one, 0]
+            ),
         )
-    close(errors[0] / errors[1], 2, rtol=0.05)
-    assert errors[1].max() < 0.02
+
+
+def test_speeds_are_those_of_the_law_and_of_the_target_zero():
+    cases, run = flows.flow_cases(jax.random.key(4), CASES, "targets", 60)
+    speeds = flows.speeds(cases, run)
+    close(speeds.measured, speeds.law, rtol=1e-3)
+    s = cases.setting
+    N = mechanisms.invariants(s, run.u[:, 0], run.v[:, 0]).N
+    close(speeds.without_target, 2 * s.c * s.A * s.gamma * np.sqrt(s.eta_u * s.eta_w) * N)
+    close(speeds.law / speeds.without_target, np.hypot(1, np.linspace(0, 4, CASES)))
+
+
+def test_the_largest_of_one_sign_keeps_its_sign_and_ends_largest(flowed):
+    cases, run = flowed
+    along = flows.largest_of_one_sign(cases, run)
+    kept = np.asarray(run.output[:, 0] * run.output[:, -1] > 0)
+    if kept.any():
+        largest = np.abs(np.asarray(run.output[:, -1]))[kept].max()
+        close(np.abs(along.output[-1]), largest)
+        close(along.output, along.scale * along.cosine, rtol=1e-9, atol=1e-13)

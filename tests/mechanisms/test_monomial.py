@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
 from lazyrich import mechanisms
-from lazyrich.mechanisms import Setting, variants
+from lazyrich.mechanisms import Setting, monomial
 
 S = Setting(gamma=0.7, eta_u=1.3, eta_w=0.4, A=1.0, y_star=-1.5, c=2.0)
 U, V = np.array([0.9, -0.4, 0.6]), np.array([0.5, 0.8, -1.1])
@@ -113,8 +113,8 @@ def test_the_series_is_accurate_up_to_where_it_ends(sign):
     root = np.sqrt(9.9e-6)
     there, back = (np.tanh, np.arctanh) if sign > 0 else (np.tan, np.arctan)
     C = jnp.float64(sign * root**2)
-    close(variants._tau(C, 1.0), there(root) / root, rtol=1e-14)
-    close(variants._inverse(C, 1.0), back(root) / root, rtol=1e-14)
+    close(monomial._tau(C, 1.0), there(root) / root, rtol=1e-14)
+    close(monomial._inverse(C, 1.0), back(root) / root, rtol=1e-14)
 
 
 def test_constants_broadcast_over_networks():

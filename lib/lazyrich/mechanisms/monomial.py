@@ -14,7 +14,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import validation
-from lazyrich.mechanisms.setting import Setting, checked, constants
+from lazyrich.mechanisms.setting import Setting, checked, checked_setting
 
 
 def neuron_constants(
@@ -52,7 +52,7 @@ def quadratic_output_weights(
         C: their constants from :func:`neuron_constants`, broadcasting against u.
         S: internal times, broadcasting against u.
     """
-    setting = constants(setting)
+    setting = checked_setting(setting)
     root_u = jnp.sqrt(setting.eta_u)
     U, C, S = (validation.floating(*pair) for pair in (("u", u), ("C", C), ("S", S)))
     U = U / root_u
@@ -71,7 +71,7 @@ def internal_time(
     Inverts :func:`quadratic_output_weights`: what one neuron's weight says about all the others.
     It is the first such time, with |√−C k S| < π/2 for C < 0, and ``nan`` where there is none.
     """
-    setting = constants(setting)
+    setting = checked_setting(setting)
     root_u = jnp.sqrt(setting.eta_u)
     U, C, after = (validation.floating(*pair) for pair in (("u", u), ("C", C), ("later", later)))
     U, after = U / root_u, after / root_u

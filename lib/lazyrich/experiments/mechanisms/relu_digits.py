@@ -1,0 +1,163 @@
+"""ReLU networks learn to tell even from odd digits: angle, scale and kernel along the way."""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array
+
+from lazyrich import data, networks
+from lazyrich.arithmetic import root_mean_square
+from lazyrich.derivatives import empirical_ntk
+from lazyrich.mechanisms.nonlinear import alignment, turning_share
+from lazyrich.training import ensemble, mean_squared_error, stacked, train
+
+PARAMETRISATIONS = {
+    "standard": networks.standard,
+    "maximal update": networks.maximal_update,
+}
+PROBES = 64
+
+
+class ReluRun(NamedTuple):
+    """Networks on the digits, with the axes (seeds, observations); the first is the start."""
+
+    step: Array
+    """Steps taken."""
+    loss: Array
+    """Training loss ½ mean (f − y)²."""
+    test_error: Array
+    """Share of test images with the wrong sign."""
+    cosine: Array
+    """cos ζ(x) of each training image."""
+    scale: Array
+    """R(x) of each training image."""
+    mean_cosine: Array
+    """Mean of |cos ζ(x)| over the training images."""
+    mean_scale: Array
+    """Mean of R(x) over them."""
+    output: Array
+    """Root mean square of f over them."""
+    agreement: Array
+    """Mean of y cos ζ(x) over them."""
+    kernel_change: Array
+    """‖K − K(0)‖/‖K(0)‖ of the tangent kernel on the probes, Frobenius norms."""
+    kernel_trace: Array
+    """Mean of the kernel's diagonal on the probes."""
+
+
+def train_on_digits(
+    key: jax.Array,
+    scale: float,
+    width: int,
+    depth: int = 1,
+    train_images: int = 500,
+    seeds: int = 1,
+    steps: int = 40_000,
+    observations: int = 40,
+    until: float = 1e-2,
+    parametrisation: str = "standard",
+) -> ReluRun:
+    """Train ReLU networks to tell even from odd digits, and watch angle, scale and kernel.
+
+    Full-batch gradient descent on ½ mean (f − y)² with step min(0.1, 1/top eigenvalue of the
+    tangent kernel over the samples), so that no run is unstable at the start, until the training
+    loss is below `until`: networks are compared at equal training loss.
+
+    Args:
+        key: draws the images and the weights; runs with one key share the images, and up to
+            `scale` the weights.
+        scale: factor on all weights at the start.
+        width: of each hidden layer.
+        depth: number of hidden layers.
+        train_images: number of training images; the test is on all others.
+        seeds: number of networks, each with its own images and weights.
+        steps: the largest number of steps.
+        observations: their number, at steps that grow geometrically.
+        until: the training loss at which a run ends.
+        parametrisation: a name in ``PARAMETRISATIONS``.
+    """
+    widths = (64, *[width] * depth, 1)
+    scheme = PARAMETRISATIONS[parametrisation]
+    network = networks.fully_connected(widths, parametrisation=scheme, scale=scale)
+    keys = jax.random.split(key, seeds)
+    splits = [data.digits_parity(jax.random.fold_in(one, 0), train_images) for one in keys]
+    params = [network.init(jax.random.fold_in(one, 1)) for one in keys]
+    schedule = {0, *(round(steps ** (i / observations)) for i in range(observations + 1))}
+    return _train(
+        stacked(params), stacked(splits), network.layers, widths, tuple(sorted(schedule)), until
+    )
+
+
+# The scale of the start is in the parameters, the parametrisation in the layers: networks of one
+# shape share one compiled program.
+@partial(jax.jit, static_argnames=("widths", "schedule"))
+def _train(params, splits, layers, widths, schedule, until):
+    network = networks.fully_connected(widths, parametrisation=lambda *_: layers)
+    return ensemble(partial(_train_one, network, schedule, until))(params, splits)
+
+
+def _train_one(network, schedule, until, params, split):
+    kernel = partial(empirical_ntk, network, x=split.x[:PROBES])
+    start = kernel(params)
+    rate = jnp.minimum(0.1, len(split.x) / _top_eigenvalue(network, params, split.x))
+
+    def loss(params, step):
+        return mean_squared_error(network.apply(params, split.x)[:, 0], split.y)
+
+    def observe(params, step):
+        wrong = jnp.sign(network.apply(params, split.x_test)[:, 0]) != split.y_test
+        now, angle = kernel(params), alignment(network, params, split.x)
+        return ReluRun(
+            step,
+            loss(params, step),
+            wrong.mean(),
+            angle.cosine,
+            angle.scale,
+            jnp.abs(angle.cosine).mean(),
+            angle.scale.mean(),
+            root_mean_square(angle.scale * angle.cosine),
+            (split.y * angle.cosine).mean(),
+            jnp.linalg.norm(now - start) / jnp.linalg.norm(start),
+            jnp.trace(now) / len(now),
+        )
+
+    return train(loss, params, optax.sgd(rate), schedule, observe, until).observed
+
+
+def _top_eigenvalue(network, params, x, iterations=30):
+    """The largest eigenvalue of the tangent kernel, by power iteration without the kernel."""
+    f = lambda params: network.apply(params, x)[:, 0]  # noqa: E731
+    _, pull = jax.vjp(f, params)
+
+    def once(_, vector):
+        _, push = jax.jvp(f, (params,), pull(vector / jnp.linalg.norm(vector)))
+        return push
+
+    return jnp.linalg.norm(jax.lax.fori_loop(0, iterations, once, jnp.ones(len(x), x.dtype)))
+
+
+def median_turning_share(run: ReluRun) -> tuple[np.ndarray, np.ndarray]:
+    """The share of turning of each network and sin² ζ, medians over images and intervals.
+
+    Intervals count in which an output keeps its sign and changes by two per cent or more.
+    """
+    shares = turning_share(run.cosine, run.scale, axis=1, least=0.02)
+    return tuple(np.nanmedian(share, axis=(1, 2)) for share in shares)
+
+
+def moves(run: ReluRun) -> dict[str, Array]:
+    """How far the mean angle, the mean scale and the kernel of each network have moved."""
+    return {
+        "|cos ζ| after/before": run.mean_cosine[:, -1] / run.mean_cosine[:, 0],
+        "R after/before": run.mean_scale[:, -1] / run.mean_scale[:, 0],
+        "kernel change": run.kernel_change[:, -1],
+    }
+
+
+def at_rest(run: ReluRun, steps: int = 40_000) -> Array:
+    """Whether each network reached the common loss before its last step."""
+    return (run.step[:, -1] < steps) & np.isfinite(run.loss[:, -1])

@@ -1,9 +1,12 @@
-"""Arithmetic that does not depend on the device, sizes, and quotients with nothing below."""
+"""Arithmetic that does not depend on the device, and none that is compiled to be used once."""
 
-from functools import partial
+import inspect
+from collections.abc import Callable
+from functools import partial, wraps
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
@@ -14,15 +17,62 @@ dot, matmul, einsum = (
 )
 
 
+def numpy_if_known(function: Callable) -> Callable:
+    """Let a function of arrays run in NumPy where these are known and no GPU holds them.
+
+    JAX compiles a program for each shape, which for a few operations takes a thousand times longer
+    than to run it. Elsewhere, as under ``jit`` or ``vmap``, the function is such a program, with
+    products in full precision.
+
+    Args:
+        function: ``function(xp, *arrays, **settings) -> pytree of arrays``, in the operations of
+            ``xp``, which is ``numpy`` or ``jax.numpy``; the settings are keyword-only, and static.
+
+    >>> @numpy_if_known
+    ... def outer(xp, x, y, *, power):
+    ...     return xp.multiply.outer(x, y) ** power
+    >>> outer(jnp.arange(2.0), jnp.ones(2), power=3).tolist()
+    [[0.0, 0.0], [1.0, 1.0]]
+    """
+    parameters = inspect.signature(function).parameters.values()
+    settings = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+
+    def in_full_precision(*arrays, **settings):
+        with jax.default_matmul_precision("highest"):
+            return function(jnp, *arrays, **settings)
+
+    in_full_precision.__name__ = function.__name__
+    compiled = jax.jit(in_full_precision, static_argnames=settings)
+
+    @wraps(function)
+    def either(*arrays, **settings):
+        if all(map(at_hand, jax.tree.leaves(arrays))):
+            return jax.tree.map(
+                jnp.asarray, function(np, *jax.tree.map(np.asarray, arrays), **settings)
+            )
+        return compiled(*arrays, **settings)
+
+    return either
+
+
+def at_hand(array: ArrayLike) -> bool:
+    """Whether the numbers of an array are known, and in the memory of a CPU."""
+    if isinstance(array, jax.core.Tracer):
+        return False
+    return not isinstance(array, jax.Array) or all(
+        device.platform == "cpu" for device in array.devices()
+    )
+
+
 def root_mean_square(x: Float[Array, "..."]) -> Float[Array, ""]:
     """√(mean x²) over all entries."""
     return jnp.sqrt((x**2).mean())
 
 
-def ratio(x: ArrayLike, y: ArrayLike) -> Float[Array, "*shape"]:
-    """x/y, and ``inf`` with gradient 0 where y ≤ 0.
+def ratio(x: ArrayLike, y: ArrayLike, xp=jnp) -> Float[Array, "*shape"]:
+    """x/y, and ``inf`` with gradient 0 where y ≤ 0, in the operations of ``xp``.
 
     >>> ratio(jnp.array([1.0, 1.0]), jnp.array([2.0, 0.0])).tolist()
     [0.5, inf]
     """
-    return jnp.where(y > 0, x / jnp.where(y > 0, y, 1), jnp.inf)
+    return xp.where(y > 0, x / xp.where(y > 0, y, 1), xp.inf)

@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from functools import partial
 
 import jax
-import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
+
+from lazyrich.arithmetic import numpy_if_known
 
 BLOCK = 2**16
 
@@ -24,7 +24,7 @@ def normal(key: jax.Array, shape: Sequence[int], std: ArrayLike = 1.0) -> Float[
         std: standard deviation.
     """
     blocks = [_block(key, i) for i in range(max(1, -(-math.prod(shape) // BLOCK)))]
-    return _shaped(blocks, tuple(shape), std)
+    return _shaped(blocks, std, shape=tuple(shape))
 
 
 @jax.jit
@@ -32,6 +32,6 @@ def _block(key, i):
     return jax.random.normal(jax.random.fold_in(key, i), (BLOCK,))
 
 
-@partial(jax.jit, static_argnums=1)
-def _shaped(blocks, shape, std):
-    return std * jnp.concatenate(blocks)[: math.prod(shape)].reshape(shape)
+@numpy_if_known
+def _shaped(xp, blocks, std, *, shape):
+    return std * xp.concatenate(blocks)[: math.prod(shape)].reshape(shape)

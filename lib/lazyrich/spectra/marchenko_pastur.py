@@ -24,6 +24,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import validation
+from lazyrich.arithmetic import numpy_if_known
 
 NODES = 64  # of the quadrature, whose error is then rounding for all r
 BISECTIONS = 60
@@ -46,8 +47,7 @@ def marchenko_pastur_edges(
     ratio = validation.positive("ratio", ratio)
     variance = validation.positive("variance", variance)
     validation.broadcasting(ratio=ratio, variance=variance)
-    root = jnp.sqrt(ratio)
-    return variance * (1 - root) ** 2, variance * (1 + root) ** 2
+    return _edges(ratio, variance)
 
 
 def largest_eigenvalue_mean(rows: int, columns: int) -> float:
@@ -167,6 +167,12 @@ def marchenko_pastur_distance(eigenvalues: ArrayLike, ratio: ArrayLike) -> Float
     ratio = validation.positive("ratio", ratio).astype(values.dtype)
     validation.broadcasting(ratio=ratio, spectra=values[..., 0])
     return lower_distance(jnp.sort(values, axis=-1), ratio, values.shape[-1])
+
+
+@numpy_if_known
+def _edges(xp, ratio, variance):
+    root = xp.sqrt(ratio)
+    return variance * (1 - root) ** 2, variance * (1 + root) ** 2
 
 
 @jax.jit

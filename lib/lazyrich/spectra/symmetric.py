@@ -1,7 +1,5 @@
 """Spectra of symmetric matrices, and condition numbers by known rank."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +8,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from lazyrich import validation
+from lazyrich.arithmetic import at_hand, numpy_if_known
 
 
 def eigenvalues(matrix: ArrayLike) -> Float[Array, "*batch n"]:
@@ -50,7 +49,7 @@ def condition_number(eigenvalues: ArrayLike, rank: int) -> Float[Array, "*batch"
     rank, n = validation.whole("rank", rank, least=1), values.shape[-1]
     if rank > n:
         raise ValueError(f"rank must be at most the number of eigenvalues, {n}, got {rank}")
-    return _condition_number(values, rank)
+    return _condition_number(values, rank=rank)
 
 
 def numerical_rank(eigenvalues: ArrayLike, threshold: float | None = None) -> Int[Array, "*batch"]:
@@ -77,15 +76,15 @@ def rounding_floor(sizes: Float[Array, "*batch n"]) -> Float[Array, "*batch"]:
     Args:
         sizes: their absolute values.
     """
-    sizes = validation.filled("sizes", validation.nonnegative("sizes", sizes, ndim=1))
-    return sizes.shape[-1] * jnp.finfo(sizes.dtype).eps * sizes.max(axis=-1)
+    return _rounding_floor(
+        validation.filled("sizes", validation.nonnegative("sizes", sizes, ndim=1))
+    )
 
 
 def values_only(matrix: Float[Array, "*batch n n"]) -> Float[Array, "*batch n"]:
     """:func:`eigenvalues` of what is known to be symmetric and finite."""
-    known = not isinstance(matrix, jax.core.Tracer)
     # NumPy would compute float32 in float64.
-    if known and matrix.dtype == jnp.float64 and _on_cpu(matrix):
+    if at_hand(matrix) and matrix.dtype == jnp.float64:
         return jnp.asarray(np.linalg.eigvalsh(np.asarray(matrix)))
     return jnp.linalg.eigvalsh(matrix)
 
@@ -98,8 +97,7 @@ def leading(
     On a CPU a known matrix in float64 goes to LAPACK's driver for a few of them, which takes a
     third of the time of all. A matrix that is not finite has nan.
     """
-    known = not isinstance(matrix, jax.core.Tracer)
-    if known and matrix.dtype == jnp.float64 and _on_cpu(matrix):
+    if at_hand(matrix) and matrix.dtype == jnp.float64:
         A, n = np.asarray(matrix), len(matrix)
         if not np.isfinite(A).all():
             return jnp.full(number, jnp.nan), jnp.full((n, number), jnp.nan)
@@ -109,19 +107,20 @@ def leading(
     return jnp.asarray(values[::-1][:number]), jnp.asarray(vectors[:, ::-1][:, :number])
 
 
-def _on_cpu(array):
-    return all(device.platform == "cpu" for device in array.devices())
+@numpy_if_known
+def _rounding_floor(xp, sizes):
+    return sizes.shape[-1] * xp.finfo(sizes.dtype).eps * sizes.max(axis=-1)
 
 
-@jax.jit
-def _numerical_rank(values, threshold):
-    sizes = jnp.abs(values)
+@numpy_if_known
+def _numerical_rank(xp, values, threshold):
+    sizes = xp.abs(values)
     return (sizes > threshold * sizes.max(axis=-1, keepdims=True)).sum(axis=-1)
 
 
-@partial(jax.jit, static_argnums=1)
-def _condition_number(values, rank):
-    sizes = jnp.sort(jnp.abs(values), axis=-1)
+@numpy_if_known
+def _condition_number(xp, values, *, rank):
+    sizes = xp.sort(xp.abs(values), axis=-1)
     largest, smallest = sizes[..., -1], sizes[..., sizes.shape[-1] - rank]
-    known = smallest > rounding_floor(sizes)
-    return jnp.where(known, largest / jnp.where(known, smallest, 1), jnp.inf)
+    kept = smallest > sizes.shape[-1] * xp.finfo(sizes.dtype).eps * largest
+    return xp.where(kept, largest / xp.where(kept, smallest, 1), xp.inf)

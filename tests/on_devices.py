@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lazyrich import conditioning, heavy_tails, linearization, mechanisms
+from lazyrich import conditioning, linearization, mechanisms
+from lazyrich.experiments.heavy_tails import students
 from lazyrich.training import each, ensemble
 
 KEY = jax.random.key(5)
@@ -25,7 +26,7 @@ RUNS = {
     # Eight members, whose training rests once it fits.
     "fit": lambda: conditioning.descend_to_fit(KEY, 12, 8, limit=40),
     # Three members, whose scan decomposes matrices.
-    "students": lambda: heavy_tails.train_students(
+    "students": lambda: students.train_students(
         KEY, "Adam", (0.03, 0.1, 0.3), 60, 1, (0, 2, 5), double=True
     ),
 }

@@ -44,7 +44,7 @@ NODES, DEPTH = 192, 24.0  # of the quadrature, and the logarithm of what it leav
 HALVINGS, POLISHING = 24, 6  # Newton steps on the way to the real axis, and on it
 
 # Where a fit looks: shapes, logarithms of x, the share of a law that must be above a cut.
-SHAPES, LOGARITHMS, SHARE = np.geomspace(0.5, 200, 24), np.arange(-8, 14, 1 / 32), 1e-6
+KAPPAS, LOGARITHMS, SHARE = np.geomspace(0.5, 200, 24), np.arange(-8, 14, 1 / 32), 1e-6
 STRIDE, FINER = 4, 9  # of the first look at logarithms, and places in the second
 SMALLEST = 1e-13  # of densities, which have rounding errors
 
@@ -210,7 +210,7 @@ def _fit(logs, tail, ratio, conditional):
     """The most likely κ and σ² of the `tail` largest, with or without the cut below them."""
     y, kept = above_cut(logs, tail)
     y = jnp.where(conditional, y, logs - logs.mean(axis=-1, keepdims=True))
-    shapes = jnp.log(jnp.asarray(SHAPES, logs.dtype))
+    shapes = jnp.log(jnp.asarray(KAPPAS, logs.dtype))
     u = jnp.asarray(LOGARITHMS, logs.dtype)
 
     def table(shape):

@@ -109,7 +109,7 @@ def hill_of_ascending(values: Float[Array, "*batch d"]) -> Float[Array, "*batch"
     return jnp.where(zero, 1, 1 + tail.shape[-1] / total)
 
 
-@partial(jax.jit, static_argnums=1)
+@partial(jax.jit, static_argnames="smallest")
 def fit_logarithms(logs: Float[Array, "*batch d"], smallest: int) -> PowerLawFit:
     """:func:`power_law_fit` to eigenvalues of which the logarithms are given, ascending."""
     if logs.ndim > 1:

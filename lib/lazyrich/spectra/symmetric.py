@@ -1,6 +1,5 @@
 """Spectra of symmetric matrices, and condition numbers by known rank."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy

@@ -12,29 +12,20 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
-from lazyrich import spectra, validation
-from lazyrich.arithmetic import matmul
+from lazyrich import spectra
+from lazyrich.arithmetic import numpy_if_known
+from lazyrich.heavy_tails import Losses, Problem, Sizes, draw, loss, optimizer, sizes
 from lazyrich.heavy_tails.metrics import (
     SCALINGS,
-    Losses,
+    fitted,
     gram_eigenvalues,
-    ridge_losses,
+    scale_of,
     weight_gram,
 )
-from lazyrich.heavy_tails.optimizers import optimizer
-from lazyrich.heavy_tails.setting import (
-    ACTIVATIONS,
-    Problem,
-    Shape,
-    checked_shape,
-    draw,
-    loss,
-    shape,
-)
-from lazyrich.heavy_tails.spike import OPTIMIZERS
 from lazyrich.spectra.symmetric import leading
 from lazyrich.training import each, stacked, train
 
@@ -42,7 +33,7 @@ from lazyrich.training import each, stacked, train
 class Trajectory(NamedTuple):
     """Students along their training."""
 
-    step: Int[Array, "times"]
+    step: Int[Array | np.ndarray, "times"]
     """The steps at which they were observed."""
     loss: Float[Array, "seeds rates times"]
     """The training loss."""
@@ -61,6 +52,27 @@ class Trajectory(NamedTuple):
         return jnp.isfinite(self.eigenvalues).all(-1)
 
 
+class StartLosses(NamedTuple):
+    """The last layer fitted at the start, of shape (seeds, ridges)."""
+
+    coded: Losses
+    """On features as coded."""
+    written: Losses
+    """On features as written."""
+
+
+def problems(
+    key: jax.Array,
+    sizes: Sizes,
+    seeds: int,
+    noise: float = 0.3,
+    tests: int = 2000,
+    dtype: DTypeLike = float,
+) -> Iterator[Problem]:
+    """The problems of a key one by one; more seeds begin with the same ones."""
+    return (draw(jax.random.fold_in(key, i), sizes, noise, tests, dtype) for i in range(seeds))
+
+
 def start_spectra(key: jax.Array, inputs: int, seeds: int) -> Float[Array, "seeds d"]:
     """The eigenvalues of WᵀW at the start, with h = 3d/2.
 
@@ -69,10 +81,8 @@ def start_spectra(key: jax.Array, inputs: int, seeds: int) -> Float[Array, "seed
         inputs: d.
         seeds: how many.
     """
-    return stacked(
-        spectra.weight_spectrum(problem.W)
-        for problem in problems(key, shape(inputs), seeds, tests=1)
-    )
+    drawn = problems(key, sizes(inputs), seeds, tests=1)
+    return stacked(spectra.weight_spectrum(problem.W) for problem in drawn)
 
 
 def start_losses(
@@ -84,18 +94,10 @@ def start_losses(
     noise: float = 0.3,
     ridges: Sequence[float] = (0.01,),
     activation: str = "tanh",
-) -> tuple[Losses, Losses]:
-    """The last layer fitted at the start, on features as coded and as written.
-
-    Arguments as for :func:`train_students`; the losses have shape (seeds, ridges).
-    """
-    validation.one_of("activation", activation, ACTIVATIONS)
-    ridges = validation.positive("ridges", validation.vector("ridges", ridges))
-    sizes = shape(inputs, hidden, samples)
-    return stacked(
-        _fits(problem.W, problem, ridges, activation)
-        for problem in problems(key, sizes, seeds, noise, dtype=jnp.float32)
-    )
+) -> StartLosses:
+    """The last layer fitted at the start. Arguments as for :func:`train_students`."""
+    drawn = problems(key, sizes(inputs, hidden, samples), seeds, noise)
+    return stacked(StartLosses(*_fits(one.W, one, ridges, activation)) for one in drawn)
 
 
 def train_students(
@@ -132,78 +134,62 @@ def train_students(
         activation: of the student.
         double: whether to train in float64 in place of float32.
     """
-    validation.one_of("optimizer", optimizer, OPTIMIZERS)
-    validation.one_of("activation", activation, ACTIVATIONS)
-    rates = validation.vector("rates", validation.known("rates", rates))
-    validation.positive("rates", rates)
-    ridges = validation.positive("ridges", validation.vector("ridges", ridges))
-    decay = validation.scalar("decay", validation.positive("decay", decay))
-    schedule = validation.schedule("schedule", schedule)
-    normalise = validation.flag("normalise", normalise)
-    dtype = jnp.float64 if validation.flag("double", double) else jnp.float32
-    sizes = shape(inputs, hidden, samples)
+    dtype = jnp.float64 if double else jnp.float32
 
     def trained(problem):
         def one(rate):
-            (losses, grams), W = _train(
-                problem, rate, decay, normalise, optimizer, schedule, activation
+            (losses, grams), W, gram = _train(
+                problem.W,
+                problem.a,
+                problem.train,
+                rate,
+                decay,
+                normalise,
+                name=optimizer,
+                schedule=tuple(schedule),
+                activation=activation,
             )
-            _, top = leading(grams[-1], 1)
-            aligned = jnp.abs(matmul(top[:, 0], problem.teacher.astype(top.dtype)))
+            aligned = _alignment(leading(gram, 1)[1], problem.teacher)
             return losses, gram_eigenvalues(grams), aligned, *_fits(W, problem, ridges, activation)
 
-        return each(one, rates.astype(dtype))
+        return each(one, np.asarray(rates, dtype))
 
-    observed = stacked(map(trained, problems(key, sizes, seeds, noise, dtype=dtype)))
-    return Trajectory(jnp.asarray(schedule), *observed)
-
-
-def problems(
-    key: jax.Array,
-    sizes: Shape,
-    seeds: int,
-    noise: float = 0.3,
-    tests: int = 2000,
-    dtype: DTypeLike = float,
-) -> Iterator[Problem]:
-    """The problems of a key one by one; more seeds begin with the same ones.
-
-    Args:
-        key: a random key.
-        sizes: d, h, n.
-        seeds: how many.
-        noise: ρ.
-        tests: the size of the test set, which comes last and changes nothing else.
-        dtype: of all arrays.
-    """
-    key, sizes = validation.random_key("key", key), checked_shape(sizes)
-    if isinstance(key, jax.core.Tracer):
-        raise ValueError("key must be a known key, got one that jit, vmap or grad traces")
-    seeds = range(validation.whole("seeds", seeds, least=1))
-    return (draw(jax.random.fold_in(key, i), sizes, noise, tests, dtype) for i in seeds)
+    drawn = problems(key, sizes(inputs, hidden, samples), seeds, noise, dtype=dtype)
+    return Trajectory(np.asarray(schedule), *stacked(map(trained, drawn)))
 
 
-@partial(jax.jit, static_argnums=3)
 def _fits(W, problem, ridges, activation):
-    return tuple(ridge_losses(W, problem, ridges, scaling, activation) for scaling in SCALINGS)
+    """The losses on features in both scalings, of one program."""
+    scales = [scale_of(scaling, W.shape[1]) for scaling in SCALINGS]
+    sets = problem.probe, problem.test
+    return [_fitted(W, *sets, np.asarray(ridges), scale, activation) for scale in scales]
 
 
-@partial(jax.jit, static_argnums=(4, 5, 6))
-def _train(problem, rate, decay, normalise, name, schedule, activation):
-    """The losses and WᵀW along the way, and the weights at the end."""
+_fitted = jax.jit(fitted, static_argnames="activation")
+
+
+@partial(jax.jit, static_argnames=("name", "schedule", "activation"))
+def _train(W, a, samples, rate, decay, normalise, *, name, schedule, activation):
+    """The losses and WᵀW along the way, and W and WᵀW at the end."""
 
     def before(W):
         return W * jnp.where(normalise, W.size**0.5 / jnp.linalg.norm(W), 1)
 
     def observe(W, step):
-        return loss(W, problem.a, problem.train, activation), weight_gram(W)
+        return loss(W, a, samples, activation), weight_gram(W)
 
     trained = train(
-        lambda W, step: loss(W, problem.a, problem.train, activation),
-        problem.W,
+        lambda W, step: loss(W, a, samples, activation),
+        W,
         optimizer(name, rate, decay),
         schedule,
         observe,
         before=before,
     )
-    return trained.observed, trained.params
+    return trained.observed, trained.params, weight_gram(trained.params)
+
+
+@numpy_if_known
+def _alignment(xp, top, teacher):
+    """|v₁·β|."""
+    return xp.abs(top[:, 0] @ teacher.astype(top.dtype))

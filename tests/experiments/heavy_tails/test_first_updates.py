@@ -2,17 +2,19 @@ import jax
 import numpy as np
 import pytest
 
+from lazyrich.experiments.heavy_tails.first_updates import (
+    first_gradients,
+    one_step,
+    one_step_features,
+    one_step_loss,
+)
 from lazyrich.heavy_tails import (
     OPTIMIZERS,
     SCALINGS,
     alignment_law,
     equal_norm_rates,
-    first_gradients,
     first_step_law,
-    one_step,
-    one_step_features,
-    one_step_loss,
-    shape,
+    sizes,
     spike_law,
     teacher_alignment,
     threshold,
@@ -44,14 +46,14 @@ def test_first_gradients_are_measured_as_by_linear_algebra(samples):
 
 
 def test_first_gradients_follow_the_law():
-    found, law = first_gradients(KEY, 100, 6), first_step_law(shape(100))
+    found, law = first_gradients(KEY, 100, 6), first_step_law(sizes(100))
     assert 1 - found.left.mean() < 0.6 / 100 and 1 - found.right.mean() < 0.4 / 100
     close(found.stable_rank.mean(), law.stable_rank, rtol=0.02)
     close(found.remainder.mean(), law.remainder, atol=0.03)
     close(found.sign_norm.mean(), law.sign_norm, atol=0.02)
     ratio = found.singular_values[:, 0] / found.singular_values[:, 1]
     assert 7 < ratio.mean() < 11
-    expected = np.array(list(equal_norm_rates(shape(100)).values()))
+    expected = np.array(list(equal_norm_rates(sizes(100)).values()))
     close(found.equal_norms.mean(0), expected, rtol=0.08)
 
 
@@ -83,7 +85,7 @@ def test_one_step_is_measured_as_by_linear_algebra(optimizer):
             close(at["teacher"], abs(Vt[0] @ problem.teacher), rtol=1e-8)
             close(at["p_norm2"], p @ p)
             expected = [ridge(W, problem, 1.0, scaling)[2] for scaling in SCALINGS]
-            close(features.alignment[i, j], expected)
+            close([features.coded[i, j], features.written[i, j]], expected)
             close(features.p_norm2[i, j], p @ p)
             close(features.p_teacher[i, j], abs(p @ problem.teacher))
             x, y = problem.test
@@ -92,10 +94,10 @@ def test_one_step_is_measured_as_by_linear_algebra(optimizer):
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_one_step_follows_the_law_of_the_spike(optimizer):
-    sizes = shape(120)
-    rates = threshold(optimizer, sizes) * np.array([0.0, 0.5, 1.5, 4.0])
+    of_all = sizes(120)
+    rates = threshold(optimizer, of_all) * np.array([0.0, 0.5, 1.5, 4.0])
     found = one_step(KEY, optimizer, rates.tolist(), 120, 6)
-    law, after = spike_law(optimizer, rates, sizes), update(optimizer, rates, sizes)
+    law, after = spike_law(optimizer, rates, of_all), update(optimizer, rates, of_all)
     error = np.std(found.sigma[..., 0], 0) / 6**0.5
     assert (np.abs(found.sigma[..., 0].mean(0) - law.sigma) <= 0.03 * law.sigma + 2 * error).all()
     close(found.p_norm2.mean(0), after.p_norm2, rtol=0.1)
@@ -103,16 +105,16 @@ def test_one_step_follows_the_law_of_the_spike(optimizer):
         spread = np.std(measured, 0) / 6**0.5
         assert (np.abs(measured.mean(0) - expected) <= 0.08 + 2 * spread).all()
     spread = np.std(found.teacher, 0) / 6**0.5
-    sim = teacher_alignment(optimizer, rates, sizes)
+    sim = teacher_alignment(optimizer, rates, of_all)
     assert (np.abs(found.teacher.mean(0) - sim)[2:] <= 0.05 + 2 * spread[2:]).all()
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_one_step_follows_the_law_of_the_alignment(optimizer):
-    sizes = shape(60)
-    rates = threshold(optimizer, sizes) * np.array([0.0, 0.5, 1.5, 4.0])
-    found = one_step_features(KEY, optimizer, rates.tolist(), 60, 12).alignment[..., 0]
-    law, spread = alignment_law(optimizer, rates, sizes), np.std(found, 0) / 12**0.5
+    of_all = sizes(60)
+    rates = threshold(optimizer, of_all) * np.array([0.0, 0.5, 1.5, 4.0])
+    found = one_step_features(KEY, optimizer, rates.tolist(), 60, 12).coded
+    law, spread = alignment_law(optimizer, rates, of_all), np.std(found, 0) / 12**0.5
     assert (np.abs(found.mean(0) - law) <= 0.15 * law + 2 * spread).all()
 
 

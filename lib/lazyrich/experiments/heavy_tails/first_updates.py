@@ -1,24 +1,21 @@
 """The first update of many students: what the gradient is made of, and the spike of one step.
 
-Each function is one experiment, on the problems of :mod:`lazyrich.heavy_tails.students`.
+Each function is one experiment, on the problems of
+:mod:`~lazyrich.experiments.heavy_tails.students`.
 """
 
 from collections.abc import Sequence
-from functools import partial
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from lazyrich import validation
-from lazyrich.arithmetic import matmul
-from lazyrich.heavy_tails.first_step import directions
-from lazyrich.heavy_tails.metrics import SCALINGS, kernel_alignment, weight_gram
-from lazyrich.heavy_tails.setting import loss, shape
-from lazyrich.heavy_tails.spike import OPTIMIZERS
-from lazyrich.heavy_tails.students import problems
+from lazyrich.arithmetic import numpy_if_known
+from lazyrich.experiments.heavy_tails.students import problems
+from lazyrich.heavy_tails import loss, sizes
+from lazyrich.heavy_tails.first_step import directions_of
+from lazyrich.heavy_tails.metrics import SCALINGS, alignment_of, scale_of, weight_gram
 from lazyrich.spectra.symmetric import leading
 from lazyrich.training import each, stacked
 
@@ -63,8 +60,10 @@ class OneStep(NamedTuple):
 class StepFeatures(NamedTuple):
     """What the same students compute, at many rates."""
 
-    alignment: Float[Array, "seeds rates 2"]
-    """The kernel-target alignment, as coded and as written."""
+    coded: Float[Array, "seeds rates"]
+    """The kernel-target alignment of features as coded."""
+    written: Float[Array, "seeds rates"]
+    """That of features as written."""
     p_norm2: Float[Array, "seeds rates"]
     """‖p‖²."""
     p_teacher: Float[Array, "seeds rates"]
@@ -83,8 +82,8 @@ def first_gradients(
         samples: n, by default 2d.
         noise: ρ.
     """
-    sizes = shape(inputs, samples=samples)
-    return stacked(map(_gradient, problems(key, sizes, seeds, noise, tests=1)))
+    drawn = problems(key, sizes(inputs, samples=samples), seeds, noise, tests=1)
+    return stacked(map(_gradient, drawn))
 
 
 def one_step(
@@ -107,7 +106,8 @@ def one_step(
         samples: n, by default 2d.
         noise: ρ.
     """
-    return _after_one_step(_spikes, key, optimizer, rates, inputs, seeds, samples, noise, tests=1)
+    drawn = problems(key, sizes(inputs, samples=samples), seeds, noise, tests=1)
+    return _after_one_step(_spike, drawn, optimizer, rates)
 
 
 def one_step_features(
@@ -120,9 +120,8 @@ def one_step_features(
     noise: float = 0.3,
 ) -> StepFeatures:
     """What students compute after one step. Arguments as for :func:`one_step`."""
-    return _after_one_step(
-        _step_features, key, optimizer, rates, inputs, seeds, samples, noise, tests=1
-    )
+    drawn = problems(key, sizes(inputs, samples=samples), seeds, noise, tests=1)
+    return _after_one_step(_features, drawn, optimizer, rates)
 
 
 def one_step_loss(
@@ -138,23 +137,14 @@ def one_step_loss(
 
     Arguments as for :func:`one_step`.
     """
-    return _after_one_step(_step_loss, key, optimizer, rates, inputs, seeds, samples, noise)
-
-
-def _after_one_step(observe, key, optimizer, rates, inputs, seeds, samples, noise, tests=2000):
-    adam = validation.one_of("optimizer", optimizer, OPTIMIZERS) == "Adam"
-    rates = validation.vector("rates", validation.known("rates", rates))
-    validation.nonnegative("rates", rates)
-    sizes = shape(inputs, samples=samples)
-    return stacked(
-        _one_step(observe, problem, rates, adam)
-        for problem in problems(key, sizes, seeds, noise, tests)
-    )
+    drawn = problems(key, sizes(inputs, samples=samples), seeds, noise)
+    return _after_one_step(_loss, drawn, optimizer, rates)
 
 
 def _gradient(problem):
     # In NumPy: to compile this for each size would take longer than to compute it.
-    G, A, q, W, a = map(np.asarray, (*directions(problem), problem.W, problem.a))
+    found = directions_of(problem.W, problem.a, problem.train)
+    G, A, q, W, a = map(np.asarray, (*found, problem.W, problem.a))
     signs = np.sign(G)
     (sigma, v), (of_start, _), (of_signs, _) = (_largest(M) for M in (G, W, signs))
     u = G @ v / sigma[0]
@@ -174,53 +164,64 @@ def _gradient(problem):
 
 def _largest(M):
     """The two largest singular values of a matrix, and the right vector of the first."""
-    values, vectors = leading(jnp.asarray(M.T @ M), 2)
-    return np.sqrt(values), np.asarray(vectors[:, 0])
+    values, vectors = leading(jax.device_put(M.T @ M), 2)
+    return np.sqrt(values), np.asarray(vectors)[:, 0]
 
 
-def _one_step(observe, problem, rates, adam):
-    update, w = _first_update(problem, adam)
-    return each(lambda rate: observe(_moved(problem.W, rate, update), problem, w), rates)
+def _after_one_step(observe, drawn, optimizer, rates):
+    """``observe(W_1, problem, w)`` for all problems that are drawn, at all rates."""
+
+    def stepped(problem):
+        G = directions_of(problem.W, problem.a, problem.train).gradient
+        update, w = _update(G, problem.a, optimizer=optimizer)
+        return each(
+            lambda rate: observe(_moved(problem.W, rate, update), problem, w), np.asarray(rates)
+        )
+
+    return stacked(map(stepped, drawn))
 
 
-@partial(jax.jit, static_argnums=1)
-def _first_update(problem, adam):
+@numpy_if_known
+def _update(xp, G, a, *, optimizer):
     """The update that a rate of one takes away, and its direction over hidden units."""
-    G = directions(problem).gradient
-    w = jnp.sign(problem.a) if adam else problem.a
-    return jnp.sign(G) if adam else G, w / jnp.linalg.norm(w)
+    update, w = (xp.sign(G), xp.sign(a)) if optimizer == "Adam" else (G, a)
+    return update, w / xp.linalg.norm(w)
 
 
-@jax.jit
-def _moved(W, rate, update):
+@numpy_if_known
+def _moved(xp, W, rate, update):
     return W - rate * update
 
 
-def _spikes(W, problem, w):
+def _spike(W, problem, w):
     values, vectors = leading(weight_gram(W), 2)
-    return _measured_spikes(W, problem.teacher, w, jnp.sqrt(values), vectors[:, 0])
+    return OneStep(*_measured_spike(W, problem.teacher, w, values, vectors))
+
+
+@numpy_if_known
+def _measured_spike(xp, W, teacher, w, values, vectors):
+    p, sigma, v = w @ W, xp.sqrt(values), vectors[:, 0]
+    left, right = (W @ v @ w / sigma[0]) ** 2, (v @ p) ** 2 / (p**2).sum()
+    return sigma, left, right, xp.abs(v @ teacher), (p**2).sum()
+
+
+def _features(W, problem, w):
+    scales = (scale_of(scaling, W.shape[1]) for scaling in SCALINGS)
+    aligned = (_alignment(W, problem.probe, scale) for scale in scales)
+    return StepFeatures(*aligned, *_along(W, problem.teacher, w))
+
+
+_alignment = jax.jit(alignment_of)
+
+
+@numpy_if_known
+def _along(xp, W, teacher, w):
+    """‖p‖² and |p·β|."""
+    p = w @ W
+    return (p**2).sum(), xp.abs(p @ teacher)
 
 
 @jax.jit
-def _measured_spikes(W, teacher, w, sigma, v):
-    p = matmul(w, W)
-    return OneStep(
-        sigma,
-        (matmul(matmul(W, v), w) / sigma[0]) ** 2,
-        matmul(v, p) ** 2 / (p**2).sum(),
-        jnp.abs(matmul(v, teacher)),
-        (p**2).sum(),
-    )
-
-
-@jax.jit
-def _step_features(W, problem, w):
-    alignment = jnp.stack([kernel_alignment(W, problem, scaling) for scaling in SCALINGS])
-    p = matmul(w, W)
-    return StepFeatures(alignment, (p**2).sum(), jnp.abs(matmul(p, problem.teacher)))
-
-
-@jax.jit
-def _step_loss(W, problem, w):
+def _loss(W, problem, w):
     del w
     return loss(W, problem.a, problem.test)

@@ -1,7 +1,7 @@
 """A run of the heavy tails' main configuration: data, ten large steps of Adam, seven metrics.
 
-Teacher, student and data as in :mod:`lazyrich.heavy_tails.single_index` with h = 3d/2 and n = 2d, 200
-test points, and Adam at η = 1 on the full batch. Measured at steps 0 and 10 are the eigenvalues of
+Teacher, student and data as in :mod:`lazyrich.heavy_tails.single_index` with h = 3d/2 and n = 2d,
+200 test points, and Adam at η = 1 on the full batch. Measured at steps 0 and 10 are eigenvalues of
 WᵀW, both power laws fitted to them, the top vector's overlap with the teacher, the kernel's
 alignment, and the errors of a last layer on the probe and the test set, features as coded.
 

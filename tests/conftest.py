@@ -42,7 +42,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from lazyrich.book import claims, figures
+from lazyrich.book import claims, estimates, figures
 
 SAMPLES = {"quick": 10, "book": 1000, "paper": 100_000}[scale]
 print(f"{SAMPLES} samples")
@@ -50,11 +50,10 @@ print(f"{SAMPLES} samples")
     "The claim.",
     """
 draws = np.random.default_rng(seed).normal(size=SAMPLES)
-error = draws.std() / SAMPLES**0.5
 claims.claim(
     "M1",
     "The mean is zero.",
-    claims.near("mean", draws.mean(), 0, within=0.2, error=error),
+    claims.near("mean", estimates.mean(draws), 0, within=0.2),
     source="§1",
     basis="derived",
     scale=scale,

@@ -9,6 +9,7 @@ CODE = (
     """
 import jax
 import matplotlib.pyplot as plt
+import numpy as np
 
 jax.config.update("jax_enable_x64", True)
 
@@ -19,8 +20,8 @@ size = sweeps.sizes(scale, numbers=(range(3, 9), range(3, 12), range(3, 15)))
 key = jax.random.key(seed)
 """,
     """
-found = sweeps.stack([one["draw"] for one in sweeps.sweep(
-    points.slow, sweeps.grid(number=list(size.numbers)), key)])
+results = sweeps.sweep(points.slow, sweeps.grid(number=list(size.numbers)), key)
+found = np.stack([one["draw"] for one in results])
 figure, axes = plt.subplots()
 axes.plot(found.mean(1), "o")
 figures.show("fig-means", figure, figures.table({"number": size.numbers, "mean": found.mean(1)}))

@@ -8,6 +8,7 @@ from nbformat import v4
 
 from lazyrich.book import claims, notebooks
 from lazyrich.book.claims import at_least, at_most, chaotic, exactly, measured, near, negligible
+from lazyrich.book.estimates import Estimate
 
 HOLDS, FAILS, UNDECIDED = "holds", "fails", "undecided"
 NUMBERS = st.floats(-1e6, 1e6)
@@ -39,15 +40,15 @@ ERRORS = st.floats(0, 1e3)
 )
 @pytest.mark.parametrize("sign", [1, -1])
 def test_near_at_its_borders(value, within, error, verdict, sign):
-    assert near("x", sign * value, 0.0, within, error).verdict == verdict
+    assert near("x", Estimate(sign * value, error), 0.0, within).verdict == verdict
 
 
 @pytest.mark.parametrize("value", [1.0, 3.0])
 def test_near_is_about_the_deviation_from_what_is_expected(value):
     assert near("x", value, 2.0, 1.0).verdict == HOLDS
     assert near("x", value, 2.0, 0.875).verdict == FAILS
-    assert near("x", value, 2.0, 0.5, 0.25).verdict == UNDECIDED
-    assert near("x", value, 2.0, 0.5, 0.125).verdict == FAILS
+    assert near("x", Estimate(value, 0.25), 2.0, 0.5).verdict == UNDECIDED
+    assert near("x", Estimate(value, 0.125), 2.0, 0.5).verdict == FAILS
 
 
 @pytest.mark.parametrize(
@@ -66,8 +67,8 @@ def test_near_is_about_the_deviation_from_what_is_expected(value):
     ],
 )
 def test_one_sided_checks_at_their_borders(excess, error, verdict):
-    assert at_most("x", 1 + excess, 1, error).verdict == verdict
-    assert at_least("x", 1 - excess, 1, error).verdict == verdict
+    assert at_most("x", Estimate(1 + excess, error), 1).verdict == verdict
+    assert at_least("x", Estimate(1 - excess, error), 1).verdict == verdict
 
 
 def test_one_sided_checks_of_infinite_values():
@@ -84,7 +85,7 @@ def test_exactly_is_met_or_not():
 
 
 def test_what_is_measured_expects_nothing():
-    check = measured("rate", 0.123456, error=0.01)
+    check = measured("rate", Estimate(0.123456, 0.01))
     assert check == claims.Check("rate", "0.123", "0.010", "", "", "measured")
     assert measured("form", "a straight line").measured == "a straight line"
 
@@ -93,10 +94,10 @@ def test_what_is_measured_expects_nothing():
 @pytest.mark.parametrize(
     "check",
     [
-        lambda error: near("x", 0.0, 0.0, 1.0, error),
-        lambda error: at_most("x", 0.0, 1.0, error),
-        lambda error: at_least("x", 0.0, 1.0, error),
-        lambda error: measured("x", 0.0, error),
+        lambda error: near("x", Estimate(0.0, error), 0.0, 1.0),
+        lambda error: at_most("x", Estimate(0.0, error), 1.0),
+        lambda error: at_least("x", Estimate(0.0, error), 1.0),
+        lambda error: measured("x", Estimate(0.0, error)),
     ],
 )
 def test_an_error_that_is_none_is_refused(check, error):
@@ -115,13 +116,13 @@ def test_a_tolerance_that_is_none_is_refused(within):
 
 @given(NUMBERS, NUMBERS, ERRORS, ERRORS, ERRORS)
 def test_noise_never_helps_to_hold(value, expected, within, error, more):
-    if near("x", value, expected, within, error).verdict != HOLDS:
-        assert near("x", value, expected, within, error + more).verdict != HOLDS
+    if near("x", Estimate(value, error), expected, within).verdict != HOLDS:
+        assert near("x", Estimate(value, error + more), expected, within).verdict != HOLDS
 
 
 @given(st.floats(-10, 10), st.floats(0, 10), st.floats(0, 10))
 def test_what_holds_lies_within_the_tolerance_and_is_known_to_it(value, within, error):
-    if near("x", value, 0.0, within, error).verdict == HOLDS:
+    if near("x", Estimate(value, error), 0.0, within).verdict == HOLDS:
         assert 2 * error <= within
         assert abs(value) <= within
 
@@ -129,15 +130,15 @@ def test_what_holds_lies_within_the_tolerance_and_is_known_to_it(value, within, 
 @given(NUMBERS, NUMBERS, ERRORS, ERRORS)
 @pytest.mark.parametrize("check", [at_most, at_least])
 def test_noise_never_helps_a_one_sided_check_to_hold(check, value, bound, error, more):
-    if check("x", value, bound, error + more).verdict == HOLDS:
-        assert check("x", value, bound, error).verdict == HOLDS
+    if check("x", Estimate(value, error + more), bound).verdict == HOLDS:
+        assert check("x", Estimate(value, error), bound).verdict == HOLDS
 
 
 @given(NUMBERS, NUMBERS, ERRORS, ERRORS)
 def test_noise_never_makes_a_check_fail(value, expected, error, more):
     for check in (
-        lambda s: near("x", value, expected, 1.0, s),
-        lambda s: at_most("x", value, 1, s),
+        lambda s: near("x", Estimate(value, s), expected, 1.0),
+        lambda s: at_most("x", Estimate(value, s), 1),
     ):
         if check(error).verdict != FAILS:
             assert check(error + more).verdict != FAILS
@@ -166,7 +167,7 @@ def test_noise_never_makes_a_check_fail(value, expected, error, more):
     ],
 )
 def test_a_number_is_shown_to_two_digits_of_its_error_or_three_of_its_own(value, error, shown):
-    check = measured("x", value, error)
+    check = measured("x", Estimate(value, error))
     assert (check.measured, check.error) == shown
 
 
@@ -197,6 +198,37 @@ def test_negligible_deviations_all_lie_within_the_bound(deviations, verdict, sho
 def test_no_deviations_at_all_are_refused():
     with pytest.raises(ValueError, match="deviations must hold at least one number"):
         negligible("x", [], 1e-10)
+
+
+# The same of many cases.
+
+
+def test_a_mapping_of_cases_gives_a_check_for_each():
+    slopes = {"a": Estimate(1.0, 0.01), "b": 2.0}
+    checks = near("slope of {}", slopes, {"b": 2.0, "a": 1.5}, within=0.1)
+    assert checks == [
+        near("slope of a", Estimate(1.0, 0.01), 1.5, 0.1),
+        near("slope of b", 2.0, 2.0, 0.1),
+    ]
+    within, digits = {"a": 1.0, "b": 0.1}, {"a": 3, "b": 5}
+    first, second = near("slope of {}", slopes, 1.5, within=within, digits=digits)
+    assert (first.verdict, second.verdict, second.measured) == (HOLDS, FAILS, "2.0000")
+
+
+@pytest.mark.parametrize("check", [at_most, at_least, negligible, exactly])
+def test_every_check_takes_a_mapping(check):
+    found = check("{:g} of {}", {(0.1, "a"): 3, (20.0, "b"): 4}, 3)
+    assert found == [check("0.1 of a", 3, 3), check("20 of b", 4, 3)]
+    assert measured("{}", {"a": 0.5, "b": "none"}) == [measured("a", 0.5), measured("b", "none")]
+
+
+def test_the_name_of_one_case_may_hold_braces():
+    assert near("slope {x}", 1.0, 1.0, 0.1).what == "slope {x}"
+
+
+def test_a_claim_takes_checks_and_lists_of_them():
+    one, many = near("a", 1.0, 1.0, 0.1), at_most("{}", {"b": 1, "c": 2}, 3)
+    assert judge(one, many).record == judge(one, *many).record
 
 
 # A claim.
@@ -233,7 +265,7 @@ def judge(*checks, identifier="M1", statement="A statement.", **options):
 
 
 def test_the_record_of_a_claim():
-    check = near("slope", -0.97, -1.0, 0.15, 0.02)
+    check = near("slope", Estimate(-0.97, 0.02), -1.0, 0.15)
     assert judge(check, headline=True).record == {
         "id": "M1",
         "source": "Theorem 1",
@@ -257,7 +289,9 @@ def test_the_record_of_a_claim():
 
 
 def test_text_and_html_show_what_the_record_says():
-    shown = judge(near("a < b", -0.97, -1.0, 0.15, 0.02), at_most("c", 3.0, 2.0), reason="A & B.")
+    shown = judge(
+        near("a < b", Estimate(-0.97, 0.02), -1.0, 0.15), at_most("c", 3.0, 2.0), reason="A & B."
+    )
     bundle = shown._repr_mimebundle_()
     assert set(bundle) == {"application/vnd.lazyrich.claim+json", "text/html", "text/plain"}
     assert bundle[claims.MIME] == json.loads(json.dumps(shown.record))
@@ -367,7 +401,7 @@ def test_a_record_that_is_no_claim_is_refused(record, tmp_path):
 
 @pytest.mark.parametrize("value", [-1.0, 0.0, 1.0])
 def test_a_chaotic_check_keeps_its_verdict_and_hides_its_number(value):
-    plain = at_most("change", value, 0, error=0.1)
+    plain = at_most("change", Estimate(value, 0.1), 0)
     hidden = chaotic(plain)
     assert (hidden.measured, hidden.error) == ("chaotic", "")
     assert (hidden.verdict, hidden.expected, hidden.what) == (

@@ -141,3 +141,10 @@ def test_samples_that_do_not_fit_are_named():
         estimates.power_law(np.array([2.0, 2.0]), samples)
     with pytest.raises(ValueError, match="y must have as many points as x"):
         estimates.local_slopes(x, np.ones(3))
+
+
+def test_an_estimate_of_many_is_named_entry_by_entry():
+    named = estimates.mean(np.array([[1.0, 2.0], [3.0, 6.0]])).by(["a", "b"])
+    assert named == {"a": (2.0, 1.0), "b": (4.0, 2.0)}
+    with pytest.raises(ValueError, match="zip"):
+        estimates.mean(np.ones((2, 2))).by(["a"])

@@ -5,22 +5,33 @@ with one or more checks. :func:`claim` judges it, shows it as text and HTML, and
 beside them in the cell's output; :func:`read` collects the records of a folder of notebooks, which
 are the only store. The rule for verdicts is that of :func:`near` and :func:`claim`.
 
->>> check = near("slope", measured=-0.97, expected=-1.0, within=0.15, error=0.02)
+>>> check = near("slope", Estimate(-0.97, 0.02), -1.0, within=0.15)
 >>> check.verdict, check.measured, check.error, check.expected, check.tolerance
 ('holds', '-0.970', '0.020', '-1', '0.15')
+
+What was measured is a number, or an :class:`~lazyrich.book.estimates.Estimate` with its standard
+error. Where a claim asks the same of many cases, it is a mapping of their names to these, and there
+is one check for each; what is expected may then be a mapping of the same names.
+
+>>> for check in at_most("loss at η = {:g}", {0.1: 0.25, 0.2: 0.5}, 0.3):
+...     print(check.what, check.verdict)
+loss at η = 0.1 holds
+loss at η = 0.2 fails
 """
 
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import wraps
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from lazyrich.book import rendering
+from lazyrich.book.estimates import Estimate
 
 MIME = "application/vnd.lazyrich.claim+json"
 BASES = ("paper", "code", "second-hand", "derived")
@@ -42,8 +53,33 @@ class Check:
     verdict: str
 
 
+def _of_many(check: Callable) -> Callable:
+    """A check that gives a list of checks, one a case, of a mapping of the cases' names."""
+
+    @wraps(check)
+    def checks(what, measured, *expectations, **options):
+        if not isinstance(measured, Mapping):
+            return check(what, measured, *expectations, **options)
+
+        def of(name, given):
+            return given[name] if isinstance(given, Mapping) else given
+
+        return [
+            check(
+                what.format(*name if isinstance(name, tuple) else (name,)),
+                value,
+                *(of(name, given) for given in expectations),
+                **{option: of(name, given) for option, given in options.items()},
+            )
+            for name, value in measured.items()
+        ]
+
+    return checks
+
+
+@_of_many
 def near(
-    what: str, measured: float, expected: float, within: float, error: float = 0.0, digits: int = 3
+    what: str, measured: float | Estimate, expected: float, within: float, digits: int = 3
 ) -> Check:
     """A quantity that the theory predicts up to a tolerance.
 
@@ -52,14 +88,13 @@ def near(
     never helps a claim to pass: it turns *holds* and *fails* into *undecided*.
 
     Args:
-        what: the quantity, in words.
-        measured: its value. One that is not finite fails.
+        what: the quantity, in words; for many cases with ``{}`` where their names go.
+        measured: its value, or an estimate with its error s ≥ 0. A value that is not finite fails.
         expected: what the theory predicts.
         within: the tolerance τ ≥ 0, from the theory, never from the run.
-        error: the standard error s ≥ 0 of `measured`, 0 if it has none.
         digits: significant digits to show of a value without error.
     """
-    value, error = _values(what, measured, error)
+    value, error = _value_and_error(what, measured)
     if not within >= 0 or math.isinf(within):
         raise ValueError(f"within must be finite and not negative, got {within} for {what!r}")
     deviation = abs(value - expected)
@@ -67,35 +102,26 @@ def near(
         verdict = "fails"
     else:
         verdict = "holds" if deviation <= within and 2 * error <= within else "undecided"
-    return Check(what, *_shown(measured, error, digits), _short(expected), _short(within), verdict)
+    return Check(what, *_shown(value, error, digits), _short(expected), _short(within), verdict)
 
 
-def at_most(
-    what: str,
-    measured: float,
-    bound: float,
-    error: float = 0.0,
-    digits: int = 3,
-) -> Check:
+@_of_many
+def at_most(what: str, measured: float | Estimate, bound: float, digits: int = 3) -> Check:
     """A quantity that must not exceed a bound.
 
     It *fails* if measured > bound + 2s, is *undecided* if it lies within 2s of the bound (s > 0),
     else *holds*.
     """
-    return _one_sided(what, measured, bound, error, digits, 1, "≤")
+    return _one_sided(what, measured, bound, digits, 1, "≤")
 
 
-def at_least(
-    what: str,
-    measured: float,
-    bound: float,
-    error: float = 0.0,
-    digits: int = 3,
-) -> Check:
+@_of_many
+def at_least(what: str, measured: float | Estimate, bound: float, digits: int = 3) -> Check:
     """A quantity that must reach a bound; as :func:`at_most`, mirrored."""
-    return _one_sided(what, measured, bound, error, digits, -1, "≥")
+    return _one_sided(what, measured, bound, digits, -1, "≥")
 
 
+@_of_many
 def negligible(what: str, deviations: ArrayLike, bound: float) -> Check:
     """Deviations that must all vanish, up to the error of rounding or of an integrator.
 
@@ -119,17 +145,19 @@ def negligible(what: str, deviations: ArrayLike, bound: float) -> Check:
     return Check(what, f"{sign} {_short(bound)}", "", f"≤ {_short(bound)}", "0", outcome)
 
 
+@_of_many
 def exactly(what: str, measured: int | str, expected: int | str) -> Check:
     """A count, a name or a yes-or-no that must be just so."""
     verdict = "holds" if measured == expected else "fails"
     return Check(what, str(measured), "", str(expected), "0", verdict)
 
 
-def measured(what: str, value: float | str, error: float = 0.0, digits: int = 3) -> Check:
+@_of_many
+def measured(what: str, value: float | str | Estimate, digits: int = 3) -> Check:
     """A quantity for which the theory has no expectation."""
     if isinstance(value, str):
         return Check(what, value, "", "", "", "measured")
-    return Check(what, *_shown(*_values(what, value, error), digits), "", "", "measured")
+    return Check(what, *_shown(*_value_and_error(what, value), digits), "", "", "measured")
 
 
 def chaotic(check: Check) -> Check:
@@ -137,7 +165,7 @@ def chaotic(check: Check) -> Check:
 
     The record says whether it holds, and what was expected, in place of the number.
 
-    >>> chaotic(at_most("change", -0.173, 0, error=0.02)).measured
+    >>> chaotic(at_most("change", Estimate(-0.173, 0.02), 0)).measured
     'chaotic'
     """
     return replace(check, measured="chaotic", error="")
@@ -180,7 +208,7 @@ class Claim:
 def claim(
     identifier: str,
     statement: str,
-    *checks: Check,
+    *checks: Check | list[Check],
     source: str,
     basis: str,
     scale: str,
@@ -193,7 +221,8 @@ def claim(
     Args:
         identifier: a letter and a number, as ``"M2"``; each occurs once in the book.
         statement: the claim, in one sentence.
-        checks: what was measured against what; none if the claim was not attempted.
+        checks: what was measured against what, one by one or in lists; none if the claim was not
+            attempted.
         source: the theorem, section or figure of the paper that it answers.
         basis: how well founded the statement is, one of ``BASES``.
         scale: the scale at which the chapter runs.
@@ -210,6 +239,7 @@ def claim(
         raise ValueError(f"identifier must be a capital letter and a number, got {identifier!r}")
     if basis not in BASES:
         raise ValueError(f"basis must be one of {', '.join(map(repr, BASES))}, got {basis!r}")
+    checks = [one for each in checks for one in (each if isinstance(each, list) else [each])]
     outcome = verdict(checks) if checks else "not attempted"
     if outcome in ("measured", "not attempted") and not reason:
         raise ValueError(f"reason must say why claim {identifier} is {outcome}, got none")
@@ -258,21 +288,21 @@ def read(folder: Path | str) -> list[dict]:
     return sorted(records.values(), key=lambda record: (record["id"][0], int(record["id"][1:])))
 
 
-def _values(what, measured, error):
-    measured, error = float(measured), float(error)
+def _value_and_error(what, measured):
+    value, error = map(float, measured if isinstance(measured, Estimate) else (measured, 0.0))
     if not error >= 0 or math.isinf(error):
         raise ValueError(f"error must be finite and not negative, got {error} for {what!r}")
-    return measured, error
+    return value, error
 
 
-def _one_sided(what, measured, bound, error, digits, sign, symbol):
-    measured, error = _values(what, measured, error)
-    excess = sign * (measured - bound)
+def _one_sided(what, measured, bound, digits, sign, symbol):
+    value, error = _value_and_error(what, measured)
+    excess = sign * (value - bound)
     if not excess <= 2 * error:
         verdict = "fails"
     else:
         verdict = "undecided" if error > 0 and excess > -2 * error else "holds"
-    return Check(what, *_shown(measured, error, digits), f"{symbol} {_short(bound)}", "0", verdict)
+    return Check(what, *_shown(value, error, digits), f"{symbol} {_short(bound)}", "0", verdict)
 
 
 def _shown(value, error, digits):

@@ -1,8 +1,8 @@
 """Estimates over seeds, each with its standard error."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.stats import bootstrap
@@ -17,6 +17,15 @@ class Estimate(NamedTuple):
     """The statistic of all seeds."""
     error: np.ndarray | float
     """Its standard error."""
+
+    def by(self, names: Iterable) -> dict[Any, "Estimate"]:
+        """An estimate for each name, the entries along the first axis in their order.
+
+        >>> Estimate(np.array([1.0, 2.0]), np.array([0.1, 0.2])).by(["a", "b"])["b"].error
+        np.float64(0.2)
+        """
+        entries = zip(names, self.value, self.error, strict=True)
+        return {name: Estimate(value, error) for name, value, error in entries}
 
 
 def mean(samples: np.ndarray) -> Estimate:

@@ -9,7 +9,7 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import SimpleNamespace
 from typing import Any
@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from lazyrich import validation
 from lazyrich.book import provenance, store
+from lazyrich.book.results import Results
 
 SCALES = ("quick", "book", "paper")
 VARIABLE = "LAZYRICH_PROGRESS"
@@ -42,7 +43,7 @@ def sizes(scale: str, **choices: tuple) -> SimpleNamespace:
     return SimpleNamespace(**{name: choice[position] for name, choice in choices.items()})
 
 
-def grid(**axes: Sequence) -> list[dict[str, Any]]:
+def grid(**axes: Iterable) -> list[dict[str, Any]]:
     """The points of a product of named axes, the last one running fastest.
 
     >>> grid(width=[64, 128], scheme=["ntk", "mean field"])[1]
@@ -67,7 +68,7 @@ class SweepError(RuntimeError):
     """Points of a sweep failed; the message names them, and the results of the others are kept."""
 
 
-def sweep(function: Callable, points: Sequence[Mapping[str, Any]], key: jax.Array) -> list:
+def sweep(function: Callable, points: Sequence[Mapping[str, Any]], key: jax.Array) -> Results:
     """``function(key, **point)`` at every point, in their order.
 
     Every point gets the same key, so that points which differ in one scalar are paired; a function
@@ -102,8 +103,8 @@ def sweep(function: Callable, points: Sequence[Mapping[str, Any]], key: jax.Arra
     if folder is None:
         tasks = (delayed(_evaluate)(function, random, settings, p) for p in points)
         computed = _parallel(function, return_as="generator", pre_dispatch="all")(tasks)
-        return list(_with_progress(computed, len(points)))
-    return _resumed(folder, function, random, settings, points)
+        return Results(points, _with_progress(computed, len(points)))
+    return Results(points, _resumed(folder, function, random, settings, points))
 
 
 def _parallel(function, **options):

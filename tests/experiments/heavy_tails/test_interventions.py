@@ -7,7 +7,9 @@ import pytest
 
 from lazyrich.experiments.heavy_tails.first_updates import one_step
 from lazyrich.experiments.heavy_tails.interventions import (
+    BatchRun,
     batch_run,
+    hill_at_loss,
     overlap_run,
     spike_ablation,
 )
@@ -155,6 +157,15 @@ def test_more_seeds_begin_with_the_same_batches(batches):
     more = batch_run(KEY, "GD", RATE, 5, D, SEEDS + 1, (0, 1, 2))
     np.testing.assert_array_equal(more.loss[:SEEDS], batches.loss)
     assert (more.loss[SEEDS] != batches.loss).all()
+
+
+def test_exponents_are_interpolated_at_a_loss():
+    loss = np.array([[1.0, 0.1, 0.01], [0.01, 0.001, 0.0001]])
+    hill_ = np.array([[3.0, 2.0, 1.0], [3.0, 2.5, 1.0]])
+    run = BatchRun(np.arange(3), jnp.asarray(hill_), jnp.asarray(loss))
+    close(hill_at_loss(run, 10**-1.5), [1.5, 3.0])
+    with pytest.raises(ValueError, match="^no loss below 0.001 in 3 observations"):
+        hill_at_loss(run, 1e-3)
 
 
 # What is no mistake: rates without sense

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from lazyrich.experiments.heavy_tails.students import (
+    inner_gains,
+    linear_losses,
     problems,
     start_losses,
     start_spectra,
@@ -66,6 +68,20 @@ def test_start_losses_are_those_of_the_features(activation):
             for j, strength in enumerate((0.01, 1.0)):
                 expected = ridge(problem.W, problem, strength, scaling, activation)
                 close([part[i, j] for part in measured], expected)
+
+
+def test_linear_losses_are_those_of_half_the_teacher():
+    losses = linear_losses(KEY, D, 5, 15, SEEDS)
+    for i in range(SEEDS):
+        problem = drawn(i, sizes=(D, 5, 15))
+        x, y = problem.test
+        close(losses[i], ((y - x @ problem.teacher / 2) ** 2).mean())
+
+
+def test_a_gain_is_chosen_by_the_other_seeds():
+    losses = np.array([[3.0, 1.0, 2.0, 4.0], [3.0, 2.0, 1.0, 5.0], [9.0, 1.0, 0.0, 2.0]])
+    # The others are best inside at 2, 1 and 1, and their better ends are the last, last and first.
+    assert inner_gains(losses).tolist() == [4 - 2, 5 - 2, 9 - 1]
 
 
 # Training

@@ -13,7 +13,14 @@ from jaxtyping import Array, Float
 
 from lazyrich.arithmetic import numpy_if_known
 from lazyrich.experiments.heavy_tails.students import problems
-from lazyrich.heavy_tails import loss, sizes
+from lazyrich.heavy_tails import (
+    loss,
+    sizes,
+    spike_law,
+    teacher_alignment,
+    threshold,
+    update,
+)
 from lazyrich.heavy_tails.first_step import directions_of
 from lazyrich.heavy_tails.metrics import SCALINGS, alignment_of, scale_of, weight_gram
 from lazyrich.spectra.symmetric import leading
@@ -45,15 +52,15 @@ class Gradients(NamedTuple):
 class OneStep(NamedTuple):
     """Students after one step, at many rates."""
 
-    sigma: Float[Array, "seeds rates 2"]
-    """The two largest singular values of W_1."""
-    left: Float[Array, "seeds rates"]
+    sigma: Float[Array | np.ndarray, "*seeds rates"]
+    """The largest singular value of W_1."""
+    left: Float[Array | np.ndarray, "*seeds rates"]
     """(u₁·w)²."""
-    right: Float[Array, "seeds rates"]
+    right: Float[Array | np.ndarray, "*seeds rates"]
     """(v₁·p̂)²."""
-    teacher: Float[Array, "seeds rates"]
+    teacher: Float[Array | np.ndarray, "*seeds rates"]
     """|v₁·β|."""
-    p_norm2: Float[Array, "seeds rates"]
+    p_norm2: Float[Array | np.ndarray, "*seeds rates"]
     """‖p‖²."""
 
 
@@ -89,7 +96,7 @@ def first_gradients(
 def one_step(
     key: jax.Array,
     optimizer: str,
-    rates: Sequence[float],
+    ratios: Sequence[float],
     inputs: int,
     seeds: int,
     samples: int | None = None,
@@ -100,14 +107,36 @@ def one_step(
     Args:
         key: the problems.
         optimizer: ``"GD"`` or ``"Adam"``, whose first step is η times the sign of the gradient.
-        rates: η, at zero the start.
+        ratios: η/η*, the rates over the threshold of the spike; at zero the start.
         inputs: d, with h = 3d/2.
         seeds: how many.
         samples: n, by default 2d.
         noise: ρ.
     """
-    drawn = problems(key, sizes(inputs, samples=samples), seeds, noise, tests=1)
+    of_all = sizes(inputs, samples=samples)
+    rates = np.asarray(ratios) * threshold(optimizer, of_all, noise)
+    drawn = problems(key, of_all, seeds, noise, tests=1)
     return _after_one_step(_spike, drawn, optimizer, rates)
+
+
+def one_step_law(
+    optimizer: str, ratios: Sequence[float], inputs: int, naive: bool = False
+) -> OneStep:
+    """What the theorem expects of :func:`one_step`, at n = 2d and the noise of the paper.
+
+    Arguments as there; `naive` drops the update's correlation with the start from the spike.
+    """
+    of_all = sizes(inputs)
+    rates = np.asarray(ratios) * threshold(optimizer, of_all)
+    spike = spike_law(optimizer, rates, of_all, naive=naive)
+    p_norm2 = update(optimizer, rates, of_all, naive=naive).p_norm2
+    return OneStep(*spike, teacher_alignment(optimizer, rates, of_all), p_norm2)
+
+
+def crossing(curve: Sequence[float], at: Sequence[float], level: float) -> float:
+    """Where a curve over increasing places first rises above a level, by interpolation."""
+    i = int(np.argmax(np.asarray(curve) > level))
+    return float(np.interp(level, curve[i - 1 : i + 1], at[i - 1 : i + 1]))
 
 
 def one_step_features(
@@ -119,7 +148,7 @@ def one_step_features(
     samples: int | None = None,
     noise: float = 0.3,
 ) -> StepFeatures:
-    """What students compute after one step. Arguments as for :func:`one_step`."""
+    """What students compute after one step at rates η. Arguments as for :func:`one_step`."""
     drawn = problems(key, sizes(inputs, samples=samples), seeds, noise, tests=1)
     return _after_one_step(_features, drawn, optimizer, rates)
 
@@ -133,7 +162,7 @@ def one_step_loss(
     samples: int | None = None,
     noise: float = 0.3,
 ) -> Float[Array, "seeds rates"]:
-    """The students' own mean squared error on the test set after one step.
+    """The students' own mean squared error on the test set after one step at rates η.
 
     Arguments as for :func:`one_step`.
     """
@@ -194,14 +223,14 @@ def _moved(xp, W, rate, update):
 
 
 def _spike(W, problem, w):
-    values, vectors = leading(weight_gram(W), 2)
+    values, vectors = leading(weight_gram(W), 1)
     return OneStep(*_measured_spike(W, problem.teacher, w, values, vectors))
 
 
 @numpy_if_known
 def _measured_spike(xp, W, teacher, w, values, vectors):
-    p, sigma, v = w @ W, xp.sqrt(values), vectors[:, 0]
-    left, right = (W @ v @ w / sigma[0]) ** 2, (v @ p) ** 2 / (p**2).sum()
+    p, sigma, v = w @ W, xp.sqrt(values[0]), vectors[:, 0]
+    left, right = (W @ v @ w / sigma) ** 2, (v @ p) ** 2 / (p**2).sum()
     return sigma, left, right, xp.abs(v @ teacher), (p**2).sum()
 
 

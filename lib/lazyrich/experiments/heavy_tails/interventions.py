@@ -118,6 +118,23 @@ def batch_run(
     return BatchRun(np.asarray(schedule), *observed)
 
 
+def hill_at_loss(run: BatchRun, level: float) -> Float[np.ndarray, "seeds"]:
+    """Hill's exponent of each seed where its loss first falls below a level.
+
+    By interpolation in the logarithm of the loss between two observations.
+
+    Raises:
+        ValueError: if a seed's loss does not fall so far.
+    """
+    found = []
+    for hill, losses in zip(np.asarray(run.hill), np.asarray(run.loss), strict=True):
+        if not (losses < level).any():
+            raise ValueError(f"no loss below {level} in {len(losses)} observations")
+        i = max(1, int(np.argmax(losses < level)))
+        found.append(np.interp(np.log(level), np.log(losses[[i, i - 1]]), hill[[i, i - 1]]))
+    return np.array(found)
+
+
 @partial(jax.jit, static_argnames="steps")
 def _overlap_run(problem, rate, *, steps):
     start, step = _adam(problem, rate)

@@ -35,6 +35,8 @@ class Trajectory(NamedTuple):
 
     step: Int[Array | np.ndarray, "times"]
     """The steps at which they were observed."""
+    rate: Float[Array | np.ndarray, "rates"]
+    """η."""
     loss: Float[Array, "seeds rates times"]
     """The training loss."""
     eigenvalues: Float[Array, "seeds rates times d"]
@@ -155,7 +157,33 @@ def train_students(
         return each(one, np.asarray(rates, dtype))
 
     drawn = problems(key, sizes(inputs, hidden, samples), seeds, noise, dtype=dtype)
-    return Trajectory(np.asarray(schedule), *stacked(map(trained, drawn)))
+    return Trajectory(np.asarray(schedule), np.asarray(rates), *stacked(map(trained, drawn)))
+
+
+def linear_losses(
+    key: jax.Array, inputs: int, hidden: int, samples: int, seeds: int
+) -> Float[Array, "seeds"]:
+    """What the best linear function x·β/2 leaves of the students' test sets."""
+    drawn = problems(key, sizes(inputs, hidden, samples), seeds)
+    return stacked(_linear_loss(one.test.x, one.test.y, one.teacher) for one in drawn)
+
+
+def inner_gains(losses: Float[Array | np.ndarray, "seeds rates"]) -> Float[np.ndarray, "seeds"]:
+    """By how much the best rate inside the grid beats the better end.
+
+    For each seed both are chosen by the other seeds, so that choice brings no gain.
+    """
+    gains = []
+    for i, own in enumerate(losses):
+        others = np.delete(losses, i, 0).mean(0)
+        inside, end = 1 + others[1:-1].argmin(), 0 if others[0] < others[-1] else -1
+        gains.append(own[end] - own[inside])
+    return np.array(gains)
+
+
+@numpy_if_known
+def _linear_loss(xp, x, y, teacher):
+    return ((y - x @ teacher / 2) ** 2).mean()
 
 
 def _fits(W, problem, ridges, activation):

@@ -49,7 +49,7 @@ def numpy_if_known(function: Callable) -> Callable:
         if all(map(at_hand, jax.tree.leaves(arrays))):
             with np.errstate(all="ignore"):  # what is inf or nan is a result, as with JAX
                 results = function(np, *jax.tree.map(np.asarray, arrays), **settings)
-            return jax.device_put(results)  # jnp.asarray would compile a program for each shape
+            return jax.tree.map(jax_array, results)
         return compiled(*arrays, **settings)
 
     return either
@@ -62,6 +62,15 @@ def at_hand(array: ArrayLike) -> bool:
     return not isinstance(array, jax.Array) or all(
         device.platform == "cpu" for device in array.devices()
     )
+
+
+def jax_array(array: ArrayLike) -> Array:
+    """An array as one of JAX; ``jnp.asarray`` would compile a program for each shape of NumPy's.
+
+    >>> jax_array(np.ones(2)).tolist()
+    [1.0, 1.0]
+    """
+    return array if isinstance(array, jax.Array) else jax.device_put(array)
 
 
 def root_mean_square(x: Float[Array, "..."]) -> Float[Array, ""]:

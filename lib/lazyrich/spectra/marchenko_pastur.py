@@ -82,10 +82,15 @@ def marchenko_pastur_density(x: ArrayLike, ratio: ArrayLike) -> Float[Array, "*s
     """
     x, ratio = validation.floating("x", x), validation.positive("ratio", ratio)
     validation.broadcasting(x=x, ratio=ratio)
-    low, high = (1 - jnp.sqrt(ratio)) ** 2, (1 + jnp.sqrt(ratio)) ** 2
+    return _density(x, ratio)
+
+
+@numpy_if_known
+def _density(xp, x, ratio):
+    low, high = (1 - xp.sqrt(ratio)) ** 2, (1 + xp.sqrt(ratio)) ** 2
     inside = (low < x) & (x < high)
-    root = jnp.sqrt(jnp.where(inside, (high - x) * (x - low), 0))
-    return root / (2 * jnp.pi * ratio * jnp.where(inside, x, 1))
+    root = xp.sqrt(xp.where(inside, (high - x) * (x - low), 0))
+    return root / (2 * np.pi * ratio * xp.where(inside, x, 1))
 
 
 def marchenko_pastur_distribution(x: ArrayLike, ratio: ArrayLike) -> Float[Array, "*shape"]:

@@ -9,14 +9,17 @@ import numpy as np
 import pytest
 
 from lazyrich.experiments.heavy_tails.students import (
+    StartLosses,
     inner_gains,
     linear_losses,
+    lowest,
     problems,
+    scaling_gaps,
     start_losses,
     start_spectra,
     train_students,
 )
-from lazyrich.heavy_tails import SCALINGS, sizes
+from lazyrich.heavy_tails import SCALINGS, Losses, sizes
 from lazyrich.spectra import hill, power_law_fit
 from plain_students import (
     KEY,
@@ -76,6 +79,19 @@ def test_linear_losses_are_those_of_half_the_teacher():
         problem = drawn(i, sizes=(D, 5, 15))
         x, y = problem.test
         close(losses[i], ((y - x @ problem.teacher / 2) ** 2).mean())
+
+
+def test_the_lowest_case_is_that_of_the_lowest_mean():
+    assert lowest(np.array([[[1.0, 5.0], [4.0, 3.0]], [[6.0, 5.0], [1.0, 3.0]]])).tolist() == [4, 1]
+
+
+def test_scalings_are_compared_at_one_ridge_and_at_the_best_of_each():
+    coded, written = (
+        Losses(None, np.array(test), None)
+        for test in ([[[1.0, 3.0]], [[5.0, 4.0]]], [[[2.0, 7.0]], [[8.0, 9.0]]])
+    )
+    plain, tuned = scaling_gaps(StartLosses(coded, written), 1)
+    assert plain.tolist() == [[4], [5]] and tuned.tolist() == [[1], [4]]
 
 
 def test_a_gain_is_chosen_by_the_other_seeds():

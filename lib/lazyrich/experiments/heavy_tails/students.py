@@ -63,6 +63,15 @@ class StartLosses(NamedTuple):
     """On features as written."""
 
 
+class ScalingGaps(NamedTuple):
+    """Test losses on features as written minus those on features as coded."""
+
+    plain: Float[np.ndarray, "seeds rates"]
+    """At the default ridge."""
+    tuned: Float[np.ndarray, "seeds rates"]
+    """At the best ridge of each."""
+
+
 def problems(
     key: jax.Array,
     sizes: Sizes,
@@ -179,6 +188,19 @@ def inner_gains(losses: Float[Array | np.ndarray, "seeds rates"]) -> Float[np.nd
         inside, end = 1 + others[1:-1].argmin(), 0 if others[0] < others[-1] else -1
         gains.append(own[end] - own[inside])
     return np.array(gains)
+
+
+def lowest(losses: Float[Array | np.ndarray, "seeds ..."]) -> Float[np.ndarray, "seeds"]:
+    """The losses of the seeds in the one case whose mean is lowest."""
+    cases = np.asarray(losses).reshape(len(losses), -1)
+    return cases[:, cases.mean(0).argmin()]
+
+
+def scaling_gaps(run: Trajectory | StartLosses, default: int) -> ScalingGaps:
+    """By how much the losses as written exceed those as coded; `default` numbers the ridge."""
+    written, coded = np.asarray(run.written.test), np.asarray(run.coded.test)
+    gaps = (written - coded)[..., default], written.min(-1) - coded.min(-1)
+    return ScalingGaps(*(gap.reshape(len(gap), -1) for gap in gaps))
 
 
 @numpy_if_known

@@ -5,6 +5,10 @@
 SHELL := /bin/bash
 # XLA has threads of its own; those of BLAS would only wait for them, and for each other, spinning.
 export OPENBLAS_NUM_THREADS ?= 1
+# What JAX has compiled is kept on this machine.
+export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/_build/programs/$(shell uname -n)
+export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0
+export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES ?= 0
 .SHELLFLAGS := -o pipefail -c
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -44,7 +48,7 @@ site: $(READY)  ## build the book from the stored outputs, in seconds
 	@echo "Open _build/html/index.html"
 
 notebooks: $(READY)  ## execute and store the chapters (CHAPTER=mechanisms: only this one)
-	$(BIN)/lazyrich store $(CHAPTER)
+	$(BIN)/lazyrich execute $(CHAPTER)
 
 seeds: $(READY)  ## compare the verdicts with those at five other seeds (CHAPTER= as above)
 	$(BIN)/lazyrich seeds $(CHAPTER)

@@ -28,7 +28,7 @@ from pathlib import Path
 import measuring
 from measuring import digits
 
-from lazyrich.book import chapters, files, notebooks, provenance, sweeps
+from lazyrich.book import chapters, files, notebooks, provenance, sources, sweeps
 
 BOOK = Path(__file__).parents[1] / "book"
 KEPT = Path(__file__).parents[1] / "_build"
@@ -54,7 +54,7 @@ def asked(path, scale):
         found.append((function, [dict(point) for point in points]))
         raise Asked
 
-    notebook = chapters.read(path, scale, 0)
+    notebook = chapters.read(path, scale).notebook
     computed, sweeps.sweep = sweeps.sweep, listed
     scope = {}
     statements = [one for cell in notebooks.code_cells(notebook) for one in lines(cell.source)]
@@ -101,10 +101,11 @@ def predicted(name, scale):
     key = jax.random.key(0)
     store = KEPT / f"costs-{name}-{scale}.json"
     known = json.loads(store.read_text()) if store.exists() else {}
+    library = sources.of_modules(["lazyrich"]).mark()
     total, number, memory = 0.0, 0, 0.0
     for function, points in asked(BOOK / f"{name}.ipynb", scale):
         for point in points:
-            mark = f"{function.__qualname__} {sorted(point.items())} {provenance.software()}"
+            mark = f"{function.__qualname__} {sorted(point.items())} {library}"
             mark = hashlib.sha256(mark.encode()).hexdigest()
             if mark not in known:
                 known[mark] = [cost(function, key, point), measuring.peak_memory()]
@@ -142,7 +143,7 @@ def twice(function, key, point):
 
 def executed(name):
     """The core-seconds that a whole chapter takes at scale book, in this process."""
-    notebook = chapters.read(BOOK / f"{name}.ipynb", "book", 0)
+    notebook = chapters.read(BOOK / f"{name}.ipynb", "book").notebook
     scope, start = {}, time.process_time()
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
         for cell in notebooks.code_cells(notebook):

@@ -90,4 +90,5 @@ def executed(chapter, tmp_path_factory):
     """What it takes to execute the small chapter, and the notebook with its outputs."""
     from lazyrich.book import execution
 
-    return execution.execute(chapter, tmp_path_factory.mktemp("kernel"), progress=False)
+    task = execution.Task(chapter, tmp_path_factory.mktemp("kernel"))
+    return execution.execute(task, progress=False)

@@ -25,68 +25,14 @@ from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
 
 ROOT = Path(__file__).resolve().parents[1]
+LIBRARY = ROOT / "lib/lazyrich"
+FORMULAS = ("mechanisms", "conditioning", "linearization", "heavy_tails", "spectra")
+FOUNDATION = ("arithmetic", "derivatives", "draws")
+# Each wing's own formulas, and the foundation's.
 MODULES = {
-    "mechanisms": [
-        "mechanisms/setting",
-        "mechanisms/solution",
-        "mechanisms/phases",
-        "mechanisms/steps",
-        "mechanisms/variants",
-    ],
-    "conditioning": [
-        "arithmetic",
-        "derivatives",
-        "spectra/symmetric",
-        "conditioning/weights",
-        "conditioning/covariance",
-        "conditioning/linear",
-        "conditioning/bounds",
-        "conditioning/laws",
-        "conditioning/relu",
-        "conditioning/convolutions",
-        "conditioning/hessian",
-        "conditioning/normalisation",
-        "conditioning/pruning",
-        "conditioning/matrix_free",
-    ],
-    "linearization": [
-        "linearization/activations",
-        "linearization/boundedness",
-        "linearization/correlations",
-        "linearization/deviations",
-        "linearization/exponents",
-        "linearization/family",
-        "linearization/identity",
-        "linearization/linear_model",
-        "linearization/meter",
-        "linearization/quadratic",
-        "linearization/systems",
-        "linearization/starts",
-        "linearization/along_training",
-        "linearization/digits",
-    ],
-    "spectra": [
-        "spectra/weights",
-        "spectra/marchenko_pastur",
-        "spectra/power_law",
-        "spectra/goodness",
-        "spectra/shapes",
-    ],
-    "heavy_tails": [
-        "draws",
-        "heavy_tails/setting",
-        "heavy_tails/constants",
-        "heavy_tails/first_step",
-        "heavy_tails/spike",
-        "heavy_tails/references",
-        "heavy_tails/metrics",
-        "heavy_tails/optimizers",
-        "heavy_tails/students",
-        "heavy_tails/first_updates",
-        "heavy_tails/long_runs",
-        "heavy_tails/interventions",
-    ],
-}
+    wing: [f"{wing}/{path.stem}" for path in sorted((LIBRARY / wing).glob("[!_]*.py"))]
+    for wing in FORMULAS
+} | {"foundation": list(FOUNDATION)}
 FOREIGN = ("Shift", "Bit", "_Is", "Invert", "RemoveDecorator")
 TIMEOUT, GOAL = 900, 0.95
 

@@ -14,7 +14,8 @@ from distributed import Client, LocalCluster
 
 import points
 import small_book
-from lazyrich.book import engines, reproduction, sweeps
+from lazyrich.__main__ import main as lazyrich
+from lazyrich.book import engines, sweeps
 
 
 def main(place):
@@ -30,12 +31,11 @@ def main(place):
         small_book.write(place / "book")
         os.environ.pop("LAZYRICH_STORE")
         address = client.scheduler_info()["address"]
-        reproduction.reproduce(
-            place / "book", place / "out", scale="quick", dask=address, progress=False
-        )
+        arguments = ["--folder", str(place / "book"), "--out", str(place / "out")]
+        assert not lazyrich(["reproduce", "--scale", "quick", "--dask", address, *arguments])
     one_core(place)
     here = sweeps.sweep(points.noted, grid, key)
-    same = jax.tree.map(lambda a, b: a.dtype == b.dtype and (a == b).all(), here, there)
+    same = jax.tree.map(lambda a, b: a.dtype == b.dtype and (a == b).all(), [*here], [*there])
     assert jax.tree.all(same)
 
 

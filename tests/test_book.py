@@ -32,9 +32,11 @@ def test_the_book_keeps(guard):
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 def test_a_chapter_runs_at_scale_quick(path, tmp_path):
     folder = shutil.copytree(BOOK, tmp_path / "book")
-    haste, first = engines.haste("quick")
-    chapter = chapters.read(path, "quick", 0)
-    execution.execute(chapter, folder, path.name, False, environment=haste, before=first)
+    engine = engines.engine("quick")
+    chapter = chapters.read(path, "quick")
+    environment, code = engine.environment, engine.code
+    task = execution.Task(chapter.notebook, folder, path.name, (), environment, code)
+    execution.execute(task, progress=False)
 
 
 def test_the_picture_of_the_readme_is_a_figure_of_the_book():

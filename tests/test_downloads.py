@@ -305,5 +305,5 @@ def test_every_file_has_a_checksum_and_more_than_one_mirror(source, files):
 
 def test_in_a_notebook_the_import_prints_nothing(tmp_path):
     notebook = v4.new_notebook(cells=[v4.new_code_cell("from lazyrich import downloads")])
-    executed = execution.execute(notebook, tmp_path, progress=False)
+    executed = execution.execute(execution.Task(notebook, tmp_path), progress=False)
     assert executed.notebook.cells[0].outputs == []

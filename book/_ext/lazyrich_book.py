@@ -1,11 +1,14 @@
 """The book's own directives: what the notebooks and the measurements say, as pages.
 
 ``scorecard`` lists the claims that the notebooks of the folder being built have judged,
-``measured`` shows a JSON file of measurements as tables, and the role ``claim`` links to a claim
-wherever it stands. All of them are computed from the folder being built and from nothing else.
+``measured`` shows a JSON file of measurements as tables, ``experiment`` the source of a function
+of the library, folded, and the role ``claim`` links to a claim wherever it stands. All but the
+sources are computed from the folder being built and from nothing else.
 """
 
+import inspect
 import json
+import pydoc
 import re
 from functools import lru_cache
 from pathlib import Path
@@ -67,10 +70,10 @@ class Measured(SphinxDirective):
         data = json.loads(path.read_text(encoding="utf-8"))
         result = [paragraph(circumstances(data))]
         if "chapters" in data:
-            columns = ["chapter", "scale", "seconds", "peak memory, MiB", "measured on"]
+            columns = ["chapter", "seconds", "tracing", "compiling", "programs", "drawing"]
+            columns += ["all else", "peak memory, MiB", "measured on"]
             rows = [
-                [page(self.env, chapter), one["scale"], f"{one['seconds']:.0f}"]
-                + [f"{one['peak_memory_mib']:.0f}", one["date"]]
+                [page(self.env, chapter), *spent(one), f"{one['peak_memory_mib']:.0f}", one["date"]]
                 for chapter, one in data["chapters"].items()
             ]
             result.append(table(columns, rows, "measured"))
@@ -78,6 +81,39 @@ class Measured(SphinxDirective):
             result += [nodes.rubric("", one["title"]), paragraph(one.get("note", ""))]
             result.append(table(one["columns"], one["rows"], "measured"))
         return result
+
+
+class Experiment(SphinxDirective):
+    """The source of a function of the library, which a reader unfolds."""
+
+    required_arguments = 1
+
+    def run(self):
+        name = self.arguments[0]
+        thing = pydoc.locate(name)
+        if thing is None:
+            raise self.error(f"{name} is nothing that the library has")
+        thing = inspect.unwrap(thing)
+        self.env.note_dependency(inspect.getsourcefile(thing))
+        code = nodes.literal_block("", inspect.getsource(thing), language="python")
+        summary = f"The experiment: <code>{name.removeprefix('lazyrich.')}</code>"
+        opening = f'<details class="experiment"><summary>{summary}</summary>'
+        return [
+            nodes.raw("", opening, format="html"),
+            code,
+            nodes.raw("", "</details>", format="html"),
+        ]
+
+
+def spent(chapter):
+    """The seconds of a chapter, where they went, and the number of programs that were compiled."""
+    known, whole = chapter["spent"], chapter["seconds"]
+    tracing = known.get("tracing", 0) + known.get("lowering", 0)
+    compiling, drawing = known.get("compiling", 0), known.get("drawing", 0)
+    rest = whole - tracing - compiling - drawing
+    programs = f"{known.get('programs', 0):.0f}"
+    seconds = [f"{part:.0f}" for part in (whole, tracing, compiling, drawing, rest)]
+    return [*seconds[:3], programs, *seconds[3:]]
 
 
 def read(folder):
@@ -244,6 +280,7 @@ def setup(app):
     publish(app)
     app.add_directive("scorecard", Scorecard)
     app.add_directive("measured", Measured)
+    app.add_directive("experiment", Experiment)
     app.add_role("claim", XRefRole(innernodeclass=nodes.inline, warn_dangling=True))
     app.connect("config-inited", load_scripts_once)
     app.connect("doctree-read", tidy, priority=400)  # before the others

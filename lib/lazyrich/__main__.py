@@ -10,14 +10,16 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 
 REPRODUCE = """\
 It leaves in the folder, for each chapter: the executed notebook, every figure as SVG, PDF and PNG,
 the numbers behind it as CSV, and the claims as JSON; and manifest.json, which says from what. If it
 is interrupted, the same command goes on where it was. A folder holds one scale, seed and device.
-LAZYRICH_DATA names the folder of images that were downloaded, LAZYRICH_STORE one for the results of
-sweeps, by default .points in the folder of the run.
+LAZYRICH_DATA names the folder of images that were downloaded, LAZYRICH_STORE that of the results
+of sweeps and chapters, by default _build/store beside the folder of notebooks.
 
 The status is 0 if all is there, 1 if a cell failed, 2 if it cannot be done as asked, and 130 if it
 was interrupted.
@@ -85,32 +87,43 @@ def _claims(options) -> int:
 
 
 def _build(options) -> int:
-    from lazyrich.book import chapters
+    from lazyrich.book import copies
 
-    executed = chapters.refresh(options.folder, options.into)
+    executed = copies.refresh(options.folder, options.into, _compute(options.folder, "book"))
     print(f"Executed: {', '.join(executed) or 'nothing, every output is up to date'}.")
     return 0
 
 
-def _store(options) -> int:
-    from lazyrich.book import chapters
+def _compute(folder, scale, **engine):
+    """``compute(chapters, keep)`` on an engine of this machine, with the store that is in use."""
+    from lazyrich.book import chapters, engines, store
 
-    chapters.store(options.folder, options.chapter)
+    chapters.find(folder)
+    built = Path(folder).absolute().parent / "_build"
+    engine = engines.engine(scale, programs=built / "programs", **engine)
+    return partial(chapters.compute, engine=engine, folder=store.prepared() or built / "store")
+
+
+def _execute(options) -> int:
+    from lazyrich.book import authoring
+
+    authoring.execute(options.folder, options.chapter)
     return 0
 
 
 def _seeds(options) -> int:
-    from lazyrich.book import chapters, claims
+    from lazyrich.book import authoring, chapters, claims
 
     if options.seeds < 1:
         raise ValueError(f"--seeds must be at least 1, got {options.seeds}")
+    compute = _compute(options.folder, options.scale)
     stored = {record["id"]: record["verdict"] for record in claims.read(options.folder)}
     differ = []
     for path in chapters.find(options.folder, options.chapter):
         seeds = range(1, options.seeds + 1)
-        found = chapters.verdicts_at_seeds(options.folder, path.stem, seeds, options.scale)
+        verdicts_of = authoring.verdicts_at_seeds(path, seeds, options.scale, compute)
         print(f"\n{path.stem}: the stored verdicts, and those at seeds 1 to {options.seeds}")
-        for identifier, verdicts in found.items():
+        for identifier, verdicts in verdicts_of.items():
             kept = stored.get(identifier, "(none)")
             same = set(verdicts) == {kept}
             print(f"  {identifier:<4} {kept:<14} {'the same' if same else ', '.join(verdicts)}")
@@ -128,20 +141,17 @@ def _figures(options) -> int:
 
 
 def _reproduce(options) -> int:
-    from lazyrich.book import reproduction, runs
+    from lazyrich.book import chapters, manifests, reproduction
 
-    computed = reproduction.reproduce(
-        options.folder,
-        options.out,
-        options.target,
-        options.scale,
-        options.seed,
-        options.device,
-        options.jobs,
-        options.dask,
+    for path in reproduction.select(options.folder, options.target):
+        chapters.read(path, options.scale, options.seed)
+    engine = {"device": options.device, "jobs": options.jobs, "dask": options.dask}
+    compute = _compute(options.folder, options.scale, **engine)
+    written = reproduction.reproduce(
+        options.folder, options.out, compute, options.target, options.scale, options.seed
     )
-    print(f"Computed: {', '.join(computed) or 'nothing, all is there already'}.")
-    print(f"In {options.out}: what {runs.MANIFEST} lists.")
+    print(f"Computed: {', '.join(written) or 'nothing, all is there already'}.")
+    print(f"In {options.out}: what {manifests.MANIFEST} lists.")
     return 0
 
 
@@ -220,7 +230,7 @@ def _parser():
         help="the copy (default: %(default)s)",
     )
 
-    one = command("store", _store, "execute chapters in place at scale book, to be stored")
+    one = command("execute", _execute, "execute chapters in place at scale book, to be stored")
     one.add_argument("chapter", **names)
     one.add_argument("--folder", **folder)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lazyrich.__main__ import main
-from lazyrich.book import chapters, execution, notebooks
+from lazyrich.book import authoring, copies, execution, notebooks
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_claims_as_json_has_every_field(book, capsys):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("arguments", [["claims"], ["build"], ["store"], ["seeds"]])
+@pytest.mark.parametrize("arguments", [["claims"], ["build"], ["execute"], ["seeds"]])
 def test_a_missing_folder_is_an_error_in_one_line(arguments, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(arguments) == 2
@@ -49,17 +49,17 @@ def test_a_missing_folder_is_an_error_in_one_line(arguments, tmp_path, monkeypat
     assert line.startswith("lazyrich: ") and "'book'" in line
 
 
-@pytest.mark.parametrize("command", ["store", "seeds"])
+@pytest.mark.parametrize("command", ["execute", "seeds"])
 def test_an_unknown_chapter_is_an_error_in_one_line(command, book, capsys):
     assert main([command, "other"]) == 2
     assert capsys.readouterr().err == "lazyrich: chapter must be one of demo, got 'other'\n"
 
 
 def test_a_failing_cell_is_told_without_a_traceback(book, monkeypatch, capsys):
-    def fail(*_, **__):
-        raise execution.CellError("demo.ipynb: code cell 3 failed\n  ZeroDivisionError: no")
+    def fail(tasks, at_once, keep, progress):
+        keep(0, execution.CellError("demo.ipynb: code cell 3 failed\n  ZeroDivisionError: no"))
 
-    monkeypatch.setattr(execution, "execute", fail)
+    monkeypatch.setattr(execution, "execute_all", fail)
     assert main(["build"]) == 1
     shown = capsys.readouterr()
     assert shown.err == "\ndemo.ipynb: code cell 3 failed\n  ZeroDivisionError: no\n"
@@ -78,7 +78,7 @@ def test_what_the_system_refuses_is_told_in_a_line(error, line, book, monkeypatc
     def fail(*_):
         raise error
 
-    monkeypatch.setattr(chapters, "refresh", fail)
+    monkeypatch.setattr(copies, "refresh", fail)
     assert main(["build"]) == 2
     assert capsys.readouterr().err == f"lazyrich: {line}\n"
 
@@ -87,13 +87,17 @@ def test_an_error_of_our_own_is_not_hidden(book, monkeypatch):
     def fail(*_):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(chapters, "refresh", fail)
+    monkeypatch.setattr(copies, "refresh", fail)
     with pytest.raises(RuntimeError, match="a bug"):
         main(["build"])
 
 
 def test_build_says_what_it_executed(book, monkeypatch, capsys, executed):
-    monkeypatch.setattr(execution, "execute", lambda *_: executed)
+    def execute_all(tasks, at_once, keep, progress):
+        for number, _ in enumerate(tasks):
+            keep(number, executed)
+
+    monkeypatch.setattr(execution, "execute_all", execute_all)
     assert main(["build", "book", "--into", "work/book"]) == 0
     assert capsys.readouterr().out == "Executed: demo.\n"
     assert main(["build", "--into", "work/book"]) == 0
@@ -110,7 +114,7 @@ def test_build_says_what_it_executed(book, monkeypatch, capsys, executed):
     ],
 )
 def test_seeds_fails_where_a_verdict_differs(verdicts, code, line, end, book, monkeypatch, capsys):
-    monkeypatch.setattr(chapters, "verdicts_at_seeds", lambda *_: {"M1": verdicts})
+    monkeypatch.setattr(authoring, "verdicts_at_seeds", lambda *_: {"M1": verdicts})
     assert main(["seeds", "--seeds", "2"]) == code
     shown = capsys.readouterr().out.splitlines()
     assert shown[2] == line
@@ -119,15 +123,15 @@ def test_seeds_fails_where_a_verdict_differs(verdicts, code, line, end, book, mo
 
 def test_seeds_are_others_than_the_stored_one(book, monkeypatch):
     seen = []
-    monkeypatch.setattr(chapters, "verdicts_at_seeds", lambda *given: seen.append(given) or {})
+    monkeypatch.setattr(authoring, "verdicts_at_seeds", lambda *given: seen.append(given) or {})
     assert main(["seeds", "demo", "--seeds", "3", "--scale", "quick"]) == 0
-    [(folder, name, seeds, scale)] = seen
-    assert (folder, name, list(seeds), scale) == ("book", "demo", [1, 2, 3], "quick")
+    [(path, seeds, scale, _)] = seen
+    assert (str(path), list(seeds), scale) == ("book/demo.ipynb", [1, 2, 3], "quick")
     assert main(["seeds", "--seeds", "0"]) == 2
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["claims"], ["build"], ["store"], ["seeds"], ["figures"], ["reproduce"]]
+    "arguments", [[], ["claims"], ["build"], ["execute"], ["seeds"], ["figures"], ["reproduce"]]
 )
 def test_help_is_there_for_each_command(arguments, capsys):
     with pytest.raises(SystemExit) as stopped:

@@ -12,26 +12,11 @@ def test_the_machine_is_told_without_its_name():
     assert re.fullmatch(r".+, \d+ cores?", provenance.machine())
 
 
-def test_software_has_versions_and_a_hash_of_all_code(monkeypatch, tmp_path):
+def test_software_has_the_versions_of_what_is_needed():
     found = provenance.software.__wrapped__()
     assert found["packages"]["jax"] == jax.__version__
-    assert {"jaxlib", "lazyrich", "numpy"} <= set(found["packages"])
-    monkeypatch.setattr(provenance, "LIBRARY", tmp_path)
-    marks = set()
-    for name, content in (("a.py", "1"), ("a.py", "2"), ("b/c.py", "")):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(content)
-        marks.add(provenance.software.__wrapped__()["library"])
-    assert len(marks | {found["library"]}) == 4
-
-
-def test_a_digest_knows_where_a_file_ends(tmp_path):
-    marks = set()
-    for one, other in (("ab", ""), ("a", "b"), ("", "ab")):
-        (tmp_path / "x").write_text(one)
-        (tmp_path / "y").write_text(other)
-        marks.add(provenance.digest([tmp_path / "x", tmp_path / "y"]))
-    assert len(marks) == 3
+    assert {"jaxlib", "lazyrich", "numpy", "matplotlib"} <= set(found["packages"])
+    assert "pytest" not in found["packages"] and all(found["packages"].values())
 
 
 def test_what_jax_is_set_to_is_known(monkeypatch):

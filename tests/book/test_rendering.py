@@ -2,6 +2,7 @@ import pytest
 
 from lazyrich.book import rendering
 from lazyrich.book.claims import at_most, claim, exactly, near
+from lazyrich.book.estimates import Estimate
 
 
 def record(*checks, identifier="M1", chapter="a", **options):
@@ -18,7 +19,9 @@ def test_the_mark_of_a_reduced_scale_is_shown_where_something_was_done():
 
 
 def test_text_has_a_line_for_each_check():
-    shown = record(near("a < b", -0.97, -1.0, 0.15, 0.02), at_most("c", 3.0, 2.0), reason="So.")
+    shown = record(
+        near("a < b", Estimate(-0.97, 0.02), -1.0, 0.15), at_most("c", 3.0, 2.0), reason="So."
+    )
     assert rendering.text(shown).splitlines() == [
         "M1  HOLDS IN PART",
         "A statement.",

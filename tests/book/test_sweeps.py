@@ -1,4 +1,3 @@
-import importlib
 import os
 import signal
 import subprocess
@@ -14,23 +13,7 @@ from joblib.externals.loky import get_reusable_executor
 
 import points
 import processes
-from lazyrich.book import provenance, store, sweeps
-
-
-def test_sizes_are_those_of_the_scale():
-    choices = {"seeds": (4, 24, 200), "widths": ([64], [64, 256], [64, 256, 1024])}
-    for i, scale in enumerate(sweeps.SCALES):
-        chosen = sweeps.sizes(scale, **choices)
-        assert vars(chosen) == {name: choice[i] for name, choice in choices.items()}
-
-
-def test_sizes_that_do_not_fit_are_named():
-    with pytest.raises(
-        ValueError, match="scale must be one of 'quick', 'book', 'paper', got 'large'"
-    ):
-        sweeps.sizes("large", seeds=(1, 2, 3))
-    with pytest.raises(ValueError, match=r"seeds must be a triple .*, got \(1, 2\)"):
-        sweeps.sizes("book", seeds=(1, 2))
+from lazyrich.book import provenance, sources, store, sweeps
 
 
 def test_a_grid_is_a_product_whose_last_axis_runs_fastest():
@@ -160,11 +143,12 @@ def test_a_function_that_is_not_of_a_module_is_refused_by_the_store(notes):
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_a_result_that_cannot_be_pickled_is_a_failing_point(jobs, notes):
+def test_a_result_that_cannot_be_kept_is_a_failing_point(jobs, notes):
     with (
         joblib.parallel_config("threading", n_jobs=jobs),
         pytest.raises(
-            sweeps.SweepError, match=r"^1 of 4 points (?s:.*)\n  number 2: .*local object"
+            sweeps.SweepError,
+            match=r"^1 of 4 points (?s:.*)\n  number 2: TypeError: a result",
         ),
     ):
         sweeps.sweep(points.refused, sweeps.grid(number=[1, 2, 3, 4]), jax.random.key(0))
@@ -181,21 +165,16 @@ def test_a_result_that_cannot_be_kept_is_an_error(notes, monkeypatch):
 
 
 def test_processes_must_run_the_same_software(notes, monkeypatch):
-    there = provenance.software() | {"python": "3.0"}
-    monkeypatch.setattr(store, "conditions", lambda: (there, {}, "cpu"))
-    with pytest.raises(ValueError, match="must run the same software"):
-        sweeps.sweep(points.noted, [{"number": 1}], jax.random.key(0))
-
-
-def test_also_a_process_that_joined_later_must_run_the_same_software(notes, monkeypatch, tmp_path):
-    here = store.conditions()
-    answers = iter([here, here, ({"python": "3.0"}, *here[1:])])
-    monkeypatch.setattr(store, "conditions", lambda: next(answers))
-    with pytest.raises(ValueError, match="must run the same software"):
+    here = provenance.software()
+    answers = iter([here, here, here])
+    monkeypatch.setattr(provenance, "software", lambda: next(answers, {"python": "3.0"}))
+    with pytest.raises(ValueError, match="and run the same software, and these differ"):
         sweeps.sweep(points.noted, sweeps.grid(number=[1, 2]), jax.random.key(0))
-    monkeypatch.setattr(store, "conditions", lambda: here)
+    monkeypatch.setattr(provenance, "software", lambda: here)
+    with pytest.raises(ValueError, match="start the workers anew"):
+        sweeps._attempt(0, None, ("", here), points.noted, None, {}, {"number": 1})
     sweeps.sweep(points.noted, sweeps.grid(number=[1, 2]), jax.random.key(0))
-    assert notes() == [1, 2, 2]
+    assert sorted(notes()) == [1, 2]
 
 
 def test_other_processes_compute_in_the_precision_of_this_one(notes):
@@ -218,20 +197,6 @@ def test_another_process_keeps_its_results_itself(notes, monkeypatch):
     assert [len(result["count"]) for result in found] == [1, 2, 3] and len(notes()) == 3
 
 
-def test_what_another_process_kept_meanwhile_is_not_computed_again(notes, monkeypatch):
-    grid = sweeps.grid(number=[1, 2])
-    first = sweeps.sweep(points.noted, grid, jax.random.key(0))
-    read, asked = store.read, []
-
-    def late(path):  # the first look at each of the two finds nothing
-        asked.append(path)
-        return read(path) if len(asked) > 2 else []
-
-    monkeypatch.setattr(store, "read", late)
-    again = sweeps.sweep(points.noted, grid, jax.random.key(0))
-    assert notes() == [1, 2] and all(equal(a, b) for a, b in zip(first, again, strict=True))
-
-
 def test_a_process_that_dies_is_told_with_the_points_that_are_left(notes):
     grid = sweeps.grid(number=[1, 2, 3, 4])
     with joblib.parallel_config("loky", n_jobs=2):
@@ -249,7 +214,10 @@ def test_processes_end_with_the_one_that_started_them_also_before_they_got_a_poi
 import os, signal
 import jax, joblib, points
 from lazyrich.book import sweeps
-sweeps._check_software = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+def die(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+    yield
+sweeps._with_progress = die
 joblib.parallel_config("loky", n_jobs=2)
 sweeps.sweep(points.noted, sweeps.grid(number=[1, 2]), jax.random.key(0))
 """
@@ -267,35 +235,11 @@ sweeps.sweep(points.noted, sweeps.grid(number=[1, 2]), jax.random.key(0))
     assert not (tmp_path / "notes").exists()
 
 
-@pytest.mark.parametrize("kept", [True, False])
-def test_processes_load_anew_what_was_loaded_anew_here(kept, notes, tmp_path, monkeypatch):
-    if not kept:
-        monkeypatch.delenv(store.VARIABLE)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr("sys.dont_write_bytecode", True)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
-    file, grid = tmp_path / "mine.py", sweeps.grid(number=[1.0, 2.0])
-    file.write_text("def times(key, number):\n    return 2 * number\n")
-    mine = importlib.import_module("mine")
-    with joblib.parallel_config("loky", n_jobs=2):
-        assert list(sweeps.sweep(mine.times, grid, jax.random.key(0))) == [2, 4]
-        file.write_text("def times(key, number):\n    return 3 * number\n")
-        importlib.reload(mine)
-        assert list(sweeps.sweep(mine.times, grid, jax.random.key(0))) == [3, 6]
-    del sys.modules["mine"]
-
-
-def test_a_process_that_loaded_something_else_is_told(notes, monkeypatch):
-    real, asked = store.identity, []
-
-    def other(function):
-        asked.append(function)
-        return real(function) if len(asked) == 1 else ("points.noted", "another")
-
-    monkeypatch.setattr(store, "identity", other)
-    with pytest.raises(ValueError, match="must have loaded the same points, and these differ"):
+def test_a_module_that_was_written_after_the_process_began_is_refused(notes, monkeypatch):
+    monkeypatch.setattr(sources, "_began", lambda: 0.0)
+    with pytest.raises(ValueError, match="the file of .*points.* was written after this process"):
         sweeps.sweep(points.noted, sweeps.grid(number=[1]), jax.random.key(0))
+    assert notes() == []
 
 
 def test_a_point_that_ends_the_program_is_a_failing_point(notes):

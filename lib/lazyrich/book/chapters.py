@@ -1,25 +1,59 @@
-"""Chapters of a book: computed anew where stale, executed to be stored, tried at other seeds.
+"""Chapters of a book: computed side by side, and kept until what they are from changes.
 
-These are the author's tools behind ``make book``, ``make notebooks`` and ``make seeds``.
+An executed chapter is a result as a point of a sweep is: the outputs of its cells and the files of
+its figures, under a key of its code, of all modules that this reaches, and of the engine.
 """
 
-import hashlib
-import importlib.metadata
+import copy
 import json
-import platform
-import shutil
+import os
 import tempfile
-from collections.abc import Iterable, Sequence
-from datetime import date
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
+import psutil
+from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode, from_dict
 
-from lazyrich import places
-from lazyrich.book import claims, engines, execution, files, notebooks, provenance
+from lazyrich import places, validation
+from lazyrich.book import execution, files, notebooks, provenance, sources, store
+from lazyrich.book.engines import Engine
+from lazyrich.book.scales import SCALES
 
-MARK = ".copy-of-the-book"
-"""The empty file that marks a folder as one that a build may replace."""
+MEMORY = 2.5 * 2**30
+"""What a chapter may need, in bytes: so many of them run at once as memory has room for."""
+
+
+class Chapter(NamedTuple):
+    """A chapter as it is to be computed."""
+
+    path: Path
+    notebook: NotebookNode
+    """Set to a scale and a seed, and perhaps cut after a figure."""
+    scale: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """The name of its file, without the ending."""
+        return self.path.stem
+
+
+class Computed(NamedTuple):
+    """A chapter that was executed, here or earlier."""
+
+    notebook: NotebookNode
+    """With its outputs."""
+    figures: dict[str, bytes]
+    """The files that its figures left."""
+    seconds: float
+    """How long its execution took."""
+    settings: dict
+    """JAX's at its end."""
+    now: bool
+    """Whether it was executed by this call."""
 
 
 def find(folder: Path | str, names: Sequence[str] = ()) -> list[Path]:
@@ -41,174 +75,154 @@ def find(folder: Path | str, names: Sequence[str] = ()) -> list[Path]:
     return [paths[name] for name in names or paths]
 
 
-def read(path: Path, scale: str, seed: int) -> NotebookNode:
+def read(path: Path, scale: str, seed: int = 0) -> Chapter:
     """A chapter from its file, set to a scale and a seed.
 
     Raises:
         ValueError: if the notebook is not a chapter, or there is no such scale.
     """
+    validation.one_of("scale", scale, SCALES)
+    validation.whole("seed", seed)
     notebook = notebooks.read(path)
     try:
-        return notebooks.set_parameters(notebook, scale, seed)
+        return Chapter(path, notebooks.set_parameters(notebook, scale, seed), scale, seed)
     except ValueError as error:
         raise ValueError(f"{path.name} is not a chapter: {error}") from None
 
 
-def fingerprint(notebook: NotebookNode, folder: Path | str) -> str:
-    """A hash of what determines the outputs of a notebook that is executed in a folder.
+def fingerprint(chapter: Chapter) -> str:
+    """A hash of what determines the outputs of a chapter, but for the engine; prose does not.
 
-    That is the code of its cells, modules and the style of the figures in the folder, the library,
-    and the versions of Python and of what the library needs; not the prose.
+    That is the code of its cells, the modules that these reach, the machinery of the book, the
+    style of the figures, and the versions of Python and of what the book needs.
     """
-    content = {
-        "code": [cell.source for cell in notebooks.code_cells(notebook)],
-        "beside": provenance.digest(
-            sorted([*Path(folder).glob("matplotlibrc"), *Path(folder).glob("*.py")])
-        ),
-        "software": provenance.software(),
-    }
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    code = [cell.source for cell in notebooks.code_cells(chapter.notebook)]
+    plain = TransformerManager()
+    names = {name for cell in code for name in sources.imports(plain.transform_cell(cell))}
+    names |= set(sources.modules_of_library("book"))
+    reached = sources.of_modules(sorted(names), beside=chapter.path.parent)
+    style = [file.read_bytes() for file in sorted(chapter.path.parent.glob("matplotlibrc"))]
+    return store.hashed(code, reached.mark(), style, provenance.software())
 
 
-def refresh(source: Path | str, work: Path | str, progress: bool = True) -> list[str]:
-    """Copy a book to a work folder, with outputs that were all computed here.
+def compute(
+    chapters: Sequence[Chapter],
+    engine: Engine,
+    folder: Path | None,
+    keep: Callable[[Chapter, Computed], None],
+    progress: bool = True,
+) -> None:
+    """Compute chapters side by side; what a store has already is taken from there.
 
-    Only what is stale is executed: what was computed is remembered by :func:`fingerprint`, in a
-    folder beside `work` whose name ends in ``.outputs``. The copy is made beside it too, in one
-    that ends in ``.part``, and takes the place of the work folder when all is there.
-
-    Returns:
-        The names of the chapters that were executed.
+    Args:
+        chapters: the chapters.
+        engine: on what.
+        folder: the store, or None: then all are executed, and nothing is kept.
+        keep: is given each chapter with what came out of it, as soon as it is there.
+        progress: whether to show bars on stderr.
 
     Raises:
-        ValueError: if one of these folders is the book's, above or below it, or holds what no
-            earlier call has put there: replacing it would lose files.
+        CellError: after all others, if cells failed.
+        ValueError: if what a chapter is from was changed while it was executed.
     """
-    source, work = Path(source), Path(work)
-    draft, memory = (work.with_name(work.name + end) for end in (".part", ".outputs"))
-    for folder in (work, draft, memory):
-        _may_be_replaced(folder, source)
-    find(source)
-    if draft.exists():
-        shutil.rmtree(draft)
-    for folder in (draft, memory):
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / MARK).touch()
-    _copy(source, draft)
-    executed = []
-    for path in find(draft):
-        notebook, record = notebooks.read(path), memory / f"{path.stem}.json"
-        mark = fingerprint(notebook, draft)
-        cells = _remembered(record, mark, len(notebooks.code_cells(notebook)))
-        if cells is None:
-            done = execution.execute(notebook, draft, path.name, progress).notebook
-            cells = [
-                {"execution_count": cell.execution_count, "outputs": cell.outputs}
-                for cell in notebooks.code_cells(done)
-            ]
-            files.replace(record, json.dumps({"fingerprint": mark, "cells": cells}))
-            executed.append(path.stem)
-        for cell, computed in zip(notebooks.code_cells(notebook), cells, strict=True):
-            cell.update(from_dict(computed))
-        notebooks.write(path, notebook)
-    for path in draft.rglob("*"):  # what is the same keeps its time, so its page is not built anew
-        last = work / path.relative_to(draft)
-        if path.is_file() and last.is_file() and path.read_bytes() == last.read_bytes():
-            shutil.copystat(last, path)
-    if work.exists():
-        shutil.rmtree(work)
-    draft.rename(work)
-    return executed
+    waiting: list[_Waiting] = []
+    if folder:
+        files.make_folder(folder)
+    for chapter in chapters:
+        mark = fingerprint(chapter)
+        origin = (mark, chapter.scale, chapter.seed, engine.device, engine.settings)
+        place = store.path(folder, f"chapters.{chapter.name}", *origin) if folder else None
+        try:
+            keep(chapter, _from_store(chapter, place))
+        except LookupError:
+            waiting.append(_Waiting(chapter, mark, place))
+    if not waiting:
+        return
+    # The longest first, so that none is left alone at the end.
+    waiting.sort(key=lambda one: -sum(shares(one.chapter.path)))
+    with tempfile.TemporaryDirectory() as drafts:
+        _execute(waiting, Path(drafts), engine, folder, keep, progress)
 
 
-def _may_be_replaced(folder, source):
-    inside, outside = source.resolve(), folder.resolve()
-    if inside == outside or inside in outside.parents or outside in inside.parents:
-        raise ValueError(f"the copy must lie apart from the book {source}, got {folder}")
-    if folder.exists() and not (folder / MARK).exists():
-        raise ValueError(
-            f"the copy must be a new folder, or that of an earlier build, got {folder}"
+class _Waiting(NamedTuple):
+    """A chapter that is to be executed."""
+
+    chapter: Chapter
+    mark: str
+    """Its fingerprint before."""
+    place: Path | None
+    """In the store."""
+
+
+def _execute(waiting, drafts, engine, folder, keep, progress):
+    """Execute chapters, whose figures leave their files in folders of their own meanwhile."""
+    failures = []
+    drawn = [drafts / str(number) for number in range(len(waiting))]
+    for draft in drawn:
+        draft.mkdir()
+
+    def done(number, result):
+        chapter, mark, place = waiting[number]
+        if isinstance(result, execution.CellError):
+            failures.append(str(result))
+            return
+        if fingerprint(chapter) != mark:
+            raise ValueError(
+                "the code must stay as it is while it computes, but some that "
+                f"{chapter.name} is from was changed since, so it is not kept"
+            )
+        figures = {part.name: part.read_bytes() for part in sorted(drawn[number].iterdir())}
+        computed = Computed(result.notebook, figures, result.seconds, result.settings, True)
+        if place:
+            store.write(place, store.pack(_for_store(computed)))
+        keep(chapter, computed)
+
+    tasks = [
+        execution.Task(
+            chapter.notebook,
+            chapter.path.parent,
+            chapter.name + (f" at seed {chapter.seed}" if chapter.seed else ""),
+            shares(chapter.path),
+            engine.environment | {store.VARIABLE: str(folder or ""), files.FIGURES: str(draft)},
+            engine.code,
         )
+        for (chapter, _, _), draft in zip(waiting, drawn, strict=True)
+    ]
+    execution.execute_all(tasks, at_once(), done, progress)
+    if failures:
+        raise execution.CellError("\n\n".join(failures))
 
 
-def _copy(source, draft):
-    """Copy the files of a book; the copy can be written to even where the book can not."""
-    junk = shutil.ignore_patterns(".ipynb_checkpoints", "__pycache__")
-    shutil.copytree(source, draft, ignore=junk, copy_function=shutil.copyfile, dirs_exist_ok=True)
-    for folder in (draft, *(path for path in draft.rglob("*") if path.is_dir())):
-        folder.chmod(folder.stat().st_mode | 0o700)
+def at_once() -> int:
+    """How many chapters the cores and the memory of this machine can compute at a time."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, min(cores, int(psutil.virtual_memory().available / MEMORY)))
 
 
-def _remembered(record, mark, count):
-    """The outputs of the cells from an earlier build, if they are those of this notebook."""
-    try:
-        known = json.loads(record.read_text(encoding="utf-8"))
-        fits = known["fingerprint"] == mark and len(known["cells"]) == count
-        return known["cells"] if fits else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+def _for_store(computed):
+    cells = [
+        {"execution_count": cell.execution_count, "outputs": cell.outputs}
+        for cell in notebooks.code_cells(computed.notebook)
+    ]
+    about = {"cells": cells, "seconds": computed.seconds, "settings": computed.settings}
+    return {"about": json.dumps(about).encode(), "figures": computed.figures}
 
 
-def store(folder: Path | str, names: Sequence[str] = (), progress: bool = True) -> None:
-    """Execute chapters in place at scale ``book``, all or those named.
-
-    What each took is written to ``performance.json``, where the other chapters keep their entries
-    if they were measured on the same machine with the same versions.
-    """
-    table = Path(folder) / "performance.json"
-    versions = {"python": platform.python_version(), "jax": importlib.metadata.version("jax")}
-    conditions = {"machine": provenance.machine(), "versions": versions}
-    wanted = {path: read(path, "book", 0) for path in find(folder, names)}
-    for path, notebook in wanted.items():
-        result = execution.execute(notebook, folder, path.name, progress, shares(path))
-        notebooks.write(path, result.notebook)
-        entries = _measured(table, conditions)
-        entries[path.stem] = {
-            "date": date.today().isoformat(),
-            "scale": "book",
-            "seconds": round(result.seconds, 1),
-            "peak_memory_mib": result.peak_memory_mib,
-            "cells": [round(seconds, 1) for seconds in result.cells],
-        }
-        performance = {"chapters": entries, **conditions}
-        files.replace(table, json.dumps(performance, indent=1, sort_keys=True) + "\n")
+def _from_store(chapter, place):
+    """A chapter that was executed before; a LookupError if it was not, or there is no store."""
+    if place is None:
+        raise LookupError("there is no store")
+    kept = store.unpack(store.read(place))
+    about = json.loads(kept["about"])
+    notebook = copy.deepcopy(chapter.notebook)
+    for cell, computed in zip(notebooks.code_cells(notebook), about["cells"], strict=True):
+        cell.update(from_dict(computed))
+    return Computed(notebook, kept["figures"], about["seconds"], about["settings"], False)
 
 
 def shares(path: Path) -> list[float]:
     """How long the cells of a chapter took when it was stored, in seconds; empty if not known."""
-    try:
+    with suppress(OSError, ValueError, KeyError, TypeError):
         table = json.loads((path.parent / "performance.json").read_text(encoding="utf-8"))
         return [float(seconds) for seconds in table["chapters"][path.stem]["cells"]]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
-
-
-def _measured(table, conditions):
-    """The entries of a table that were measured under the same conditions, if it is one."""
-    try:
-        old = json.loads(table.read_text(encoding="utf-8"))
-        same = all(old[name] == value for name, value in conditions.items())
-        return dict(old["chapters"]) if same else {}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-
-
-def verdicts_at_seeds(
-    folder: Path | str,
-    name: str,
-    seeds: Iterable[int],
-    scale: str = "book",
-    progress: bool = True,
-) -> dict[str, list[str]]:
-    """The verdicts of a chapter at other seeds, computed in copies: a list for each claim."""
-    [path] = find(folder, [name])
-    haste, first = engines.haste(scale)
-    verdicts: dict[str, list[str]] = {}
-    for seed in seeds:
-        notebook, name = read(path, scale, seed), f"{path.name} at seed {seed}"
-        result = execution.execute(notebook, folder, name, progress, shares(path), haste, first)
-        with tempfile.TemporaryDirectory() as copies:
-            notebooks.write(Path(copies) / path.name, result.notebook)
-            for record in claims.read(copies):
-                verdicts.setdefault(record["id"], []).append(record["verdict"])
-    return verdicts
+    return []

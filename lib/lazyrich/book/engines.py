@@ -7,8 +7,11 @@ go to joblib: one after another, to processes of this machine, or to the workers
 import importlib.util
 import json
 import os
+import platform
 import subprocess
 import sys
+from pathlib import Path
+from typing import NamedTuple
 
 import joblib
 
@@ -26,36 +29,69 @@ DEVICES = {"auto": None, "cpu": "cpu", "gpu": "cuda,cpu"}
 """What may be asked for, and the backends of JAX that it means."""
 
 
-def backends(device: str) -> dict[str, str]:
-    """The environment that makes JAX take a device, one of ``DEVICES``; JAX chooses at "auto"."""
-    platforms = DEVICES[validation.one_of("device", device, DEVICES)]
-    return {"JAX_PLATFORMS": platforms} if platforms else {}
+class Engine(NamedTuple):
+    """On what chapters are computed."""
+
+    environment: dict[str, str]
+    """Variables of a kernel, besides those of this process."""
+    code: str
+    """What a kernel executes first."""
+    device: str
+    """The kind of device, as ``"cpu"`` or ``"NVIDIA H100"``."""
+    settings: dict
+    """JAX's settings at the start of a kernel."""
 
 
-def haste(scale: str) -> tuple[dict[str, str], str]:
-    """The environment in which a kernel is fast at a scale, and what it executes first for that.
+def engine(
+    scale: str,
+    device: str = "auto",
+    jobs: int = 1,
+    dask: str | None = None,
+    programs: Path | None = None,
+) -> Engine:
+    """The engine for a scale on a device.
 
     At ``"quick"`` tracing and compiling take longer than all the rest. So the compiler optimises
     less, and Python looks more rarely for garbage, of which they leave little.
-    """
-    if scale != "quick":
-        return {}, ""
-    return (
-        {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"},
-        "import gc\ngc.set_threshold(50_000, 20, 1000)\n",
-    )
-
-
-def found(device: str, environment: dict[str, str]) -> dict:
-    """The device, as ``"cpu"`` or ``"NVIDIA H100"``, that a name means here, and JAX's settings.
 
     Args:
-        device: one of ``DEVICES``.
-        environment: variables besides those of this process, as of :func:`haste`.
+        scale: at which the chapters run.
+        device: one of ``DEVICES``; JAX chooses at ``"auto"``.
+        jobs: the number of processes on this machine that take the points of a sweep.
+        dask: the address of a scheduler, whose workers take the points instead.
+        programs: a folder in which compiled programs are kept, where it can be written.
 
     Raises:
-        ValueError: if there is no such device.
+        ValueError: if there is no such device, or the cluster cannot be reached.
     """
+    platforms = DEVICES[validation.one_of("device", device, DEVICES)]
+    validation.whole("jobs", jobs, least=1)
+    environment = {"JAX_PLATFORMS": platforms} if platforms else {}
+    code = _points_elsewhere(jobs, dask)
+    if scale == "quick":
+        environment |= {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+        code += "import gc\ngc.set_threshold(50_000, 20, 1000)\n"
+    known = _asked(device, environment)
+    return Engine(environment | _keeping(programs), code, **known)
+
+
+def _keeping(programs):
+    """The variables that let JAX keep what it compiles, unless the user has named another place."""
+    if programs is None or "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        return {}
+    folder = programs.absolute() / platform.node()  # a program is for one kind of processor
+    above = next(place for place in (folder, *folder.parents) if place.exists())
+    if not (above.is_dir() and os.access(above, os.W_OK)):
+        return {}
+    return {
+        "JAX_COMPILATION_CACHE_DIR": str(folder),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
+    }
+
+
+def _asked(device, environment):
+    """The device and the settings that JAX has where a device is asked for."""
     # Asked in a process of its own, since whoever opens a GPU keeps its memory.
     asking = (
         "import json, jax; from lazyrich.book import provenance; "
@@ -64,7 +100,7 @@ def found(device: str, environment: dict[str, str]) -> dict:
     )
     asked = subprocess.run(
         [sys.executable, "-c", asking],
-        env=os.environ | backends(device) | environment | {"JAX_TRACEBACK_FILTERING": "off"},
+        env=os.environ | environment | {"JAX_TRACEBACK_FILTERING": "off"},
         capture_output=True,
         text=True,
     )
@@ -81,16 +117,8 @@ def found(device: str, environment: dict[str, str]) -> dict:
     return known
 
 
-def code(jobs: int = 1, dask: str | None = None) -> str:
-    """What a kernel executes first, so that the points of its sweeps are computed there.
-
-    Args:
-        jobs: the number of processes on this machine.
-        dask: the address of a scheduler, whose workers take the points instead.
-
-    Raises:
-        ValueError: if both are asked for, or the cluster cannot be reached.
-    """
+def _points_elsewhere(jobs, dask):
+    """What a kernel executes first, so that the points of its sweeps are computed elsewhere."""
     if dask is None:
         return _PROCESSES.format(jobs=jobs) if jobs > 1 else ""
     if jobs > 1:
@@ -106,7 +134,7 @@ def code(jobs: int = 1, dask: str | None = None) -> str:
                 client.wait_for_workers(1)
     except (OSError, ValueError):
         raise ValueError(f"dask must be the address of a running scheduler, got {dask!r}") from None
-    return f"from lazyrich.book import engines\nengines.cluster({dask!r})"
+    return f"from lazyrich.book import engines\nengines.cluster({dask!r})\n"
 
 
 def cluster(address: str) -> None:

@@ -1,14 +1,15 @@
-"""Execution of notebooks in a kernel, with a bar that tells what remains."""
+"""Execution of notebooks, each in a kernel of its own, with a bar that tells what remains."""
 
+import asyncio
 import copy
+import json
 import os
 import re
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -24,19 +25,29 @@ from lazyrich import downloads, places
 from lazyrich.book import notebooks, store, sweeps
 
 BAR = "{desc}  {percentage:3.0f}%|{bar}| {elapsed}, {remaining} to go{postfix}"
-# In MiB. Linux's own record, since there getrusage also counts what the parent had used.
-PEAK_MEMORY = """
-import os, re, resource, sys
-if os.path.exists("/proc/self/status"):
-    print(int(re.search(r"VmHWM:\\s*(\\d+)", open("/proc/self/status").read())[1]) // 2**10)
-else:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(peak // (2**20 if sys.platform == "darwin" else 2**10))
-"""
+# Without a name that the notebook would see.
+_PROFILING = "__import__('lazyrich.book.profiling', fromlist=['start'])"
 
 
 class CellError(RuntimeError):
     """A cell of a notebook failed; the message names the notebook, the cell and the error."""
+
+
+class Task(NamedTuple):
+    """A notebook to execute."""
+
+    notebook: NotebookNode
+    """Outputs that it has are dropped."""
+    folder: Path | str
+    """The working directory, whose ``matplotlibrc`` sets the look of the figures."""
+    name: str = "notebook"
+    """What to call it in the progress bar and in an error."""
+    shares: Sequence[float] = ()
+    """How long each cell takes, in any unit; the same if some are not known."""
+    environment: Mapping[str, str] = MappingProxyType({})
+    """Variables for the kernel, besides those of this process."""
+    before: str = ""
+    """Code that the kernel executes first, and that leaves no trace in the notebook."""
 
 
 class Execution(NamedTuple):
@@ -45,40 +56,69 @@ class Execution(NamedTuple):
     notebook: NotebookNode
     seconds: float
     """From the start of the kernel to the last cell."""
-    peak_memory_mib: int
-    """Of the kernel."""
     cells: list[float]
     """The seconds of each cell of code that is not empty."""
-    told: str
-    """What the code given as `after` printed."""
+    peak_memory_mib: int
+    """Of the kernel."""
+    spent: dict[str, float]
+    """The seconds of tracing, lowering, compiling and drawing, and the number of programs."""
+    settings: dict
+    """JAX's settings at the end."""
 
 
-def execute(
-    notebook: NotebookNode,
-    folder: Path | str,
-    name: str = "notebook",
-    progress: bool = True,
-    shares: Sequence[float] = (),
-    environment: Mapping[str, str] = MappingProxyType({}),
-    before: str = "",
-    after: str = "",
-) -> Execution:
+def execute(task: Task, progress: bool = True) -> Execution:
     """Execute a copy of a notebook in a fresh kernel of this Python.
-
-    Args:
-        notebook: the notebook; outputs that it has are dropped.
-        folder: the working directory, whose ``matplotlibrc`` sets the look of the figures.
-        name: what to call the notebook in the progress bar and in an error.
-        progress: whether to show a progress bar on stderr, with the time that remains.
-        shares: how long each cell takes, in any unit; the same if some are not known.
-        environment: variables for the kernel, besides those of this process.
-        before, after: code that the kernel executes first and last, and that leaves no trace in
-            the notebook.
 
     Raises:
         CellError: at the first cell that fails, also where its failure is marked as expected.
     """
-    notebook = copy.deepcopy(notebook)
+    done: list = []
+    execute_all([task], 1, lambda _, result: done.append(result), progress)
+    if isinstance(done[0], CellError):
+        raise done[0]
+    return done[0]
+
+
+def execute_all(
+    tasks: Sequence[Task],
+    at_once: int,
+    keep: Callable[[int, Execution | CellError], None],
+    progress: bool = True,
+) -> None:
+    """Execute notebooks side by side.
+
+    Args:
+        tasks: the notebooks.
+        at_once: how many run at a time.
+        keep: is given the number of a task and its execution, or why it failed, as soon as it is
+            done.
+        progress: whether to show a bar for each on stderr, with the time that remains.
+    """
+
+    async def one(place, number, task):
+        async with place:
+            try:
+                result = await _executed(task, progress, number)
+            except CellError as error:
+                result = error
+            keep(number, result)
+
+    async def together():
+        place = asyncio.Semaphore(at_once)
+        async with asyncio.TaskGroup() as group:
+            for number, task in enumerate(tasks):
+                group.create_task(one(place, number, task))
+
+    try:
+        asyncio.run(together())
+    except* KeyboardInterrupt:
+        raise KeyboardInterrupt from None
+    except* Exception as errors:
+        raise errors.exceptions[0] from None
+
+
+async def _executed(task, progress, position):
+    notebook = copy.deepcopy(task.notebook)
     for cell in notebooks.code_cells(notebook):
         cell.update(outputs=[], execution_count=None)
     code = [
@@ -86,95 +126,88 @@ def execute(
         for index, cell in enumerate(notebook.cells)
         if cell.cell_type == "code" and cell.source.strip()
     ]
-    shares = shares[: len(code)] if len(shares) >= len(code) else [1.0] * len(code)
+    shares = list(task.shares[: len(code)]) if len(task.shares) >= len(code) else [1.0] * len(code)
+    started, seconds = time.perf_counter(), []
+    # It is None where the program has none. What remains is told from the whole so far, so that it
+    # also moves within a long cell.
+    shown = progress and sys.stderr is not None
+    bar = tqdm(total=sum(shares), disable=not shown, bar_format=BAR, smoothing=0, position=position)
+    with bar, tempfile.NamedTemporaryFile("r") as points:
+        bar.set_description_str(task.name)
+        async with _kernel(notebook, task, points.name) as client, _followed(bar, points):
+            await _aside(client, task.before + f"\n{_PROFILING}.start()\n")
+            for count, (index, cell) in enumerate(code, start=1):
+                bar.set_description_str(f"{task.name}, cell {count} of {len(code)}")
+                began = time.perf_counter()
+                try:
+                    await client.async_execute_cell(cell, index, execution_count=count)
+                except (CellExecutionError, DeadKernelError) as error:
+                    raise CellError(_explain(error, task.name, cell, count)) from None
+                seconds.append(time.perf_counter() - began)
+                bar.update(shares[count - 1])
+            whole = time.perf_counter() - started
+            report = json.loads(await _aside(client, f"print({_PROFILING}.report())"))
+    return Execution(notebook, whole, seconds, **report)
+
+
+@asynccontextmanager
+async def _kernel(notebook, task, points):
+    """A client of a fresh kernel, that ends with the context."""
     # With no folder to search, "python3" is the interpreter that runs this, whatever kernels are
     # registered on the machine.
-    kernel = AsyncKernelManager(kernel_spec_manager=KernelSpecManager(kernel_dirs=[]))
     client = NotebookClient(
         notebook,
-        km=kernel,
+        km=AsyncKernelManager(kernel_spec_manager=KernelSpecManager(kernel_dirs=[])),
         timeout=None,
         record_timing=False,
         force_raise_errors=True,
         extra_arguments=["--log-level=CRITICAL"],
-        resources={"metadata": {"path": str(folder)}},
+        resources={"metadata": {"path": str(task.folder)}},
     )
-    started = time.perf_counter()
-    seconds = []
     # XLA has threads of its own; those of BLAS would only wait for them, spinning.
-    environment = {"OPENBLAS_NUM_THREADS": "1", **os.environ, **environment}
+    environment = {"OPENBLAS_NUM_THREADS": "1", **os.environ, **task.environment}
     for variable in (downloads.VARIABLE, store.VARIABLE):  # from here, where no kernel runs
         if place := places.named(variable, environment):
             environment[variable] = str(place)
-    shown = progress and sys.stderr is not None  # it is None where the program has none
-    # What remains is told from the whole so far, so that it also moves within a long cell.
-    bar = tqdm(total=sum(shares), disable=not shown, bar_format=BAR, smoothing=0)
-    with (
-        tempfile.NamedTemporaryFile("r") as points,
-        # Not the user's, which may execute something first.
-        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as ipython,
-        _kernel(client, name, environment | {sweeps.VARIABLE: points.name, "IPYTHONDIR": ipython}),
-        bar,
-        _followed(bar, points),
-    ):
-        bar.set_description_str(name)
-        _aside(client, before)
-        for count, (index, cell) in enumerate(code, start=1):
-            bar.set_description_str(f"{name}, cell {count} of {len(code)}")
-            began = time.perf_counter()
-            try:
-                client.execute_cell(cell, index, execution_count=count)
-            except (CellExecutionError, DeadKernelError) as error:
-                bar.close()
-                raise CellError(_explain(error, name, cell, count)) from None
-            seconds.append(time.perf_counter() - began)
-            bar.update(shares[count - 1])
-        total = time.perf_counter() - started
-        peak = int(_aside(client, PEAK_MEMORY))
-        told = _aside(client, after)
-    return Execution(notebook, total, peak, seconds, told)
-
-
-@contextmanager
-def _kernel(client, name, environment):
-    """A kernel for a notebook, that ends with the context."""
-    with ExitStack() as running:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as ipython:
+        # Not the user's IPython, which may execute something first.
+        environment |= {sweeps.VARIABLE: points, "IPYTHONDIR": ipython}
         try:
-            running.enter_context(client.setup_kernel(cleanup_kc=True, env=environment))
+            await client.async_start_new_kernel(env=environment)
+            await client.async_start_new_kernel_client()
         except RuntimeError as error:
-            raise CellError(f"{name}: its kernel did not start: {error}") from None
-        yield
+            raise CellError(f"{task.name}: its kernel did not start: {error}") from None
+        try:
+            yield client
+        finally:
+            await client._async_cleanup_kernel()
 
 
-@contextmanager
-def _followed(bar, points):
+@asynccontextmanager
+async def _followed(bar, points):
     """A bar that also shows what a file of progress says last, as that of a sweep in a cell."""
-    ended = threading.Event()
 
-    def follow():
-        while not ended.wait(1.0):
+    async def follow():
+        while True:
+            await asyncio.sleep(1)
             points.seek(0)
             bar.set_postfix_str(re.split(r"[\r\n]", points.read())[-1].strip())
 
-    follower = threading.Thread(target=follow, daemon=True)
-    if not bar.disable:
-        follower.start()
+    following = asyncio.create_task(follow())
     try:
         yield
     finally:
-        ended.set()
-        if follower.is_alive():
-            follower.join()
+        following.cancel()
+        with suppress(asyncio.CancelledError):
+            await following
 
 
-def _aside(client, code):
+async def _aside(client, code):
     """What code prints that the kernel executes, and that leaves no trace in the notebook."""
-    if not code:
-        return ""
     cells = client.nb.cells
     cells.append(v4.new_code_cell(code))
     try:
-        client.execute_cell(cells[-1], len(cells) - 1)
+        await client.async_execute_cell(cells[-1], len(cells) - 1)
     except (CellExecutionError, DeadKernelError) as error:
         raise CellError(_explain(error, "the kernel", cells[-1], 0)) from None
     return "".join(output.text for output in cells.pop().outputs if output.get("name") == "stdout")

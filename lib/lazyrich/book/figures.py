@@ -16,10 +16,12 @@ functions draw into the axes.
 
 import io
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
+import jax
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -32,6 +34,7 @@ from matplotlib.figure import Figure
 from lazyrich import validation
 from lazyrich.book.estimates import Estimate
 from lazyrich.book.files import FIGURES, replace
+from lazyrich.book.profiling import DRAWING
 from lazyrich.book.tables import table
 
 COLOURS = sns.color_palette("colorblind")
@@ -248,7 +251,7 @@ def show(name: str, figure: Figure, table: pd.DataFrame) -> None:
         raise ValueError(f"name must begin with 'fig-', got {name!r}")
     if not isinstance(table, pd.DataFrame) or table.empty:
         raise ValueError(f"table must be a data frame with rows, got {table!r} for {name}")
-    picture = io.BytesIO()
+    began, picture = time.perf_counter(), io.BytesIO()
     figure.savefig(picture, format="png", dpi=2 * figure.dpi, metadata={"Software": None})
     figure.set_layout_engine("none")  # it is laid out now, and so in the other formats
     width, height = (round(inches * figure.dpi) for inches in figure.get_size_inches())
@@ -259,6 +262,7 @@ def show(name: str, figure: Figure, table: pd.DataFrame) -> None:
         for ending, content in files.items():
             replace(Path(os.environ[FIGURES], f"{name}.{ending}"), content)
     plt.close(figure)
+    jax.monitoring.record_event_duration_secs(DRAWING, time.perf_counter() - began)
     display(
         {"image/png": picture.getvalue(), "text/plain": f"<figure {name}>"},
         metadata={"image/png": {"width": width, "height": height}},

@@ -20,7 +20,7 @@ from nbformat import NotebookNode, from_dict, v4
 
 from lazyrich import validation
 from lazyrich.book import files
-from lazyrich.book.sweeps import SCALES
+from lazyrich.book.scales import SCALES
 
 EDITOR_MARKS = {"ExecuteTime", "collapsed", "execution", "jupyter", "scrolled", "trusted"}
 

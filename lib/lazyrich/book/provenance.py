@@ -5,7 +5,6 @@ told for the reader.
 """
 
 import functools
-import hashlib
 import importlib.metadata
 import os
 import platform
@@ -16,7 +15,6 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 
-LIBRARY = Path(__file__).parents[1]
 BELOW = ("jaxlib", "equinox", "lineax", "optimistix", "ml_dtypes")
 """What computes for the packages that the library needs."""
 _KNOWN = (
@@ -45,25 +43,21 @@ Those that this version of JAX has; some came late, others are gone.
 
 @functools.cache
 def software() -> dict:
-    """The versions of Python and of what the library needs, and a hash of the library's code."""
+    """The versions of Python and of what the library and the book need."""
     needed = importlib.metadata.requires("lazyrich") or []
-    needed = [line for line in needed if re.search(r"extra == .book|^(?!.*extra ==)", line)]
-    packages = [re.match(r"[\w.-]+", line)[0] for line in needed]
-    packages = sorted({*packages, *BELOW, "lazyrich"})
+    needed = [line for line in needed if "extra ==" not in line or "extra == 'book'" in line]
+    packages = {*(re.match(r"[\w.-]+", line)[0] for line in needed), *BELOW, "lazyrich"}
     return {
         "python": platform.python_version(),
-        "packages": {name: importlib.metadata.version(name) for name in packages},
-        "library": digest(sorted(LIBRARY.rglob("*.py"))),
+        "packages": {name: _version(name) for name in sorted(packages)},
     }
 
 
-def digest(files: list[Path]) -> str:
-    """A hash of the names and contents of files."""
-    mark = hashlib.sha256()
-    for file in files:
-        content = file.read_bytes()
-        mark.update(f"{file.name} {len(content)} ".encode() + content)
-    return mark.hexdigest()
+def _version(package):
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:  # as in an environment without the book's
+        return ""
 
 
 def settings() -> dict:

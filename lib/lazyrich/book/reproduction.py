@@ -2,40 +2,23 @@
 
 A chapter leaves its executed notebook, its claims as JSON, and each figure as SVG, PDF and PNG with
 the numbers behind it, and the lines drawn over them, as CSV. The file ``manifest.json`` says from
-what all this was computed; it is also what a later call goes on from. The results of sweeps are
-kept in the folder's ``.points`` (:mod:`lazyrich.book.store`), so that nothing which was computed
-is lost when a run is interrupted.
+what all this was computed. Chapters and the points of their sweeps are kept in the store
+(:mod:`lazyrich.book.store`), so that nothing is lost when a run is interrupted, and the folder only
+takes what stands there.
 """
 
-import hashlib
+import copy
 import json
 import re
 import tempfile
 import textwrap
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from lazyrich import places, validation
-from lazyrich.book import (
-    chapters,
-    claims,
-    engines,
-    execution,
-    files,
-    notebooks,
-    provenance,
-    runs,
-    store,
-)
-from lazyrich.book.sweeps import SCALES
-
-# The hash of the library is taken before a chapter imports it, and told when all is computed.
-KNOWN = "from lazyrich.book import provenance\nprovenance.software()\n"
-TOLD = """import json
-from lazyrich.book import provenance
-software = provenance.software.__wrapped__()  # as it is now
-print(json.dumps({"settings": provenance.settings(), "software": software}))"""
+from lazyrich import places
+from lazyrich.book import chapters, claims, execution, manifests, notebooks, provenance, store
 
 
 class Figure(NamedTuple):
@@ -58,13 +41,10 @@ def figures(folder: Path | str, names: Sequence[str] = ()) -> list[Figure]:
 def reproduce(
     folder: Path | str,
     out: Path | str,
+    compute: partial,
     targets: Sequence[str] = (),
     scale: str = "book",
     seed: int = 0,
-    device: str = "auto",
-    jobs: int = 1,
-    dask: str | None = None,
-    progress: bool = True,
 ) -> list[str]:
     """Compute chapters and figures, and leave them in a folder; what is there already stays.
 
@@ -74,52 +54,64 @@ def reproduce(
         folder: the folder of notebooks.
         out: a new or empty folder, or that of an earlier call at the same scale and seed, on the
             same device, with the same software.
+        compute: :func:`lazyrich.book.chapters.compute` with an engine and a store.
         targets: ``"chapter"`` or ``"chapter#figure"``; by default all chapters. For figures alone,
             the cells up to them are executed, and only they are written.
-        scale: one of ``sweeps.SCALES``.
+        scale: one of ``scales.SCALES``.
         seed: the seed of the chapters.
-        device: ``"cpu"``, ``"gpu"``, or ``"auto"`` for what JAX takes by itself.
-        jobs: how many processes take the points of a sweep.
-        dask: the address of a Dask scheduler whose workers take them instead.
-        progress: whether to show a progress bar on stderr, with the time that remains.
 
     Returns:
-        The targets that were computed now.
+        The targets that were written now, in the order of the book.
 
     Raises:
-        ValueError: if an argument is not as above, or the library was changed meanwhile.
+        ValueError: if an argument is not as above, or the code was changed meanwhile.
         CellError: if a cell fails, or a figure has another name where it is shown than in the
             metadata of its cell; the other chapters are computed before.
     """
-    validation.one_of("scale", scale, SCALES)
-    validation.whole("seed", seed)
-    validation.whole("jobs", jobs, least=1)
     wanted, out = select(folder, targets), places.place("out", out)
-    for path in wanted:
-        chapters.read(path, scale, seed)
-    engine = engines.code(jobs, dask)
-    haste, first = engines.haste(scale)
-    run = {"scale": scale, "seed": seed, **engines.found(device, haste)}
-    run["software"] = provenance.software()
-    kept = store.prepared()
-    with runs.held(out, run) as manifest:
-        stored = {store.VARIABLE: str(kept or runs.points(out))}
-        environment = engines.backends(device) | haste | stored
-        todo = {path: _todo(out, manifest, path, names) for path, names in wanted.items()}
-        computed, failed = [], []
-        for number, path in enumerate(wanted, start=1):
-            if not todo[path]:
-                continue
-            label = f"{path.stem} ({number} of {len(wanted)})"
-            about = todo[path], label, environment, KNOWN + first + engine, progress
-            try:
-                _compute(out, manifest, path, *about)
-                computed += todo[path]
-            except execution.CellError as error:
-                failed.append(str(error))
-    if failed:
-        raise execution.CellError("\n\n".join(failed))
-    return computed
+    asked = {path: chapters.read(path, scale, seed) for path in wanted}
+    engine = compute.keywords["engine"]
+    run = {"scale": scale, "seed": seed, "device": engine.device, "settings": engine.settings}
+    manifest = manifests.begun(out, run | {"software": provenance.software()})
+    marks = {path: _mark(chapter) for path, chapter in asked.items()}
+    for path, names in wanted.items():
+        left = sorted(set(manifests.outdated(manifest, path.stem, marks[path])) - set(names))
+        if path.stem not in names and left:
+            raise ValueError(
+                f"out must be another folder, got {str(out)!r}, which holds {left[0]} from before "
+                f"{path.name} was changed; only the whole chapter is computed anew there"
+            )
+    written, failures = [], []
+
+    def keep(chapter, computed):
+        path = chapter.path
+        about = {
+            "commit": provenance.commit(path.parent),
+            "fingerprint": marks[path],
+            "settings": computed.settings,
+            "seconds": round(computed.seconds, 1),
+        }
+        try:
+            for target in wanted[path]:
+                parts = _parts(target, asked[path], computed, manifest)
+                written.extend(
+                    [target] if manifests.put(out, manifest, target, about, parts) else []
+                )
+        except execution.CellError as error:
+            failures.append(str(error))
+
+    waiting = [
+        _cut(asked[path], names)
+        for path, names in wanted.items()
+        if not all(manifests.there(out, manifest, name, marks[path]) for name in names)
+    ]
+    try:
+        compute(waiting, keep=keep)
+    except execution.CellError as error:
+        failures.append(str(error))
+    if failures:
+        raise execution.CellError("\n\n".join(failures))
+    return [target for names in wanted.values() for target in names if target in written]
 
 
 def select(folder: Path | str, targets: Sequence[str] = ()) -> dict[Path, list[str]]:
@@ -143,82 +135,47 @@ def select(folder: Path | str, targets: Sequence[str] = ()) -> dict[Path, list[s
     return wanted
 
 
-def _compute(out, *about):
-    """Execute a chapter as far as its targets need it, move them into place, and say so."""
-    with tempfile.TemporaryDirectory(prefix=runs.DRAFT, dir=out.absolute()) as draft:
-        _compute_in(Path(draft), out, *about)
-
-
-def _compute_in(draft, out, manifest, path, targets, label, environment, before, progress):
-    notebook, known = notebooks.read(path), _figures_of(path)
-    mark, commit = _mark(notebook, path.parent), provenance.commit(path.parent)
-    names = [target.partition("#")[2] for target in targets]
-    whole = names == [""]
-    notebook = notebooks.set_parameters(notebook, manifest["scale"], manifest["seed"])
-    if not whole:
-        notebook.cells = notebook.cells[: 1 + max(known[name][1] for name in names)]
-    done = execution.execute(
-        notebook,
-        path.parent,
-        label,
-        progress,
-        chapters.shares(path),
-        environment | {files.FIGURES: str(draft)},
-        before,
-        after=TOLD,
-    )
-    told = json.loads(done.told)
-    if told["software"] != manifest["software"]:
-        raise ValueError(
-            "the library must stay as it is while it computes, but it was changed since this run "
-            f"began, so {path.stem} is not kept"
-        )
-    tables = list(draft.glob("*.csv"))
-    shown, expected = set(map(_figure_of, tables)), set(known if whole else names)
-    differ = shown ^ expected if whole else expected - shown
-    if differ:
-        raise execution.CellError(
-            f"{path.name} must show each figure under the name that its cell's metadata give it, "
-            f"but does not: {', '.join(sorted(differ))}"
-        )
-    for table in tables:
-        if _figure_of(table) in expected:
-            _explain(table, known[_figure_of(table)][0], manifest)
-    if whole:
-        notebooks.write(draft / path.name, done.notebook)
-        records = json.dumps(claims.read(draft), indent=1, ensure_ascii=False)
-        files.replace(draft / "claims.json", records + "\n")
-    about = {
-        "commit": commit,
-        "fingerprint": mark,
-        "settings": told["settings"],
-        "seconds": round(done.seconds, 1),
-    }
-    found = {
-        target: sorted(part for part in draft.iterdir() if whole or _figure_of(part) == name)
-        for target, name in zip(targets, names, strict=True)
-    }
-    runs.keep(out, manifest, path.stem, about, found)
-
-
-def _todo(out, manifest, path, targets):
-    """The targets of a chapter that are to be computed, and can be in this folder."""
-    mark = _mark(notebooks.read(path), path.parent)
-    targets = runs.stale(out, manifest, path.stem, mark, targets)
-    left = sorted(set(runs.outdated(manifest, path.stem, mark)) - set(targets))
-    if targets and path.stem not in targets and left:
-        raise ValueError(
-            f"out must be another folder, got {str(out)!r}, which holds {left[0]} from "
-            f"before {path.name} was changed; only the whole chapter is computed anew there"
-        )
-    return targets
-
-
-def _mark(notebook, folder):
+def _mark(chapter):
     """A hash of what a chapter's files depend on: what computes it, its prose, its captions."""
-    cells = [(one.source, one.metadata) for one in notebooks.normalise(notebook).cells]
-    content = chapters.fingerprint(notebook, folder) + json.dumps(cells, sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()
+    cells = [(one.source, one.metadata) for one in notebooks.normalise(chapter.notebook).cells]
+    return store.hashed(chapters.fingerprint(chapter), json.dumps(cells, sort_keys=True))
+
+
+def _cut(chapter, targets):
+    """A chapter as far as its targets need it."""
+    names = [target.partition("#")[2] for target in targets]
+    if names == [""]:
+        return chapter
+    end = 1 + max(_figures_of(chapter.path)[name][1] for name in names)
+    notebook = copy.copy(chapter.notebook)
+    notebook.cells = notebook.cells[:end]
+    return chapter._replace(notebook=notebook)
+
+
+def _parts(target, chapter, computed, manifest):
+    """The files that a chapter or one of its figures leaves."""
+    known, name = _figures_of(chapter.path), target.partition("#")[2]
+    shown, expected = set(map(_figure_of, computed.figures)), {name} if name else set(known)
+    if differ := expected - shown if name else expected ^ shown:
+        raise execution.CellError(
+            f"{chapter.path.name} must show each figure under the name that its cell's metadata "
+            f"give it, but does not: {', '.join(sorted(differ))}"
+        )
+    parts = {
+        file: _explained(file, content, known[_figure_of(file)][0], manifest)
+        for file, content in computed.figures.items()
+        if _figure_of(file) in expected
+    }
+    if not name:
+        parts[chapter.path.name] = notebooks.text(computed.notebook).encode()
+        parts["claims.json"] = _claims(chapter.path.name, computed.notebook).encode()
+    return dict(sorted(parts.items()))
+
+
+def _claims(name, notebook):
+    with tempfile.TemporaryDirectory() as copies:
+        notebooks.write(Path(copies, name), notebook)
+        return json.dumps(claims.read(copies), indent=1, ensure_ascii=False) + "\n"
 
 
 def _figures_of(path):
@@ -235,13 +192,15 @@ def _figures_of(path):
 
 
 def _figure_of(file):
-    return file.name.partition(".")[0]
+    return file.partition(".")[0]
 
 
-def _explain(table, figure, manifest):
-    """Put what a table shows into the comment lines at its head."""
+def _explained(file, content, figure, manifest):
+    """A file of a figure; what a table shows stands in the comment lines at its head."""
+    if not file.endswith(".csv"):
+        return content
     row = "an observation, a column a variable"
-    if table.name.endswith(".curves.csv"):
+    if file.endswith(".curves.csv"):
         row = "a point of a line; panels are counted along the rows of the figure"
     lines = [
         f"{figure.name} of the chapter {figure.chapter}, at scale {manifest['scale']} and seed "
@@ -251,4 +210,4 @@ def _explain(table, figure, manifest):
         "are counted, and time is learning rate times steps.",
     ]
     head = [f"# {part}" for line in lines for part in textwrap.wrap(line, 98)]
-    files.replace(table, "\n".join([*head, table.read_text(encoding="utf-8")]))
+    return "\n".join([*head, content.decode()]).encode()

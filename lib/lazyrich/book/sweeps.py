@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -22,25 +21,11 @@ from joblib.parallel import LokyBackend, get_active_backend
 from tqdm import tqdm
 
 from lazyrich import validation
-from lazyrich.book import provenance, store
+from lazyrich.book import provenance, sources, store
 from lazyrich.book.results import Results
 
-SCALES = ("quick", "book", "paper")
 VARIABLE = "LAZYRICH_PROGRESS"
 BAR = "point {n_fmt} of {total_fmt}, {remaining} to go"
-
-
-def sizes(scale: str, **choices: tuple) -> SimpleNamespace:
-    """The sizes of a chapter at a scale, each given as a triple (quick, book, paper).
-
-    >>> sizes("book", seeds=(4, 24, 200), widths=([64], [64, 256], [64, 256, 1024])).widths
-    [64, 256]
-    """
-    position = SCALES.index(validation.one_of("scale", scale, SCALES))
-    for name, choice in choices.items():
-        if not isinstance(choice, tuple) or len(choice) != len(SCALES):
-            raise ValueError(f"{name} must be a triple (quick, book, paper), got {choice!r}")
-    return SimpleNamespace(**{name: choice[position] for name, choice in choices.items()})
 
 
 def grid(**axes: Iterable) -> list[dict[str, Any]]:
@@ -84,12 +69,14 @@ def sweep(function: Callable, points: Sequence[Mapping[str, Any]], key: jax.Arra
     On a terminal a bar shows how many points are done.
 
     Args:
-        function: any function ``(key, **scalars) -> pytree of arrays``.
+        function: any function ``(key, **scalars) -> pytree of arrays``; with a store, one of dicts,
+            lists, tuples and named tuples.
         points: the named scalars of each point, as :func:`grid` gives them.
         key: a random key.
 
     Raises:
-        ValueError: if there are no points, or with a store the function is not one of a module.
+        ValueError: if there are no points, or with a store the function is not one of a module, or
+            the processes have not all loaded the same.
         SweepError: with a store, after all other points, if some failed; and at once if a process
             died. Without a store it is the first error itself that is raised, with a note that
             names the point.
@@ -98,37 +85,27 @@ def sweep(function: Callable, points: Sequence[Mapping[str, Any]], key: jax.Arra
     if not points:
         raise ValueError("points must hold at least one point, got none")
     random = np.asarray(jax.random.key_data(key)), str(jax.random.key_impl(key))
-    settings = provenance.settings()
-    folder = store.prepared()
+    evaluate = delayed(_evaluate)
+    settings, folder = provenance.settings(), store.prepared()
     if folder is None:
-        tasks = (delayed(_evaluate)(function, random, settings, p) for p in points)
-        computed = _parallel(function, return_as="generator", pre_dispatch="all")(tasks)
+        tasks = (evaluate(function, random, settings, point) for point in points)
+        computed = _parallel(return_as="generator", pre_dispatch="all")(tasks)
         return Results(points, _with_progress(computed, len(points)))
-    return Results(points, _resumed(folder, function, random, settings, points))
+    return Results(points, _kept(folder, function, random, settings, points))
 
 
-def _parallel(function, **options):
+def _parallel(**options):
     """joblib, where the processes that it starts on this machine end with this one.
 
-    By themselves they would wait for work for some more minutes, and hold their memory, and what
-    they have loaded: if the module of the function was loaded anew, joblib starts new ones.
+    By themselves they would wait for work for some more minutes, and hold their memory.
     """
     if isinstance(get_active_backend()[0], LokyBackend):
-        options |= {"initializer": _end_with, "initargs": (os.getpid(), _loaded(function))}
+        options |= {"initializer": _end_with, "initargs": (os.getpid(),)}
     return Parallel(**options)
 
 
-def _loaded(function):
-    """A mark of what is loaded of a module of the user's; the library is not loaded anew."""
-    try:
-        name, code = store.identity(function)
-    except (OSError, SyntaxError, ValueError):  # not from a file of the user's
-        return ""
-    return "" if name.startswith("lazyrich.") else code
-
-
-def _end_with(parent, loaded):
-    """Let this process end when the one that started it does; by `loaded` joblib tells it apart."""
+def _end_with(parent):
+    """Let this process end when the one that started it does."""
 
     def watch():
         while os.getppid() == parent:
@@ -138,97 +115,67 @@ def _end_with(parent, loaded):
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _resumed(folder, function, random, settings, points):
-    """The results of a sweep, those in the store read and the others computed and kept."""
-    identity = store.identity(function)
-    # What a result depends on is asked where it is computed, which may be another machine.
-    [conditions] = _parallel(function)([delayed(_conditions)(settings)])
-    _check_software(conditions)
-    places = [store.path(folder, identity, (random, p), conditions) for p in points]
-    results = {i: result for i, place in enumerate(places) for result in store.read(place)}
-    missing = [i for i in range(len(points)) if i not in results]
-    failures = []
+def _kept(folder, function, random, settings, points):
+    """The results of a sweep, each read from the store, or computed and kept there."""
+    name, needed = sources.identity(function)
+    results, failures = {}, []
     # One point at a time, and as they come, so that each is kept as soon as it is there.
     # All are handed over at once, so that a worker that comes later finds some.
-    attempts = _parallel(
-        function, return_as="generator_unordered", batch_size=1, pre_dispatch="all"
-    )(
-        delayed(_attempt)(i, folder, identity, function, random, settings, points[i])
-        for i in missing
+    attempts = _parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="all")(
+        delayed(_attempt)(i, folder, _loaded(needed), function, random, settings, points[i])
+        for i in range(len(points))
     )
     try:
-        for i, packed, error, conditions in _with_progress(attempts, len(missing)):
-            _check_software(conditions)
-            if error is None:
-                place = store.path(folder, identity, (random, points[i]), conditions)
-                results[i] = _kept(place, packed)
-            else:
+        for i, place, packed, error in _with_progress(attempts, len(points)):
+            if error is not None:
                 failures.append(f"  {_named(points[i])}: {error}")
+                continue
+            if not place.exists():  # computed where this folder is not seen
+                store.write(place, packed)
+            results[i] = store.unpack(packed, {*needed.files, *needed.versions})
     except TerminatedWorkerError:
-        left = [f"  {_named(points[i])}" for i in missing if not store.read(places[i])]
+        left = [f"  {_named(point)}" for i, point in enumerate(points) if i not in results]
         raise SweepError(
-            f"a process that computed points of {identity[0]} died, as it does when memory is "
-            f"short; {len(points) - len(left)} of {len(points)} are kept, and a second call takes "
-            "up only the others, the first of which are:\n" + "\n".join(left[:8])
+            f"a process that computed points of {name} died, as it does when memory is short; "
+            f"{len(results)} of {len(points)} are kept, and a second call takes up only the "
+            "others, the first of which are:\n" + "\n".join(left[:8])
         ) from None
     if failures:
         raise SweepError(
-            f"{len(failures)} of {len(points)} points of {identity[0]} failed; the others are "
-            "kept, and a second call takes up only these:\n" + "\n".join(failures)
+            f"{len(failures)} of {len(points)} points of {name} failed; the others are kept, and "
+            "a second call takes up only these:\n" + "\n".join(failures)
         )
     return [results[i] for i in range(len(points))]
 
 
-def _kept(place, packed):
-    """A result that is in the store, put there if whoever computed it could not."""
-    if not store.read(place):
-        store.write(place, packed)
-    [result] = store.unpack(packed)
-    return result
+def _loaded(needed):
+    """What all processes of a sweep must have alike: the code and the software."""
+    return needed.mark(), provenance.software()
 
 
-def stack(results: Sequence, *shape: int) -> Any:
-    """The results of a sweep, entry by entry as arrays whose first axes are those of the grid.
-
-    >>> stack([{"x": 1.0}, {"x": 2.0}, {"x": 3.0}, {"x": 4.0}], 2, 2)["x"].tolist()
-    [[1.0, 2.0], [3.0, 4.0]]
-    """
-    shape = shape or (len(results),)
-    return jax.tree.map(
-        lambda *entries: np.stack(entries).reshape(*shape, *np.shape(entries[0])), *results
-    )
-
-
-def _with_progress(results, number):
-    """The same results, with a bar: on a terminal, or in the file that a variable names."""
-    file = os.environ.get(VARIABLE)
-    with open(file or os.devnull, "w") as told:
-        where = {"file": told, "disable": False} if file else {"disable": None}
-        yield from tqdm(results, total=number, unit="point", bar_format=BAR, leave=False, **where)
-
-
-def _attempt(index, folder, identity, function, random, settings, point):
-    """A point's number, its result packed or what went wrong, and under which conditions."""
-    if store.identity(function) != identity:
+def _attempt(index, folder, loaded, function, random, settings, point):
+    """A point's number, the place of its result, and the result packed or what went wrong."""
+    name, needed = sources.identity(function)
+    if _loaded(needed) != loaded:
         raise ValueError(
-            f"all processes of a sweep must have loaded the same {function.__module__}, and these "
-            "differ: start the workers anew"
+            f"all processes of a sweep must have loaded the same {function.__module__} and run "
+            "the same software, and these differ: start the workers anew"
         )
-    conditions = _conditions(settings)
-    place = store.path(folder, identity, (random, point), conditions)
-    with suppress(OSError):  # kept by another process, which could not tell any more
-        if store.unpack(packed := place.read_bytes()):
-            return index, packed, None, conditions
+    with _set(settings):
+        conditions = provenance.settings(), provenance.device()
+    place = store.path(folder, name, loaded, random, point, conditions)
+    with suppress(LookupError):
+        return index, place, store.read(place), None
     try:
         packed = store.pack(_evaluate(function, random, settings, point))
     except (Exception, SystemExit) as raised:  # whatever it is, the other points go on
-        return index, None, f"{type(raised).__name__}: {raised}", conditions
+        return index, place, None, f"{type(raised).__name__}: {raised}"
     # Kept here already, where the store is at hand, it is not lost with the process that asked;
     # what this one cannot write, that one will, or tells why not.
     with suppress(OSError):
         if folder.is_dir():
             store.write(place, packed)
-    return index, packed, None, conditions
+    return index, place, packed, None
 
 
 def _evaluate(function, random, settings, point):
@@ -240,16 +187,6 @@ def _evaluate(function, random, settings, point):
     except Exception as error:
         error.add_note(f"at the point {_named(point)}")
         raise
-
-
-def _check_software(conditions):
-    if conditions[0] != provenance.software():
-        raise ValueError("all processes of a sweep must run the same software, and these differ")
-
-
-def _conditions(settings):
-    with _set(settings):
-        return store.conditions()
 
 
 @contextmanager
@@ -266,6 +203,14 @@ def _set(settings):
         if other:  # what was compiled before is as it was set before
             jax.clear_caches()
         yield
+
+
+def _with_progress(results, number):
+    """The same results, with a bar: on a terminal, or in the file that a variable names."""
+    file = os.environ.get(VARIABLE)
+    with open(file or os.devnull, "w") as told:
+        where = {"file": told, "disable": False} if file else {"disable": None}
+        yield from tqdm(results, total=number, unit="point", bar_format=BAR, leave=False, **where)
 
 
 def _named(point):

@@ -1,0 +1,73 @@
+"""What an author does with chapters: execute them in place, and try them at other seeds."""
+
+import importlib.metadata
+import json
+import platform
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import date
+from pathlib import Path
+
+from lazyrich.book import chapters, claims, execution, files, notebooks, provenance
+
+
+def execute(folder: Path | str, names: Sequence[str] = (), progress: bool = True) -> None:
+    """Execute chapters in place at scale ``book``, all or those named, one after another.
+
+    What each took, with nothing kept from before, is written to ``performance.json``, where the
+    other chapters keep their entries if they were measured on the same machine with the same
+    versions.
+    """
+    table = Path(folder) / "performance.json"
+    versions = {"python": platform.python_version(), "jax": importlib.metadata.version("jax")}
+    conditions = {"machine": provenance.machine(), "versions": versions}
+    for chapter in [chapters.read(path, "book") for path in chapters.find(folder, names)]:
+        path, name = chapter.path, chapter.path.name
+        shares, cold = chapters.shares(path), {"JAX_ENABLE_COMPILATION_CACHE": "0"}
+        task = execution.Task(chapter.notebook, folder, name, shares, cold)
+        result = execution.execute(task, progress)
+        notebooks.write(path, result.notebook)
+        entries = _measured(table, conditions)
+        entries[path.stem] = {
+            "date": date.today().isoformat(),
+            "scale": "book",
+            "seconds": round(result.seconds, 1),
+            "peak_memory_mib": result.peak_memory_mib,
+            "cells": [round(seconds, 1) for seconds in result.cells],
+            "spent": {name: round(number, 1) for name, number in sorted(result.spent.items())},
+        }
+        performance = {"chapters": entries, **conditions}
+        files.replace(table, json.dumps(performance, indent=1, sort_keys=True) + "\n")
+
+
+def _measured(table, conditions):
+    """The entries of a table that were measured under the same conditions, if it is one."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        old = json.loads(table.read_text(encoding="utf-8"))
+        if all(old[name] == value for name, value in conditions.items()):
+            return dict(old["chapters"])
+    return {}
+
+
+def verdicts_at_seeds(
+    path: Path, seeds: Sequence[int], scale: str, compute: Callable
+) -> dict[str, list[str]]:
+    """The verdicts of a chapter at other seeds: a list for each claim.
+
+    Args:
+        path: of the chapter.
+        seeds: the seeds.
+        scale: the scale.
+        compute: :func:`lazyrich.book.chapters.compute` with an engine and a store.
+    """
+    computed = {}
+    asked = [chapters.read(path, scale, seed) for seed in seeds]
+    compute(asked, keep=lambda one, done: computed.update({one.seed: done.notebook}))
+    verdicts: dict[str, list[str]] = {}
+    for seed in seeds:
+        with tempfile.TemporaryDirectory() as copies:
+            notebooks.write(Path(copies, path.name), computed[seed])
+            for record in claims.read(copies):
+                verdicts.setdefault(record["id"], []).append(record["verdict"])
+    return verdicts

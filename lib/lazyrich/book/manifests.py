@@ -1,0 +1,123 @@
+"""The folder of a run: whose it is, and what it holds so far, as its manifest says."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from lazyrich.book import files
+
+MANIFEST = "manifest.json"
+
+
+def begun(out: Path, run: dict) -> dict:
+    """The manifest of a folder that holds this run or nothing, a new one if there is none yet.
+
+    Raises:
+        ValueError: if the folder is someone else's, holds another run, or cannot be written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        names = {path.name for path in out.iterdir()}
+        # A killed run may have left no more than the draft of its manifest.
+        drafts = {
+            name for name in names if re.fullmatch(rf"{re.escape(MANIFEST)}\.\d+\.part", name)
+        }
+        if MANIFEST not in names and names - drafts:
+            raise ValueError(
+                "out must be a new folder, an empty one, or that of an earlier run, got "
+                f"{str(out)!r}"
+            )
+        manifest = _read(out / MANIFEST) if MANIFEST in names else run | {"computed": {}}
+        for draft in drafts:
+            (out / draft).unlink(missing_ok=True)
+        for name, value in run.items():
+            if manifest.get(name) != value:
+                raise ValueError(
+                    f"out must be another folder, got {str(out)!r}, which holds a run with another "
+                    f"{name}{_difference(manifest.get(name), value)}"
+                )
+        _write(out, manifest)
+    except OSError as error:
+        raise ValueError(
+            f"out must be a folder that can be written, got {str(out)!r} ({error.strerror})"
+        ) from None
+    return manifest
+
+
+def _read(path):
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        for target, entry in manifest["computed"].items():
+            names = [target.partition("#")[0], *entry["files"].keys(), entry["fingerprint"]]
+            if not all(re.fullmatch(r"[^./\\\0][^/\\\0]*", name) for name in names):
+                raise ValueError("only names of files may stand there")
+        return manifest
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise ValueError(f"out must hold a manifest that can be read, but {path} is not") from None
+
+
+def _difference(held, asked):
+    """What differs in a value that a run holds and that is asked for, if it is short."""
+    if not isinstance(asked, dict) or not isinstance(held, dict):
+        return f" {held!r}, not {asked!r}"
+    return f": {', '.join(name for name in asked if held.get(name) != asked[name])}"
+
+
+def _write(out, manifest):
+    files.replace(out / MANIFEST, json.dumps(manifest, indent=1) + "\n")
+
+
+def outdated(manifest: dict, chapter: str, mark: str) -> list[str]:
+    """The targets of a chapter that were computed from another state of it."""
+    return [
+        target
+        for target, entry in manifest["computed"].items()
+        if target.partition("#")[0] == chapter and entry["fingerprint"] != mark
+    ]
+
+
+def there(out: Path, manifest: dict, target: str, mark: str) -> bool:
+    """Whether a folder has all files of a target, or of its chapter, as they were computed."""
+    chapter = target.partition("#")[0]
+    entries = [manifest["computed"].get(one) for one in (target, chapter)]
+    return any(
+        entry is not None
+        and entry["fingerprint"] == mark
+        and all(_hash(out / chapter / name) == content for name, content in entry["files"].items())
+        for entry in entries
+    )
+
+
+def _hash(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+
+
+def put(out: Path, manifest: dict, target: str, about: dict, parts: Mapping[str, bytes]) -> bool:
+    """Put the files of a target into place, unless they are there; what another state left goes.
+
+    Args:
+        out: the folder.
+        manifest: its manifest.
+        target: a chapter, or a figure of it as ``"chapter#figure"``.
+        about: from what it was computed, with the chapter's state as ``"fingerprint"``.
+        parts: the files.
+
+    Returns:
+        Whether they were written now.
+    """
+    if there(out, manifest, target, about["fingerprint"]):
+        return False
+    chapter = target.partition("#")[0]
+    # Before anything of this state is there, so that the two do not mix.
+    for old in outdated(manifest, chapter, about["fingerprint"]):
+        for name in manifest["computed"].pop(old)["files"]:
+            (out / chapter / name).unlink(missing_ok=True)
+    (out / chapter).mkdir(exist_ok=True)
+    for name, content in parts.items():
+        files.replace(out / chapter / name, content)
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in parts.items()}
+    manifest["computed"][target] = about | {"files": hashes}
+    _write(out, manifest)
+    return True

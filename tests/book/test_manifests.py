@@ -1,0 +1,54 @@
+import json
+
+import pytest
+
+from lazyrich.book import manifests
+
+
+def test_a_folder_keeps_to_its_run(tmp_path):
+    run = {"scale": "quick", "seed": 0, "device": "cpu"}
+    for name, other in (("scale", "book"), ("seed", 1), ("device", "another")):
+        message = f"holds a run with another {name} {run[name]!r}, not {other!r}"
+        (tmp_path / "out/manifest.json").unlink(missing_ok=True)
+        manifests.begun(tmp_path / "out", run)
+        with pytest.raises(ValueError, match=message):
+            manifests.begun(tmp_path / "out", run | {name: other})
+
+
+def test_what_a_killed_run_left_is_swept_up(tmp_path):
+    manifests.begun(tmp_path / "out", {})
+    for name in ("manifest.json.7.part", "mine.part"):
+        (tmp_path / "out" / name).touch()
+    manifests.begun(tmp_path / "out", {})
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"manifest.json", "mine.part"}
+
+
+@pytest.mark.parametrize("name", ["../a", "a/b", "..", "", ".lock", "a\0b", "a\\b"])
+def test_a_manifest_names_files_of_its_own_folder_alone(name, tmp_path):
+    entry = {"fingerprint": "a", "files": {name: "b"}}
+    (tmp_path / manifests.MANIFEST).write_text(json.dumps({"computed": {"one": entry}}))
+    with pytest.raises(ValueError, match="must hold a manifest"):
+        manifests.begun(tmp_path, {})
+    assert [path.name for path in tmp_path.iterdir()] == [manifests.MANIFEST]
+
+
+def test_a_run_that_was_killed_before_its_manifest_was_there_begins_again(tmp_path):
+    (tmp_path / "manifest.json.7.part").touch()
+    assert manifests.begun(tmp_path, {"seed": 0}) == {"seed": 0, "computed": {}}
+    assert {path.name for path in tmp_path.iterdir()} == {manifests.MANIFEST}
+
+
+def test_files_are_put_once_and_those_of_another_state_go(tmp_path):
+    manifest = manifests.begun(tmp_path, {})
+    about = {"fingerprint": "first"}
+    assert manifests.put(tmp_path, manifest, "one#fig-a", about, {"fig-a.svg": b"a"})
+    assert manifests.there(tmp_path, manifest, "one#fig-a", "first")
+    assert not manifests.there(tmp_path, manifest, "one", "first")
+    assert not manifests.put(tmp_path, manifest, "one#fig-a", about, {"fig-a.svg": b"a"})
+    (tmp_path / "one/fig-a.svg").write_bytes(b"damaged")
+    assert manifests.put(tmp_path, manifest, "one#fig-a", about, {"fig-a.svg": b"a"})
+    assert manifests.outdated(manifest, "one", "second") == ["one#fig-a"]
+    manifests.put(tmp_path, manifest, "one", {"fingerprint": "second"}, {"fig-b.svg": b"b"})
+    assert [path.name for path in (tmp_path / "one").iterdir()] == ["fig-b.svg"]
+    assert manifests.there(tmp_path, manifest, "one#fig-b", "second")
+    assert manifests.begun(tmp_path, {}) == manifest

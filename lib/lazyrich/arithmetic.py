@@ -47,9 +47,9 @@ def numpy_if_known(function: Callable) -> Callable:
     @wraps(function)
     def either(*arrays, **settings):
         if all(map(at_hand, jax.tree.leaves(arrays))):
-            with np.errstate(all="ignore"):  # what is inf or nan is a result, as with JAX
-                results = function(np, *jax.tree.map(np.asarray, arrays), **settings)
-            return jax.tree.map(jax_array, results)
+            with np.errstate(all="ignore"):  # inf and nan are results, as in JAX
+                result = function(np, *jax.tree.map(_of_numpy, arrays), **settings)
+            return jax.device_put(result)
         return compiled(*arrays, **settings)
 
     return either
@@ -64,24 +64,20 @@ def at_hand(array: ArrayLike) -> bool:
     )
 
 
-def jax_array(array: ArrayLike) -> Array:
-    """An array as one of JAX; ``jnp.asarray`` would compile a program for each shape of NumPy's.
-
-    >>> jax_array(np.ones(2)).tolist()
-    [1.0, 1.0]
-    """
-    return array if isinstance(array, jax.Array) else jax.device_put(array)
-
-
 def root_mean_square(x: Float[Array, "..."]) -> Float[Array, ""]:
     """√(mean x²) over all entries."""
     return jnp.sqrt((x**2).mean())
 
 
-def ratio(x: ArrayLike, y: ArrayLike, xp=jnp) -> Float[Array, "*shape"]:
+def ratio(x: ArrayLike, y: ArrayLike, xp=jnp) -> Float[Array | np.ndarray, "*shape"]:
     """x/y, and ``inf`` with gradient 0 where y ≤ 0, in the operations of ``xp``.
 
     >>> ratio(jnp.array([1.0, 1.0]), jnp.array([2.0, 0.0])).tolist()
     [0.5, inf]
     """
     return xp.where(y > 0, x / xp.where(y > 0, y, 1), xp.inf)
+
+
+def _of_numpy(array):
+    # A number of Python's stays one, so that it does not decide the dtype of a result.
+    return np.asarray(array) if isinstance(array, jax.Array) else array

@@ -16,7 +16,6 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import validation
-from lazyrich.arithmetic import jax_array
 
 
 class Trained(NamedTuple):
@@ -240,7 +239,7 @@ def stacked(results: Iterable) -> Any:
     results = list(results)
     if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(results)):
         raise ValueError("results must be known numbers, got some that jit, vmap or grad traces")
-    return jax.tree.map(lambda *each: jax_array(np.stack(each)), *results)
+    return jax.device_put(jax.tree.map(lambda *each: np.stack(each), *results))
 
 
 def mean_squared_error(

@@ -50,6 +50,15 @@ def marchenko_pastur_edges(
     return _edges(ratio, variance)
 
 
+def edges(xp, ratio, variance=1.0):
+    """:func:`marchenko_pastur_edges` of checked numbers, in the operations of ``xp``."""
+    root = xp.sqrt(ratio)
+    return variance * (1 - root) ** 2, variance * (1 + root) ** 2
+
+
+_edges = numpy_if_known(edges)
+
+
 def largest_eigenvalue_mean(rows: int, columns: int) -> float:
     """E λ_max of WᵀW for a matrix of independent normal entries of variance 1.
 
@@ -172,12 +181,6 @@ def marchenko_pastur_distance(eigenvalues: ArrayLike, ratio: ArrayLike) -> Float
     ratio = validation.positive("ratio", ratio).astype(values.dtype)
     validation.broadcasting(ratio=ratio, spectra=values[..., 0])
     return lower_distance(jnp.sort(values, axis=-1), ratio, values.shape[-1])
-
-
-@numpy_if_known
-def _edges(xp, ratio, variance):
-    root = xp.sqrt(ratio)
-    return variance * (1 - root) ** 2, variance * (1 + root) ** 2
 
 
 @jax.jit

@@ -7,7 +7,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from lazyrich import validation
-from lazyrich.arithmetic import at_hand, jax_array, numpy_if_known
+from lazyrich.arithmetic import at_hand, numpy_if_known
 
 
 def eigenvalues(matrix: ArrayLike) -> Float[Array, "*batch n"]:
@@ -69,7 +69,7 @@ def numerical_rank(eigenvalues: ArrayLike, threshold: float | None = None) -> In
     return _numerical_rank(values, threshold)
 
 
-def rounding_floor(sizes: Float[Array, "*batch n"]) -> Float[Array, "*batch"]:
+def rounding_floor(sizes: ArrayLike) -> Float[Array, "*batch"]:
     """The floor n ε λ_max, below which computed eigenvalues of a symmetric matrix say nothing.
 
     Args:
@@ -80,11 +80,11 @@ def rounding_floor(sizes: Float[Array, "*batch n"]) -> Float[Array, "*batch"]:
     )
 
 
-def values_only(matrix: Float[Array, "*batch n n"]) -> Float[Array, "*batch n"]:
+def values_only(matrix: Float[Array | np.ndarray, "*batch n n"]) -> Float[Array, "*batch n"]:
     """:func:`eigenvalues` of what is known to be symmetric and finite."""
     # NumPy would compute float32 in float64.
     if at_hand(matrix) and matrix.dtype == jnp.float64:
-        return jax_array(np.linalg.eigvalsh(np.asarray(matrix)))
+        return jnp.asarray(np.linalg.eigvalsh(np.asarray(matrix)))
     return jnp.linalg.eigvalsh(matrix)
 
 
@@ -103,7 +103,7 @@ def leading(
         values, vectors = scipy.linalg.eigh(A, subset_by_index=[n - number, n - 1])
     else:
         values, vectors = jnp.linalg.eigh(matrix)
-    return jax_array(values[::-1][:number]), jax_array(vectors[:, ::-1][:, :number])
+    return jnp.asarray(values[::-1][:number]), jnp.asarray(vectors[:, ::-1][:, :number])
 
 
 @numpy_if_known

@@ -10,26 +10,24 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from lazyrich.arithmetic import jax_array
-
 
 def floating(name: str, value: ArrayLike, ndim: int = 0) -> Float[Array, "..."]:
     """`value` as an array of floats with at least `ndim` axes, every entry finite."""
-    return jax_array(_finite(name, value, ndim))
+    return _of_jax(_finite(name, value, ndim))
 
 
 def positive(name: str, value: ArrayLike) -> Float[Array, "..."]:
     """`value` as floats, every one above zero."""
     array = _finite(name, value)
     _require(name, array, lambda known: known > 0, "positive")
-    return jax_array(array)
+    return _of_jax(array)
 
 
 def nonnegative(name: str, value: ArrayLike, ndim: int = 0) -> Float[Array, "..."]:
     """`value` as floats, none below zero."""
     array = _finite(name, value, ndim)
     _require(name, array, lambda known: known >= 0, "not negative")
-    return jax_array(array)
+    return _of_jax(array)
 
 
 def between(name: str, value: ArrayLike, low: float, high: float) -> Float[Array, "..."]:
@@ -37,7 +35,7 @@ def between(name: str, value: ArrayLike, low: float, high: float) -> Float[Array
     array = _finite(name, value)
     allowed = lambda known: (low <= known) & (known <= high)  # noqa: E731
     _require(name, array, allowed, f"from {low} to {high}")
-    return jax_array(array)
+    return _of_jax(array)
 
 
 def positives(**numbers: ArrayLike) -> list[Float[Array, ""]]:
@@ -90,7 +88,7 @@ def vector(name: str, value: ArrayLike | Sequence[float]) -> Float[Array, "_"]:
     array = _finite(name, value)
     if array.ndim != 1 or array.size == 0:
         raise ValueError(f"{name} must be a sequence of numbers, got shape {array.shape}")
-    return jax_array(array)
+    return _of_jax(array)
 
 
 def matrix(name: str, value: ArrayLike) -> Float[Array, "_ _"]:
@@ -133,7 +131,7 @@ def axes(**arrays: tuple[object, str]) -> tuple[jax.Array, ...]:
         fitting = [lengths.setdefault(axis, n) == n for axis, n in zip(names, shape, strict=False)]
         if len(shape) != len(names) or 0 in shape or not all(fitting):
             raise ValueError(f"{name} must have shape {described}, got {shape}")
-    return tuple(map(jax_array, checked.values()))
+    return tuple(map(_of_jax, checked.values()))
 
 
 def broadcasting(**arrays: jax.Array | np.ndarray) -> None:
@@ -161,7 +159,7 @@ def symmetric(name: str, value: ArrayLike) -> Float[Array, "*batch n n"]:
             raise ValueError(
                 f"{name} must be symmetric, got {off:.3g} between it and its transpose"
             )
-    return jax_array(array)
+    return _of_jax(array)
 
 
 def _finite(name, value, ndim=0):
@@ -196,3 +194,8 @@ def _require(name, array, allowed, description):
         if not allowed(known).all():
             first = known[~allowed(known)].flat[0]
             raise ValueError(f"{name} must be {description}, got {first}")
+
+
+def _of_jax(array):
+    # jnp.asarray would compile a program for each shape.
+    return array if isinstance(array, jax.Array) else jax.device_put(array)

@@ -1,5 +1,6 @@
 """Spectra of symmetric matrices, and condition numbers by known rank."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy
@@ -84,7 +85,7 @@ def values_only(matrix: Float[Array | np.ndarray, "*batch n n"]) -> Float[Array,
     """:func:`eigenvalues` of what is known to be symmetric and finite."""
     # NumPy would compute float32 in float64.
     if at_hand(matrix) and matrix.dtype == jnp.float64:
-        return jnp.asarray(np.linalg.eigvalsh(np.asarray(matrix)))
+        return jax.device_put(np.linalg.eigvalsh(np.asarray(matrix)))
     return jnp.linalg.eigvalsh(matrix)
 
 
@@ -103,7 +104,7 @@ def leading(
         values, vectors = scipy.linalg.eigh(A, subset_by_index=[n - number, n - 1])
     else:
         values, vectors = jnp.linalg.eigh(matrix)
-    return jnp.asarray(values[::-1][:number]), jnp.asarray(vectors[:, ::-1][:, :number])
+    return jax.device_put((values[::-1][:number], vectors[:, ::-1][:, :number]))
 
 
 @numpy_if_known

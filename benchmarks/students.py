@@ -1,7 +1,7 @@
 """A run of the heavy tails' main configuration: data, ten large steps of Adam, seven metrics.
 
-Teacher, student and data as in :mod:`lazyrich.heavy_tails.setting` with h = 3d/2 and n = 2d, 200
-test points, and Adam at η = 1 on the full batch. Measured at steps 0 and 10 are the eigenvalues of
+Teacher, student and data as in :mod:`lazyrich.heavy_tails.single_index` with h = 3d/2 and n = 2d,
+200 test points, and Adam at η = 1 on the full batch. Measured at steps 0 and 10 are eigenvalues of
 WᵀW, both power laws fitted to them, the top vector's overlap with the teacher, the kernel's
 alignment, and the errors of a last layer on the probe and the test set, features as coded.
 
@@ -38,7 +38,7 @@ def lazyrich():
     keys = iter(jax.random.split(jax.random.key(0), 1000))
 
     def draw(d):
-        problem = heavy_tails.draw(next(keys), heavy_tails.shape(d), NOISE, TESTS, jnp.float32)
+        problem = heavy_tails.draw(next(keys), heavy_tails.sizes(d), NOISE, TESTS, jnp.float32)
         return jax.tree.leaves(problem)
 
     @jax.jit

@@ -28,7 +28,7 @@ RUNS = {
     # Eight members, whose training rests once it fits.
     "fit": lambda: descents.descend_to_fit(KEY, 12, 8, limit=40),
     # Three members, whose scan decomposes matrices.
-    "students": lambda: heavy_tails.train_students(
+    "students": lambda: students.train_students(
         KEY, "Adam", (0.03, 0.1, 0.3), 60, 1, (0, 2, 5), double=True
     ),
 }

@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 
-from lazyrich.heavy_tails import Shape, draw
+from lazyrich.heavy_tails import Sizes, draw
 
 KEY = jax.random.key(11)
 D, H, N, SEEDS = 6, 9, 12, 2
@@ -20,7 +20,7 @@ def close(measured, expected, rtol=1e-9, atol=0.0):
 
 def drawn(i, noise=0.3, sizes=(D, H, N)):
     """The i-th problem, in NumPy."""
-    return jax.tree.map(np.asarray, draw(jax.random.fold_in(KEY, i), Shape(*sizes), noise))
+    return jax.tree.map(np.asarray, draw(jax.random.fold_in(KEY, i), Sizes(*sizes), noise))
 
 
 def output(W, problem, x, activation="tanh"):

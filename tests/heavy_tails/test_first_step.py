@@ -5,7 +5,7 @@ from scipy.integrate import quad
 from scipy.stats import norm
 
 from lazyrich.heavy_tails import (
-    Shape,
+    Sizes,
     directions,
     draw,
     equal_norm_rates,
@@ -14,10 +14,10 @@ from lazyrich.heavy_tails import (
     outputs,
     overshoot,
     residual_power,
-    shape,
+    sizes,
 )
 
-PAPER = shape(1000)
+PAPER = sizes(1000)
 MU_1, V_1 = 0.60570551, 0.09752374
 
 
@@ -33,7 +33,7 @@ def close(measured, expected, rtol=1e-12, atol=0.0):
     [(1000, 2.0224, 5.413, 0.7998), (2000, 1.3196, 7.064, 0.8244), (8000, 0.7926, 16.97, 0.8869)],
 )
 def test_the_law_has_the_numbers_of_the_table(samples, q2, signal, sign_norm):
-    law = first_step_law(Shape(1000, 1500, samples))
+    law = first_step_law(Sizes(1000, 1500, samples))
     close(law.q_norm**2, q2, atol=5e-5)
     close(law.signal, signal, atol=5e-4 if signal < 10 else 5e-3)
     close(law.sign_norm, sign_norm, atol=5e-5)
@@ -52,7 +52,7 @@ def test_the_law_has_the_numbers_of_the_paper_s_shape():
 @pytest.mark.parametrize(("sizes", "noise"), [((50, 80, 70), 0.0), ((90, 40, 300), 0.8)])
 def test_the_law_is_that_of_independent_entries(sizes, noise):
     d, h, n = sizes
-    law = first_step_law(Shape(*sizes), noise)
+    law = first_step_law(Sizes(*sizes), noise)
     power = residual_power(noise)
     # The entries of G are 2/√(hd) a_j (μ₁ q_k + the mean of v₁ E r² over n): all as squares.
     signal, rest = MU_1**2 * law.q_norm**2 / d, V_1 * power / n
@@ -80,7 +80,7 @@ def test_the_rates_of_equal_norms():
 
 
 def test_the_rates_of_equal_norms_scale_with_the_size():
-    small, large = (equal_norm_rates(shape(d)) for d in (100, 1600))
+    small, large = (equal_norm_rates(sizes(d)) for d in (100, 1600))
     slopes = {which: np.log(large[which] / small[which]) / np.log(16) for which in small}
     expected = {
         ("GD", "spectral"): 1,
@@ -97,7 +97,7 @@ def test_the_rates_of_equal_norms_scale_with_the_size():
 @pytest.fixture(scope="module")
 def many():
     """Problems of one shape, with the directions of each."""
-    drawn = [draw(jax.random.key(seed), shape(100), tests=1) for seed in range(12)]
+    drawn = [draw(jax.random.key(seed), sizes(100), tests=1) for seed in range(12)]
     return [(problem, directions(problem)) for problem in drawn]
 
 
@@ -131,7 +131,7 @@ def test_the_rank_one_part_is_of_a_and_q(many):
 
 
 def test_what_is_measured_follows_the_law(many):
-    law, measured = first_step_law(shape(100)), []
+    law, measured = first_step_law(sizes(100)), []
     for problem, found in many:
         G, A = map(np.asarray, (found.gradient, found.rank_one))
         q = np.asarray(found.q)
@@ -158,7 +158,7 @@ def test_what_is_measured_follows_the_law(many):
 
 @pytest.mark.parametrize(("rate", "samples"), [(0.1, 2000), (1.0, 8000), (3.0, 2000)])
 def test_the_overshoot_is_an_integral(rate, samples):
-    sizes = Shape(1000, 700, samples)
+    sizes = Sizes(1000, 700, samples)
     kappa_s = first_step_law(sizes).sign_norm
     tau = (1 + rate**2 * (1 - kappa_s**2)) ** 0.5
 
@@ -174,7 +174,7 @@ def test_the_overshoot_is_an_integral(rate, samples):
 
 def test_the_overshoot_at_rate_one():
     close(overshoot(PAPER, 1.0) / 1500, 0.101, atol=5e-4)
-    close(overshoot(Shape(1000, 300, 2000), 1.0) * 5, overshoot(PAPER, 1.0))
+    close(overshoot(Sizes(1000, 300, 2000), 1.0) * 5, overshoot(PAPER, 1.0))
     assert overshoot(PAPER, 1.0, noise=0.9) < overshoot(PAPER, 1.0)
 
 
@@ -186,7 +186,7 @@ def test_the_overshoot_is_that_of_an_adam_step(many):
         for x in [jax.random.normal(jax.random.key(9), (1000, 100))]
     ]
     error = np.std(powers) / len(powers) ** 0.5
-    close(np.mean(powers), overshoot(shape(100), 1.0), atol=2 * error + 0.12 * np.mean(powers))
+    close(np.mean(powers), overshoot(sizes(100), 1.0), atol=2 * error + 0.12 * np.mean(powers))
 
 
 def test_the_largest_rates_have_the_overshoot_of_signs():
@@ -221,6 +221,6 @@ def test_the_largest_rates_have_the_overshoot_of_signs():
 )
 def test_what_makes_no_first_step_is_named(function, bad, message, unchecked):
     if "sizes" in bad:
-        bad = bad | {"sizes": Shape(*bad["sizes"])}
+        bad = bad | {"sizes": Sizes(*bad["sizes"])}
     with pytest.raises(ValueError, match="^" + message):
         unchecked(function)(**bad)

@@ -5,7 +5,7 @@ import optax
 import pytest
 
 from lazyrich import training
-from lazyrich.heavy_tails import AdamVariant, adam_variant, directions, draw, optimizer, shape
+from lazyrich.heavy_tails import AdamVariant, adam_variant, directions, draw, optimizer, sizes
 from lazyrich.heavy_tails.optimizers import NEVER
 
 STEPS = 8
@@ -151,7 +151,7 @@ def test_adam_is_that_of_the_documentation(gradients):
 
 
 def test_the_first_step_of_adam_is_the_sign_of_the_gradient():
-    G = directions(draw(jax.random.key(0), shape(30), tests=1)).gradient
+    G = directions(draw(jax.random.key(0), sizes(30), tests=1)).gradient
     for transformation in (optimizer("Adam", 2.0), adam_variant(AdamVariant(2.0, amsgrad=True))):
         change, _ = transformation.update(G, transformation.init(G))
         # ε is next to nothing, but where the gradient is too.

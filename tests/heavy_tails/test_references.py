@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from lazyrich.heavy_tails import Shape, least_squares_loss, parity_floor, ridge_loss
+from lazyrich.heavy_tails import Sizes, least_squares_loss, parity_floor, ridge_loss
 
 
 def close(measured, expected, rtol=1e-12, atol=0.0):
@@ -24,7 +24,7 @@ def close(measured, expected, rtol=1e-12, atol=0.0):
     ],
 )
 def test_the_references_have_the_numbers_of_the_table(samples, noise, floor, ridge, least_squares):
-    sizes = Shape(1000, 1500, samples)
+    sizes = Sizes(1000, 1500, samples)
     close(parity_floor(noise), floor, atol=5e-5)
     close(ridge_loss(sizes, noise), ridge, atol=5e-5)
     close(least_squares_loss(sizes, noise), least_squares, atol=5e-5)
@@ -64,7 +64,7 @@ def test_the_odd_part_of_the_teacher_reaches_the_floor():
 
 @pytest.mark.parametrize(("d", "n"), [(60, 120), (40, 160), (60, 90)])
 def test_regression_on_the_inputs_errs_as_the_references_say(d, n):
-    sizes, rng, found = Shape(d, 1, n), np.random.default_rng(2), []
+    sizes, rng, found = Sizes(d, 1, n), np.random.default_rng(2), []
     ridge = 4 * d / n * parity_floor(0.3)
     for _ in range(400):
         beta = rng.normal(size=d)
@@ -88,22 +88,22 @@ STRENGTHS = np.array([0.0, 1.0, 0.4, 2.5])
 
 @given(st.integers(2, 500), st.integers(2, 5000), st.floats(0, 2))
 def test_the_references_are_in_order(d, n, noise):
-    sizes = Shape(d, 1, n)
+    sizes = Sizes(d, 1, n)
     floor, ridge = parity_floor(noise), ridge_loss(sizes, noise)
     assert floor < ridge < least_squares_loss(sizes, noise)
     assert ridge < floor + 0.25  # what one has without learning
-    more = ridge_loss(Shape(d, 1, n + 1), noise)
+    more = ridge_loss(Sizes(d, 1, n + 1), noise)
     assert more < ridge * (1 + 1e-12)
 
 
 def test_least_squares_needs_more_samples_than_inputs():
-    assert least_squares_loss(Shape(10, 1, 10)) == least_squares_loss(Shape(10, 1, 5)) == np.inf
-    close(least_squares_loss(Shape(10, 1, 11)), 11 * parity_floor())
+    assert least_squares_loss(Sizes(10, 1, 10)) == least_squares_loss(Sizes(10, 1, 5)) == np.inf
+    close(least_squares_loss(Sizes(10, 1, 11)), 11 * parity_floor())
 
 
 @pytest.mark.parametrize("reference", [least_squares_loss, ridge_loss])
 def test_what_makes_no_reference_is_named(reference):
-    for function in (parity_floor, lambda noise: reference(Shape(4, 4, 9), noise)):
+    for function in (parity_floor, lambda noise: reference(Sizes(4, 4, 9), noise)):
         with pytest.raises(ValueError, match="^noise must be not negative, got -0.1"):
             function(-0.1)
         with pytest.raises(ValueError, match="^noise must be finite, got nan"):
@@ -113,9 +113,9 @@ def test_what_makes_no_reference_is_named(reference):
                 function(large)
         assert 1e99 < function(1e50) < 1e101
     with pytest.raises(ValueError, match="^inputs must be an integer of at least 2, got 0"):
-        reference(Shape(0, 4, 9))
+        reference(Sizes(0, 4, 9))
     with pytest.raises(ValueError, match="^samples must be an integer of at least 1, got 0"):
-        reference(Shape(4, 4, 0))
+        reference(Sizes(4, 4, 0))
 
 
 def test_the_floor_is_of_one_noise(unchecked):

@@ -6,21 +6,21 @@ from scipy.optimize import brentq
 
 from lazyrich.heavy_tails import (
     OPTIMIZERS,
-    Shape,
+    Sizes,
     Update,
     alignment_law,
     first_step_law,
     linear_alignment,
     outlier,
-    shape,
+    sizes,
     spike_law,
     teacher_alignment,
     threshold,
     update,
 )
 
-TABLE = shape(400)
-shapes = st.builds(Shape, st.integers(2, 1000), st.integers(2, 1000), st.integers(2, 4000))
+TABLE = sizes(400)
+shapes = st.builds(Sizes, st.integers(2, 1000), st.integers(2, 1000), st.integers(2, 4000))
 
 
 def close(measured, expected, rtol=1e-12, atol=0.0):
@@ -39,7 +39,7 @@ def close(measured, expected, rtol=1e-12, atol=0.0):
     ],
 )
 def test_thresholds_and_cross_terms_have_the_numbers_of_the_table(samples, own, gd, adam):
-    sizes = Shape(1000, 1500, samples)
+    sizes = Sizes(1000, 1500, samples)
     close(threshold("GD", sizes) / 1000, gd, atol=5e-5)
     close(threshold("Adam", sizes) * 1000**0.5, adam, atol=5e-5)
     dropped = update("Adam", 0.3, sizes, naive=True).p_norm2 - update("Adam", 0.3, sizes).p_norm2
@@ -47,8 +47,8 @@ def test_thresholds_and_cross_terms_have_the_numbers_of_the_table(samples, own, 
 
 
 def test_thresholds_at_the_paper_s_shape():
-    close(threshold("GD", shape(1000)), 1260, atol=0.5)
-    close(threshold("Adam", shape(1000)), 0.0486, atol=5e-5)
+    close(threshold("GD", sizes(1000)), 1260, atol=0.5)
+    close(threshold("Adam", sizes(1000)), 0.0486, atol=5e-5)
 
 
 @pytest.mark.parametrize(
@@ -89,11 +89,11 @@ def test_the_naive_law_is_too_high(optimizer, errors):
 
 
 def test_the_alignment_at_the_start_and_its_maximum():
-    start = [float(alignment_law("Adam", 0.0, shape(d))) for d in (1000, 300)]
+    start = [float(alignment_law("Adam", 0.0, sizes(d))) for d in (1000, 300)]
     close(start, [0.0161, 0.0293], atol=5e-5)
     rates = np.linspace(0.05, 3, 296)
-    for sizes, ratio, at in ((shape(300), 1.74, 0.45), (Shape(200, 300, 1600), 3.4, 0.6)):
-        gain = alignment_law("Adam", rates, sizes) / alignment_law("Adam", 0.0, sizes)
+    for where, ratio, at in ((sizes(300), 1.74, 0.45), (Sizes(200, 300, 1600), 3.4, 0.6)):
+        gain = alignment_law("Adam", rates, where) / alignment_law("Adam", 0.0, where)
         close(gain.max(), ratio, atol=0.005 if ratio < 3 else 0.05)
         close(rates[gain.argmax()], at, atol=0.05)
         assert 1 < gain[-1] < gain.max()
@@ -169,7 +169,7 @@ def test_an_outlier_is_that_of_a_matrix_with_a_known_spike(sizes):
             U, sigma, Vt = np.linalg.svd(W, full_matrices=False)
             found.append([sigma[0], U[0, 0] ** 2, (Vt[0] @ W[0]) ** 2 / p_norm2])
         mean, error = np.mean(found, 0), np.std(found, 0) / 6**0.5
-        law = outlier(p_norm2, tau**2, Shape(d, h, 1))
+        law = outlier(p_norm2, tau**2, Sizes(d, h, 1))
         allowed = [0.02 * law.sigma, 0.04, 0.04]
         assert (np.abs(mean - np.array(law)) <= allowed + 2 * error).all(), (theta2, mean, law)
 
@@ -224,7 +224,7 @@ def test_the_law_is_the_outlier_of_the_update():
 )
 def test_the_alignment_is_that_of_linear_features(optimizer, rate, sizes):
     (d, h, n), rng = sizes, np.random.default_rng(1)
-    after, found = update(optimizer, rate, Shape(*sizes)), []
+    after, found = update(optimizer, rate, Sizes(*sizes)), []
     for _ in range(40):
         beta, p = rng.normal(size=(2, d))
         beta /= np.linalg.norm(beta)
@@ -238,7 +238,7 @@ def test_the_alignment_is_that_of_linear_features(optimizer, rate, sizes):
         K = x @ W.T @ W @ x.T
         found.append(y @ K @ y / (np.linalg.norm(K) * (y @ y)))
     error = np.std(found) / len(found) ** 0.5
-    close(np.mean(found), alignment_law(optimizer, rate, Shape(*sizes)), rtol=0.04, atol=2 * error)
+    close(np.mean(found), alignment_law(optimizer, rate, Sizes(*sizes)), rtol=0.04, atol=2 * error)
 
 
 @given(shapes, st.floats(-300, 300), st.floats(-320, 300))
@@ -287,7 +287,7 @@ def test_a_teacher_is_seen_in_no_more_than_all_of_p():
         ({"rate": 10**400}, "rate must be finite as a float, got a larger number"),
         ({"noise": -0.1}, "noise must be not negative, got -0.1"),
         ({"noise": 1e300}, "noise must be from 0 to 1e.50, got 1e.300"),
-        ({"sizes": Shape(4, 0, 3)}, "hidden must be an integer of at least 1, got 0"),
+        ({"sizes": Sizes(4, 0, 3)}, "hidden must be an integer of at least 1, got 0"),
     ],
 )
 def test_what_makes_no_step_is_named(law, bad, message, unchecked):
@@ -303,7 +303,7 @@ def test_what_makes_no_step_is_named(law, bad, message, unchecked):
         ({"p_norm2": np.nan}, "p_norm2 must be finite, got nan"),
         ({"variance": 0.0}, "variance must be positive, got 0.0"),
         ({"variance": np.arange(3)}, "variance must be an array of floats, got dtype int64"),
-        ({"sizes": Shape(0, 4, 3)}, "inputs must be an integer of at least 2, got 0"),
+        ({"sizes": Sizes(0, 4, 3)}, "inputs must be an integer of at least 2, got 0"),
     ],
 )
 def test_what_makes_no_outlier_is_named(bad, message, unchecked):

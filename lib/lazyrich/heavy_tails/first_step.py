@@ -18,7 +18,7 @@ from jaxtyping import Array, Float
 
 from lazyrich import validation
 from lazyrich.arithmetic import matmul
-from lazyrich.heavy_tails.constants import (
+from lazyrich.heavy_tails.normal_means import (
     FEATURE_POWER,
     SLOPE,
     SLOPE_VARIANCE,
@@ -26,15 +26,15 @@ from lazyrich.heavy_tails.constants import (
     TEACHER_SLOPE,
     normal_mean,
 )
-from lazyrich.heavy_tails.setting import (
+from lazyrich.heavy_tails.single_index import (
+    LARGEST,
     Problem,
-    Shape,
+    Sizes,
     checked_noise,
     checked_problem,
-    checked_rate,
-    checked_shape,
-    loss,
-    outputs,
+    checked_sizes,
+    mean_square,
+    student,
 )
 
 
@@ -72,21 +72,30 @@ class Directions(NamedTuple):
 
 def residual_power(noise: float) -> float:
     """E r² at the start, E tanh²(g) + E softplus²(g) + ρ²."""
-    return FEATURE_POWER + TEACHER_POWER + checked_noise(noise) ** 2
+    return _power(checked_noise(noise))
 
 
-def first_step_law(sizes: Shape, noise: float = 0.3) -> FirstStep:
+def _power(noise):
+    return FEATURE_POWER + TEACHER_POWER + noise**2
+
+
+def first_step_law(sizes: Sizes, noise: float = 0.3) -> FirstStep:
     """The law of the first update.
 
     Args:
         sizes: d, h, n.
         noise: ρ.
 
-    >>> round(first_step_law(Shape(1000, 1500, 2000)).sign_norm, 4)
+    >>> round(first_step_law(Sizes(1000, 1500, 2000)).sign_norm, 4)
     0.8244
     """
-    d, _, n = checked_shape(sizes)
-    power = residual_power(noise)
+    return law_of(checked_sizes(sizes), checked_noise(noise))
+
+
+def law_of(sizes, noise):
+    """:func:`first_step_law` of sizes and a noise that fit."""
+    d, _, n = sizes
+    power = _power(noise)
     q2 = SLOPE**2 + TEACHER_SLOPE**2 + d / n * power
     signal = SLOPE**2 * q2 / (SLOPE_VARIANCE * d / n * power)
     return FirstStep(
@@ -101,13 +110,14 @@ def first_step_law(sizes: Shape, noise: float = 0.3) -> FirstStep:
     )
 
 
-def equal_norm_rates(sizes: Shape, noise: float = 0.3) -> dict[tuple[str, str], float]:
+def equal_norm_rates(sizes: Sizes, noise: float = 0.3) -> dict[tuple[str, str], float]:
     """The rates η at which the first update is as large as W_0, by optimiser and norm.
 
     ‖W_0‖₂ = √h + √d and ‖W_0‖_F = √(hd). So η grows like d and d^1.5 for gradient descent, and
     like d^−½ and 1 for Adam, whose sign matrix has exactly the Frobenius norm of W_0.
     """
-    law, (d, h, _) = first_step_law(sizes, noise), sizes
+    d, h, _ = sizes = checked_sizes(sizes)
+    law = law_of(sizes, checked_noise(noise))
     spectral, frobenius = h**0.5 + d**0.5, (h * d) ** 0.5
     return {
         ("GD", "spectral"): spectral / law.gradient_norm,
@@ -119,18 +129,20 @@ def equal_norm_rates(sizes: Shape, noise: float = 0.3) -> dict[tuple[str, str], 
 
 def directions(problem: Problem) -> Directions:
     """The gradient of the training loss at the start, and its rank-one part."""
-    return _directions(checked_problem(problem))
+    problem = checked_problem(problem)
+    return directions_of(problem.W, problem.a, problem.train)
 
 
 @jax.jit
-def _directions(problem):
-    W, a, (x, y) = problem.W, problem.a, problem.train
-    q = matmul(outputs(W, a, x) - y, x) / len(y)
+def directions_of(W, a, samples):
+    """:func:`directions` of weights and training samples that fit."""
+    x, y = samples
+    q = matmul(student(W, a, x) - y, x) / len(y)
     A = 2 * SLOPE / W.size**0.5 * jnp.outer(a, q)
-    return Directions(jax.grad(loss)(W, a, problem.train), A, q)
+    return Directions(jax.grad(mean_square)(W, a, samples), A, q)
 
 
-def overshoot(sizes: Shape, rate: float, noise: float = 0.3) -> float:
+def overshoot(sizes: Sizes, rate: float, noise: float = 0.3) -> float:
     """E f² after one Adam step, (2/π) h E_z φ(η κ_s z)² with φ(u) = E tanh(τ g + u).
 
     The hidden units move by ±η κ_s z together, z ~ N(0, 1) over inputs, and stay spread by
@@ -141,12 +153,21 @@ def overshoot(sizes: Shape, rate: float, noise: float = 0.3) -> float:
         rate: η > 0, at most 1e50.
         noise: ρ.
     """
-    rate = validation.known("rate", rate)
-    validation.scalar("rate", validation.positive("rate", rate))
-    rate, kappa_s = float(checked_rate(rate)), first_step_law(sizes, noise).sign_norm
+    validation.scalar("rate", validation.positive("rate", validation.known("rate", rate)))
+    rate = float(checked_rate(rate))
+    sizes = checked_sizes(sizes)
+    kappa_s = law_of(sizes, checked_noise(noise)).sign_norm
     tau = (1 + rate**2 * (1 - kappa_s**2)) ** 0.5
 
     def squared_mean(z):
         return normal_mean(lambda g: np.tanh(tau * g + rate * kappa_s * z[..., None])) ** 2
 
     return 2 / np.pi * sizes.hidden * float(normal_mean(squared_mean))
+
+
+def checked_rate(rate: object) -> np.ndarray:
+    """The rates η, known numbers that are not negative, nor so large that η⁴ is lost."""
+    rate = validation.known("rate", rate)
+    validation.nonnegative("rate", rate)
+    validation.between("rate", rate, 0, LARGEST)
+    return rate

@@ -12,10 +12,15 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from lazyrich import spectra, validation
-from lazyrich.arithmetic import matmul
-from lazyrich.heavy_tails.setting import Problem, checked_problem, features
-from lazyrich.spectra.symmetric import values_only
+from lazyrich import validation
+from lazyrich.arithmetic import matmul, numpy_if_known
+from lazyrich.heavy_tails.single_index import (
+    ACTIVATIONS,
+    Problem,
+    checked_problem,
+    hidden_features,
+)
+from lazyrich.spectra.weights import spectrum_of
 
 SCALINGS = ("as coded", "as written")
 """How the features are scaled."""
@@ -69,9 +74,14 @@ def ridge_losses(
         activation: of the student.
     """
     ridge = validation.filled("ridge", validation.positive("ridge", ridge))
-    (W,), problem = validation.axes(W=(W, "h d")), checked_problem(problem)
-    y, tests = problem.probe.y, _features(W, problem.test.x, scaling, activation)
-    Z = _features(W, problem.probe.x, scaling, activation)
+    W, problem, scale = _checked(W, problem, scaling, activation)
+    return fitted(W, problem.probe, problem.test, ridge, scale, activation)
+
+
+def fitted(W, probe, test, ridge, scale=1.0, activation="tanh"):
+    """:func:`ridge_losses` of weights and samples that fit, at the scale of a scaling."""
+    y, tests = probe.y, hidden_features(W, test.x, activation, scale)
+    Z = hidden_features(W, probe.x, activation, scale)
     gram, correlation = _gram(Z), matmul(Z.T, y)
     few, one = len(gram) < len(W), jnp.eye(len(gram), dtype=Z.dtype)
 
@@ -79,11 +89,11 @@ def ridge_losses(
         factor = jax.scipy.linalg.cho_factor(gram + ridge * (len(y) / len(W)) * one)
         solved = jax.scipy.linalg.cho_solve(factor, y if few else correlation)
         a = matmul(Z.T, solved) if few else solved
-        return ((matmul(Z, a) - y) ** 2).mean(), ((matmul(tests, a) - problem.test.y) ** 2).mean()
+        return ((matmul(Z, a) - y) ** 2).mean(), ((matmul(tests, a) - test.y) ** 2).mean()
 
     flat = ridge.astype(Z.dtype).ravel()
-    train, test = (each.reshape(ridge.shape) for each in jax.lax.map(errors, flat))
-    return Losses(train, test, jnp.broadcast_to(_alignment(Z, gram, y), ridge.shape))
+    on_probe, on_test = (each.reshape(ridge.shape) for each in jax.lax.map(errors, flat))
+    return Losses(on_probe, on_test, jnp.broadcast_to(_alignment(Z, gram, y), ridge.shape))
 
 
 def kernel_alignment(
@@ -98,9 +108,19 @@ def kernel_alignment(
     is nan where all features or all labels vanish, or where a product of features overflows.
     Arguments as for :func:`ridge_losses`.
     """
-    (W,), problem = validation.axes(W=(W, "h d")), checked_problem(problem)
-    Z, y = _features(W, problem.probe.x, scaling, activation), problem.probe.y
-    return _alignment(Z, _gram(Z), y)
+    W, problem, scale = _checked(W, problem, scaling, activation)
+    return alignment_of(W, problem.probe, scale, activation)
+
+
+def alignment_of(W, probe, scale=1.0, activation="tanh"):
+    """:func:`kernel_alignment` of weights and samples that fit, at the scale of a scaling."""
+    Z = hidden_features(W, probe.x, activation, scale)
+    return _alignment(Z, _gram(Z), probe.y)
+
+
+def scale_of(scaling: str, inputs: int) -> float:
+    """By what the pre-activations of a scaling are multiplied."""
+    return inputs**-0.5 if scaling == "as coded" else 1.0
 
 
 def weight_metrics(W: Float[Array, "h d"], teacher: Float[Array, "d"]) -> WeightMetrics:
@@ -126,20 +146,24 @@ def weight_metrics(W: Float[Array, "h d"], teacher: Float[Array, "d"]) -> Weight
 
 def weight_eigenvalues(W: Float[Array, "h d"]) -> Float[Array, "d"]:
     """The eigenvalues of WᵀW alone, ascending, in the precision of :func:`weight_metrics`."""
-    return spectra.weight_spectrum(W.astype(jnp.result_type(float)))
+    return spectrum_of(W.astype(jnp.result_type(float)))
 
 
 def weight_gram(W: Float[Array, "h d"]) -> Float[Array, "d d"]:
     """WᵀW in float64 where that is on, since float32 would lose the lower end."""
-    W = W.astype(jnp.result_type(float))
-    return matmul(W.T, W)
+    return _gram_matrix(W.astype(jnp.result_type(float)))
 
 
 def gram_eigenvalues(grams: Float[Array, "*batch d d"]) -> Float[Array, "*batch d"]:
     """The eigenvalues of many WᵀW, ascending; what is not finite has nan."""
-    finite = jnp.isfinite(grams).all((-1, -2), keepdims=True)
-    values = values_only(jnp.where(finite, grams, 0))
-    return jnp.where(finite[..., 0], jnp.maximum(values, 0), jnp.nan)
+    return _gram_eigenvalues(grams)
+
+
+@numpy_if_known
+def _gram_eigenvalues(xp, grams):
+    finite = xp.isfinite(grams).all((-1, -2), keepdims=True)
+    values = xp.linalg.eigvalsh(xp.where(finite, grams, 0))
+    return xp.where(finite[..., 0], xp.maximum(values, 0), xp.nan)
 
 
 def overlaps(W: Float[Array, "h d"], M: Float[Array, "h d"]) -> Overlaps:
@@ -156,9 +180,17 @@ def overlaps(W: Float[Array, "h d"], M: Float[Array, "h d"]) -> Overlaps:
     return Overlaps(matmul(U.T, U_M) ** 2, matmul(Vt, Vt_M.T) ** 2)
 
 
-def _features(W, x, scaling, activation):
-    coded = validation.one_of("scaling", scaling, SCALINGS) == "as coded"
-    return features(W, x, activation, W.shape[1] ** -0.5 if coded else 1.0)
+def _checked(W, problem, scaling, activation):
+    """Weights and a problem that fit each other, and the scale of the features."""
+    validation.one_of("scaling", scaling, SCALINGS)
+    validation.one_of("activation", activation, ACTIVATIONS)
+    (W,), problem = validation.axes(W=(W, "h d")), checked_problem(problem)
+    return W, problem, scale_of(scaling, W.shape[1])
+
+
+@numpy_if_known
+def _gram_matrix(xp, W):
+    return W.T @ W
 
 
 def _gram(Z):

@@ -7,8 +7,8 @@ part that can be learnt is a linear regression with signal ‖β/2‖² = ¼ and
 
 import numpy as np
 
-from lazyrich.heavy_tails.constants import EVEN_POWER, TEACHER_SLOPE
-from lazyrich.heavy_tails.setting import Shape, checked_noise, checked_shape
+from lazyrich.heavy_tails.normal_means import EVEN_POWER, TEACHER_SLOPE
+from lazyrich.heavy_tails.single_index import Sizes, checked_noise, checked_sizes
 
 
 def parity_floor(noise: float = 0.3) -> float:
@@ -17,25 +17,29 @@ def parity_floor(noise: float = 0.3) -> float:
     >>> round(parity_floor(0.3), 4)
     0.7612
     """
-    return EVEN_POWER + checked_noise(noise) ** 2
+    return _floor(checked_noise(noise))
 
 
-def least_squares_loss(sizes: Shape, noise: float = 0.3) -> float:
+def _floor(noise):
+    return EVEN_POWER + noise**2
+
+
+def least_squares_loss(sizes: Sizes, noise: float = 0.3) -> float:
     """Test error σ²/(1 − δ) of least squares on the inputs, δ = d/n; ``inf`` for n ≤ d."""
-    d, _, n = checked_shape(sizes)
-    return parity_floor(noise) / (1 - d / n) if n > d else np.inf
+    d, _, n = checked_sizes(sizes)
+    return _floor(checked_noise(noise)) / (1 - d / n) if n > d else np.inf
 
 
-def ridge_loss(sizes: Shape, noise: float = 0.3) -> float:
+def ridge_loss(sizes: Sizes, noise: float = 0.3) -> float:
     """Test error of ridge regression on the inputs at its best strength.
 
         σ² (1 + δ m),   m = [−(1 − δ + l) + √((1 − δ + l)² + 4 δ l)]/(2 δ l),   l = 4 δ σ².
 
-    >>> round(ridge_loss(Shape(1000, 1500, 2000)), 4)
+    >>> round(ridge_loss(Sizes(1000, 1500, 2000)), 4)
     0.9234
     """
-    d, _, n = checked_shape(sizes)
-    floor, delta = parity_floor(noise), d / n
+    d, _, n = checked_sizes(sizes)
+    floor, delta = _floor(checked_noise(noise)), d / n
     ridge = delta * floor / TEACHER_SLOPE**2
     b = 1 - delta + ridge
     m = (-b + np.sqrt(b**2 + 4 * delta * ridge)) / (2 * delta * ridge)

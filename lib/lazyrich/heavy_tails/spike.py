@@ -22,9 +22,9 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from lazyrich import validation
-from lazyrich.heavy_tails.constants import SLOPE, TEACHER_POWER, TEACHER_SLOPE
-from lazyrich.heavy_tails.first_step import first_step_law
-from lazyrich.heavy_tails.setting import Shape, checked_noise, checked_rate, checked_shape
+from lazyrich.heavy_tails.first_step import checked_rate, law_of
+from lazyrich.heavy_tails.normal_means import SLOPE, TEACHER_POWER, TEACHER_SLOPE
+from lazyrich.heavy_tails.single_index import Sizes, checked_noise, checked_sizes
 
 OPTIMIZERS = ("GD", "Adam")
 """The optimisers of the chapter by name."""
@@ -53,7 +53,7 @@ class Spike(NamedTuple):
 
 
 def update(
-    optimizer: str, rate: ArrayLike, sizes: Shape, noise: float = 0.3, naive: bool = False
+    optimizer: str, rate: ArrayLike, sizes: Sizes, noise: float = 0.3, naive: bool = False
 ) -> Update:
     """τ², ‖p‖² and |p·β| after one step.
 
@@ -73,10 +73,12 @@ def update(
         noise: ρ.
         naive: whether the cross term is dropped.
     """
-    validation.one_of("optimizer", optimizer, OPTIMIZERS)
-    rate = checked_rate(rate)
-    law, (d, h, _) = first_step_law(sizes, noise), sizes
-    own = 0.0 if validation.flag("naive", naive) else SLOPE / law.q_norm
+    return _update(*_checked(optimizer, rate, sizes, noise), validation.flag("naive", naive))
+
+
+def _update(optimizer, rate, sizes, noise, naive=False):
+    law, (d, h, _) = law_of(sizes, noise), sizes
+    own = 0.0 if naive else SLOPE / law.q_norm
     if optimizer == "GD":
         size, variance = rate * law.gradient_norm, np.ones_like(rate)
         p_norm2 = d - 2 * size * d**0.5 * own + size**2
@@ -90,7 +92,7 @@ def update(
     return Update(*map(np.asarray, (variance, p_norm2, teacher)))
 
 
-def outlier(p_norm2: ArrayLike, variance: ArrayLike, sizes: Shape) -> Spike:
+def outlier(p_norm2: ArrayLike, variance: ArrayLike, sizes: Sizes) -> Spike:
     """The outlier that belongs to ‖p‖² and τ², predicted or measured.
 
     Args:
@@ -102,7 +104,11 @@ def outlier(p_norm2: ArrayLike, variance: ArrayLike, sizes: Shape) -> Spike:
     validation.nonnegative("p_norm2", p_norm2)
     validation.positive("variance", variance)
     validation.broadcasting(p_norm2=p_norm2, variance=variance)
-    d, h, _ = checked_shape(sizes)
+    return _outlier(p_norm2, variance, checked_sizes(sizes))
+
+
+def _outlier(p_norm2, variance, sizes):
+    d, h, _ = sizes
     c = d / h
     with np.errstate(over="ignore"):
         ratio = p_norm2 / variance  # or inf, which is no obstacle
@@ -119,36 +125,37 @@ def outlier(p_norm2: ArrayLike, variance: ArrayLike, sizes: Shape) -> Spike:
 
 
 def spike_law(
-    optimizer: str, rate: ArrayLike, sizes: Shape, noise: float = 0.3, naive: bool = False
+    optimizer: str, rate: ArrayLike, sizes: Sizes, noise: float = 0.3, naive: bool = False
 ) -> Spike:
     """:func:`outlier` at the ‖p‖² and τ² that :func:`update` predicts. Arguments as there."""
-    after = update(optimizer, rate, sizes, noise, naive)
-    return outlier(after.p_norm2, after.variance, sizes)
+    arguments = _checked(optimizer, rate, sizes, noise)
+    after = _update(*arguments, validation.flag("naive", naive))
+    return _outlier(after.p_norm2, after.variance, sizes)
 
 
 def teacher_alignment(
-    optimizer: str, rate: ArrayLike, sizes: Shape, noise: float = 0.3
+    optimizer: str, rate: ArrayLike, sizes: Sizes, noise: float = 0.3
 ) -> np.ndarray:
     """|v₁·β| after one step, |v₁·p̂| |p·β|/‖p‖; 0 where there is no outlier.
 
     Arguments as for :func:`update`.
     """
-    after = update(optimizer, rate, sizes, noise)
-    right = outlier(after.p_norm2, after.variance, sizes).right
+    after = _update(*_checked(optimizer, rate, sizes, noise))
+    right = _outlier(after.p_norm2, after.variance, sizes).right
     return np.asarray(np.sqrt(right / after.p_norm2) * after.teacher)
 
 
-def threshold(optimizer: str, sizes: Shape, noise: float = 0.3) -> float:
+def threshold(optimizer: str, sizes: Sizes, noise: float = 0.3) -> float:
     """The rate η* above which one step makes an outlier.
 
     Where θ² = √c: η* = d [1 + √(1 + ‖q‖²/(μ₁² √c))]/(2‖q‖²) for gradient descent, and
     η* = [k' √c + √(k'² c + κ_s² √c)]/(κ_s² √d) for Adam.
 
-    >>> round(threshold("Adam", Shape(1000, 1500, 2000)), 4)
+    >>> round(threshold("Adam", Sizes(1000, 1500, 2000)), 4)
     0.0486
     """
-    validation.one_of("optimizer", optimizer, OPTIMIZERS)
-    law, d, c = first_step_law(sizes, noise), sizes.inputs, sizes.inputs / sizes.hidden
+    optimizer, _, sizes, noise = _checked(optimizer, 0.0, sizes, noise)
+    law, d, c = law_of(sizes, noise), sizes.inputs, sizes.inputs / sizes.hidden
     if optimizer == "GD":
         room = 1 + law.q_norm**2 / (SLOPE**2 * c**0.5)
         return d * (1 + room**0.5) / (2 * law.q_norm**2)
@@ -157,15 +164,16 @@ def threshold(optimizer: str, sizes: Shape, noise: float = 0.3) -> float:
     return float((own * c**0.5 + room**0.5) / (law.sign_norm**2 * d**0.5))
 
 
-def alignment_law(optimizer: str, rate: ArrayLike, sizes: Shape, noise: float = 0.3) -> np.ndarray:
+def alignment_law(optimizer: str, rate: ArrayLike, sizes: Sizes, noise: float = 0.3) -> np.ndarray:
     """The kernel-target alignment of linear features after at most one step.
 
     :func:`linear_alignment` of what :func:`update` predicts. Arguments as there.
     """
-    return linear_alignment(update(optimizer, rate, sizes, noise), sizes, noise)
+    arguments = _checked(optimizer, rate, sizes, noise)
+    return _linear_alignment(_update(*arguments), *arguments[2:])
 
 
-def linear_alignment(after: Update, sizes: Shape, noise: float = 0.3) -> np.ndarray:
+def linear_alignment(after: Update, sizes: Sizes, noise: float = 0.3) -> np.ndarray:
     """The kernel-target alignment of features that are linear in W x.
 
         [c₁² (p·β)² + ‖p‖² E y²/n + h τ² (c₁² + δ E y²)]
@@ -192,7 +200,11 @@ def linear_alignment(after: Update, sizes: Shape, noise: float = 0.3) -> np.ndar
             part[teacher > longest][0] for part in np.broadcast_arrays(teacher, longest)
         )
         raise ValueError(f"after.teacher must be at most ‖p‖, {limit:.6g}, got {first:.6g}")
-    (d, h, n), noise = checked_shape(sizes), checked_noise(noise)
+    return _linear_alignment(Update(*known), checked_sizes(sizes), checked_noise(noise))
+
+
+def _linear_alignment(after, sizes, noise):
+    (variance, p2, teacher), (d, h, n) = after, sizes
     # Of one size together, on which the quotient does not depend and whose square may overflow.
     size = np.maximum(p2, variance)
     variance, p2, teacher = variance / size, p2 / size, teacher / np.sqrt(size)
@@ -202,3 +214,9 @@ def linear_alignment(after: Update, sizes: Shape, noise: float = 0.3) -> np.ndar
     top = top + bulk * (TEACHER_SLOPE**2 + delta * power)
     size = p2**2 + 2 * p2 * bulk * (1 + delta) + bulk**2 * d * (1 + c + delta)
     return np.asarray(top / (power * np.sqrt(size)))
+
+
+def _checked(optimizer, rate, sizes, noise):
+    """An optimiser by name, rates, sizes and a noise that fit."""
+    validation.one_of("optimizer", optimizer, OPTIMIZERS)
+    return optimizer, checked_rate(rate), checked_sizes(sizes), checked_noise(noise)

@@ -126,7 +126,7 @@ def valid_tail(
     return tail, values
 
 
-@partial(jax.jit, static_argnums=(2, 3))
+@partial(jax.jit, static_argnames=("replicas", "smallest"))
 def _goodness(key, logs, replicas, smallest):
     fit = fit_logarithms(logs, smallest)
     d, shape = logs.shape[-1], (replicas, *logs.shape)
@@ -181,7 +181,7 @@ def against_power_law(
     return LikelihoodRatio(ratio, erfc(jnp.abs(ratio) / 2**0.5))
 
 
-@partial(jax.jit, static_argnums=2)
+@partial(jax.jit, static_argnames="alternative")
 def _likelihood_ratio(logs, tail, alternative):
     y, kept = above_cut(logs, tail)
     mean = partial(kept_mean, kept=kept)

@@ -30,6 +30,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import validation
+from lazyrich.arithmetic import numpy_if_known
 from lazyrich.spectra.goodness import (
     LikelihoodRatio,
     above_cut,
@@ -44,7 +45,7 @@ NODES, DEPTH = 192, 24.0  # of the quadrature, and the logarithm of what it leav
 HALVINGS, POLISHING = 24, 6  # Newton steps on the way to the real axis, and on it
 
 # Where a fit looks: shapes, logarithms of x, the share of a law that must be above a cut.
-SHAPES, LOGARITHMS, SHARE = np.geomspace(0.5, 200, 24), np.arange(-8, 14, 1 / 32), 1e-6
+KAPPAS, LOGARITHMS, SHARE = np.geomspace(0.5, 200, 24), np.arange(-8, 14, 1 / 32), 1e-6
 STRIDE, FINER = 4, 9  # of the first look at logarithms, and places in the second
 SMALLEST = 1e-13  # of densities, which have rounding errors
 
@@ -106,13 +107,8 @@ def inverse_gamma_fit(eigenvalues: ArrayLike, ratio: ArrayLike) -> InverseGammaF
     ratio = validation.scalar("ratio", validation.positive("ratio", ratio)).astype(values.dtype)
     tail = jnp.full(values.shape[:-1], values.shape[-1], dtype=int)
     shape, scale = _fit(jnp.log(values), tail, ratio, False)
-    x, share = values / scale[..., None], jnp.minimum(1, 1 / ratio)
-    below = 1 - _law(x, ratio, shape[..., None])[1] / share
-    steps = jnp.arange(x.shape[-1] + 1) / x.shape[-1]
-    distance = jnp.maximum(steps[1:] - below, below - steps[:-1]).max(axis=-1)
-    known = jnp.isfinite(scale)
-    shape, distance = (jnp.where(known, a, jnp.nan) for a in (shape, distance))
-    return InverseGammaFit(shape, scale, distance.astype(values.dtype))
+    _, above = _law(_over(values, scale), ratio, shape[..., None])
+    return InverseGammaFit(*_with_distance(shape, scale, above, ratio))
 
 
 def inverse_gamma_likelihood_ratio(
@@ -147,6 +143,21 @@ def inverse_gamma_likelihood_ratio(
     other = jnp.log(jnp.maximum(density * x, SMALLEST)) - jnp.log(above[..., :1])
     nested = kept_mean(other, kept) <= -1 - jnp.log(kept_mean(y, kept))
     return against_power_law(y, kept, other, nested)
+
+
+@numpy_if_known
+def _over(xp, values, scale):
+    return values / scale[..., None]
+
+
+@numpy_if_known
+def _with_distance(xp, shape, scale, above, ratio):
+    """A fit, and the distance of the share above each eigenvalue from the steps of the sample."""
+    below = 1 - above / xp.minimum(1, 1 / ratio)
+    steps = xp.arange(below.shape[-1] + 1) / below.shape[-1]
+    distance = xp.maximum(steps[1:] - below, below - steps[:-1]).max(axis=-1).astype(scale.dtype)
+    known = xp.isfinite(scale)
+    return xp.where(known, shape, xp.nan), scale, xp.where(known, distance, xp.nan)
 
 
 def _border(x, ratio, shape):
@@ -210,7 +221,7 @@ def _fit(logs, tail, ratio, conditional):
     """The most likely κ and σ² of the `tail` largest, with or without the cut below them."""
     y, kept = above_cut(logs, tail)
     y = jnp.where(conditional, y, logs - logs.mean(axis=-1, keepdims=True))
-    shapes = jnp.log(jnp.asarray(SHAPES, logs.dtype))
+    shapes = jnp.log(jnp.asarray(KAPPAS, logs.dtype))
     u = jnp.asarray(LOGARITHMS, logs.dtype)
 
     def table(shape):

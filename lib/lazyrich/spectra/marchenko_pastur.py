@@ -91,10 +91,15 @@ def marchenko_pastur_density(x: ArrayLike, ratio: ArrayLike) -> Float[Array, "*s
     """
     x, ratio = validation.floating("x", x), validation.positive("ratio", ratio)
     validation.broadcasting(x=x, ratio=ratio)
-    low, high = (1 - jnp.sqrt(ratio)) ** 2, (1 + jnp.sqrt(ratio)) ** 2
+    return _density(x, ratio)
+
+
+@numpy_if_known
+def _density(xp, x, ratio):
+    low, high = (1 - xp.sqrt(ratio)) ** 2, (1 + xp.sqrt(ratio)) ** 2
     inside = (low < x) & (x < high)
-    root = jnp.sqrt(jnp.where(inside, (high - x) * (x - low), 0))
-    return root / (2 * jnp.pi * ratio * jnp.where(inside, x, 1))
+    root = xp.sqrt(xp.where(inside, (high - x) * (x - low), 0))
+    return root / (2 * np.pi * ratio * xp.where(inside, x, 1))
 
 
 def marchenko_pastur_distribution(x: ArrayLike, ratio: ArrayLike) -> Float[Array, "*shape"]:
@@ -129,7 +134,7 @@ def marchenko_pastur_quantile(probability: ArrayLike, ratio: ArrayLike) -> Float
     p = validation.between("probability", probability, 0, 1)
     ratio = validation.positive("ratio", ratio)
     validation.broadcasting(probability=p, ratio=ratio)
-    return _quantile(p, ratio)
+    return quantile_of(p, ratio)
 
 
 def marchenko_pastur_median(ratio: ArrayLike) -> Float[Array, "*shape"]:
@@ -139,7 +144,7 @@ def marchenko_pastur_median(ratio: ArrayLike) -> Float[Array, "*shape"]:
     0.7724
     """
     ratio = validation.positive("ratio", ratio)
-    return _quantile(jnp.asarray(0.5, ratio.dtype), ratio)
+    return median_of(ratio)
 
 
 def marchenko_pastur_hill(ratio: ArrayLike) -> Float[Array, "*shape"]:
@@ -158,7 +163,7 @@ def marchenko_pastur_hill(ratio: ArrayLike) -> Float[Array, "*shape"]:
     """
     ratio = validation.positive("ratio", ratio)
     least = float(jnp.finfo(ratio.dtype).eps)
-    return _hill(validation.between("ratio", ratio, least, np.inf))
+    return hill_of(validation.between("ratio", ratio, least, np.inf))
 
 
 def marchenko_pastur_distance(eigenvalues: ArrayLike, ratio: ArrayLike) -> Float[Array, "*batch"]:
@@ -230,7 +235,8 @@ def _angle(probability, r):
 
 
 @jax.jit
-def _quantile(probability, ratio):
+def quantile_of(probability, ratio):
+    """:func:`marchenko_pastur_quantile` of what fits."""
     r, factor, share = _reduced(ratio)
     lying = (probability - (1 - share)) / share
     s = jnp.sqrt(r)
@@ -238,8 +244,14 @@ def _quantile(probability, ratio):
     return jnp.where((ratio > 1) & (lying <= 0), 0, x)
 
 
+def median_of(ratio):
+    """:func:`marchenko_pastur_median` of what fits."""
+    return quantile_of(jnp.asarray(0.5, ratio.dtype), ratio)
+
+
 @jax.jit
-def _hill(ratio):
+def hill_of(ratio):
+    """:func:`marchenko_pastur_hill` of what fits."""
     r, _, share = _reduced(ratio)
     lying = (0.5 - (1 - share)) / share
     start = _angle(lying, r)[..., None]

@@ -10,6 +10,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from lazyrich import validation
+from lazyrich.arithmetic import numpy_if_known
 
 PROBES = 32  # eigenvalues from which the distance of a cut is bounded
 
@@ -96,20 +97,29 @@ def ascending(eigenvalues: ArrayLike, positive: int = 1) -> Float[Array, "*batch
         raise ValueError(
             f"eigenvalues must hold at least {positive} positive numbers a spectrum, got {least}"
         )
-    return jnp.sort(values, axis=-1)
+    return _sorted(values)
 
 
-@jax.jit
+@numpy_if_known
+def _sorted(xp, values):
+    return xp.sort(values, axis=-1)
+
+
 def hill_of_ascending(values: Float[Array, "*batch d"]) -> Float[Array, "*batch"]:
     """:func:`hill` of sorted eigenvalues."""
+    return _hill(values)
+
+
+@numpy_if_known
+def _hill(xp, values):
     tail = values[..., values.shape[-1] // 2 :]
     zero = tail[..., 0] == 0
-    logs = jnp.log(jnp.where(zero[..., None], 1, tail))
+    logs = xp.log(xp.where(zero[..., None], xp.ones_like(tail), tail))
     total = (logs - logs[..., :1]).sum(axis=-1)
-    return jnp.where(zero, 1, 1 + tail.shape[-1] / total)
+    return xp.where(zero, xp.ones_like(total), 1 + tail.shape[-1] / total)
 
 
-@partial(jax.jit, static_argnums=1)
+@partial(jax.jit, static_argnames="smallest")
 def fit_logarithms(logs: Float[Array, "*batch d"], smallest: int) -> PowerLawFit:
     """:func:`power_law_fit` to eigenvalues of which the logarithms are given, ascending."""
     if logs.ndim > 1:

@@ -90,19 +90,18 @@ def shape(eigenvalues: ArrayLike, height: int) -> Shape:
         raise ValueError(
             f"height must be at least the number of eigenvalues, {values.shape[-1]}, got {height}"
         )
-    return _shape(values, height)
+    ratio = jnp.asarray(values.shape[-1] / height, values.dtype)
+    return _shape(values, ratio, law.median_of(ratio), law.hill_of(ratio), height=height)
 
 
-@partial(jax.jit, static_argnums=1)
-def _shape(values, height):
+@partial(jax.jit, static_argnames="height")
+def _shape(values, ratio, center, hill_of_law, *, height):
     d, largest = values.shape[-1], values[..., -1]
     # A power of two, so that nothing overflows and nothing is rounded otherwise. The reciprocal of
     # the greatest of all would be zero, hence below the largest eigenvalue by a few.
     unit = jnp.maximum(largest / (2**8 * jnp.frexp(largest)[0]), jnp.finfo(values.dtype).tiny)
     unit, hill = jnp.where(largest > 0, unit, 1), hill_of_ascending(values)
     values = values / unit[..., None]
-    ratio = jnp.asarray(d / height, values.dtype)
-    center = law.marchenko_pastur_median(ratio)
     median = _lower_median(values, d)
     variance = median / (height * center)
     edge = height * variance * (1 + jnp.sqrt(ratio)) ** 2
@@ -115,8 +114,6 @@ def _shape(values, height):
     scale = _lower_median(values, bulk) / center
     rescaled = values / jnp.where(scale > 0, scale, 1)[..., None]
     distance = law.lower_distance(rescaled, ratio, bulk)
-    hill_of_law = law.marchenko_pastur_hill(ratio)
-
     low = (values < 1e-3 * median[..., None]) | (values == 0)
     rules = [
         low.sum(axis=-1) > d / 10,

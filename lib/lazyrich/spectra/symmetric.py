@@ -104,7 +104,7 @@ def leading(
         values, vectors = scipy.linalg.eigh(A, subset_by_index=[n - number, n - 1])
     else:
         values, vectors = jnp.linalg.eigh(matrix)
-    return jnp.asarray(values[::-1][:number]), jnp.asarray(vectors[:, ::-1][:, :number])
+    return jax.device_put((values[::-1][:number], vectors[:, ::-1][:, :number]))
 
 
 @numpy_if_known

@@ -28,9 +28,14 @@ def weight_spectrum(W: ArrayLike) -> Float[Array, "*batch d"]:
     [0.0, 0.0, 25.0]
     """
     W = validation.floating("W", W, ndim=2)
-    h, d = W.shape[-2:]
-    if 0 in (h, d):
+    if 0 in W.shape[-2:]:
         raise ValueError(f"W must have at least one row and one column, got shape {W.shape}")
+    return spectrum_of(W)
+
+
+def spectrum_of(W: Float[Array, "*batch h d"]) -> Float[Array, "*batch d"]:
+    """:func:`weight_spectrum` of a matrix that is known to be finite and not empty."""
+    h, d = W.shape[-2:]
     transposed = jnp.swapaxes(W, -1, -2)
     left, right = (transposed, W) if d <= h else (W, transposed)
     values = jnp.maximum(values_only(jnp.matmul(left, right, precision="highest")), 0)

@@ -9,17 +9,15 @@ and the student with h hidden units is f(x) = aᵀ tanh(W x/√d)/√h, with W_j
 the start. Only W learns, from the mean of (f − y)² over all n samples.
 """
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float
 
 from lazyrich import validation
-from lazyrich.arithmetic import matmul
+from lazyrich.arithmetic import matmul, numpy_if_known
 from lazyrich.draws import normal
 
 ACTIVATIONS = {
@@ -28,7 +26,6 @@ ACTIVATIONS = {
     "shifted tanh": lambda z: jnp.tanh(z + 1.0),
 }
 """The student's activations by name: the paper's, and two that are not odd."""
-
 
 LARGEST = 1e50  # rate and noise of a closed form, whose fourth powers are then still floats
 
@@ -59,7 +56,7 @@ class Problem(NamedTuple):
     """What that is tested on."""
 
 
-class Shape(NamedTuple):
+class Sizes(NamedTuple):
     """The sizes of a problem."""
 
     inputs: int
@@ -70,23 +67,23 @@ class Shape(NamedTuple):
     """n."""
 
 
-def shape(inputs: int, hidden: int | None = None, samples: int | None = None) -> Shape:
+def sizes(inputs: int, hidden: int | None = None, samples: int | None = None) -> Sizes:
     """The sizes (d, h, n), by default with h = 3d/2 and n = 2d as in the paper.
 
-    >>> shape(1000)
-    Shape(inputs=1000, hidden=1500, samples=2000)
+    >>> sizes(1000)
+    Sizes(inputs=1000, hidden=1500, samples=2000)
     """
     d = validation.whole("inputs", inputs, least=2)
     h = 3 * d // 2 if hidden is None else validation.whole("hidden", hidden, least=1)
     n = 2 * d if samples is None else validation.whole("samples", samples, least=1)
-    return Shape(d, h, n)
+    return Sizes(d, h, n)
 
 
-def checked_shape(sizes: object) -> Shape:
+def checked_sizes(given: object) -> Sizes:
     """The sizes (d, h, n), which must be three."""
-    if not isinstance(sizes, tuple) or len(sizes) != 3:
-        raise ValueError(f"sizes must be a shape (d, h, n), got {sizes!r}")
-    return shape(*sizes)
+    if not isinstance(given, tuple) or len(given) != 3:
+        raise ValueError(f"sizes must be (d, h, n), got {given!r}")
+    return sizes(*given)
 
 
 def checked_noise(noise: object) -> float:
@@ -95,14 +92,6 @@ def checked_noise(noise: object) -> float:
     validation.scalar("noise", validation.nonnegative("noise", noise))
     validation.between("noise", noise, 0, LARGEST)
     return float(noise)
-
-
-def checked_rate(rate: object) -> np.ndarray:
-    """The rates η, known numbers that are not negative, nor so large that η⁴ is lost."""
-    rate = validation.known("rate", rate)
-    validation.nonnegative("rate", rate)
-    validation.between("rate", rate, 0, LARGEST)
-    return rate
 
 
 def checked_problem(problem: object) -> Problem:
@@ -120,7 +109,7 @@ def checked_problem(problem: object) -> Problem:
 
 def draw(
     key: jax.Array,
-    sizes: Shape,
+    sizes: Sizes,
     noise: float = 0.3,
     tests: int = 2000,
     dtype: DTypeLike = float,
@@ -131,49 +120,31 @@ def draw(
         key: a random key; the same draws at every label noise.
         sizes: d, h, n.
         noise: ρ, the standard deviation of the label noise.
-        tests: number of test samples.
+        tests: number of test samples, which are drawn last and change nothing else.
         dtype: of all arrays. They are drawn in the default dtype, so that runs in two precisions
             have the same problem up to rounding.
     """
     key, dtype = validation.random_key("key", key), validation.precision("dtype", dtype)
-    d, h, n = checked_shape(sizes)
+    d, h, n = checked_sizes(sizes)
     noise = validation.scalar("noise", validation.nonnegative("noise", noise))
     tests = validation.whole("tests", tests, least=1)
     on_teacher, on_student, on_data = jax.random.split(key, 3)
     drawn = normal(on_teacher, (d,)), normal(on_student, (h, d + 1))
-    return _problem(*drawn, normal(on_data, (2 * n + tests, d + 1)), noise, n, dtype)
+    return _problem(*drawn, normal(on_data, (2 * n + tests, d + 1)), noise, n=n, dtype=dtype)
 
 
-@partial(jax.jit, static_argnums=(4, 5))
-def _problem(beta, student, data, noise, n, dtype):
+@numpy_if_known
+def _problem(xp, beta, student, data, noise, *, n, dtype):
     """A problem of n samples twice, and the rest to test on, from normal numbers."""
     d = len(beta)
-    beta = beta / jnp.linalg.norm(beta)
+    beta = beta / xp.linalg.norm(beta)
     x, xi = data[:, :d], data[:, d]
-    y = jax.nn.softplus(matmul(x, beta)) + noise * xi
+    y = xp.logaddexp(0.0, x @ beta) + noise * xi
     parts = (slice(n), slice(n, 2 * n), slice(2 * n, None))
     problem = Problem(
         beta, student[:, :d], student[:, d], *[Samples(x[part], y[part]) for part in parts]
     )
     return jax.tree.map(lambda array: array.astype(dtype), problem)
-
-
-def outputs(
-    W: Float[Array, "h d"],
-    a: Float[Array, "h"],
-    x: Float[Array, "n d"],
-    activation: str = "tanh",
-) -> Float[Array, "n"]:
-    """The student's outputs f(x) = aᵀ φ(W x/√d)/√h.
-
-    Args:
-        W: hidden weights.
-        a: output weights.
-        x: inputs.
-        activation: φ, a name in :data:`ACTIVATIONS`.
-    """
-    W, a, x = validation.axes(W=(W, "h d"), a=(a, "h"), x=(x, "n d"))
-    return matmul(features(W, x, activation), a)
 
 
 def features(
@@ -182,12 +153,30 @@ def features(
     activation: str = "tanh",
     scale: ArrayLike = 1.0,
 ) -> Float[Array, "n h"]:
-    """The hidden features φ(scale · W x/√d)/√h."""
-    phi = ACTIVATIONS[validation.one_of("activation", activation, ACTIVATIONS)]
+    """The hidden features φ(scale · W x/√d)/√h.
+
+    Args:
+        W: hidden weights.
+        x: inputs.
+        activation: φ, a name in :data:`ACTIVATIONS`.
+        scale: one number.
+    """
+    validation.one_of("activation", activation, ACTIVATIONS)
     W, x = validation.axes(W=(W, "h d"), x=(x, "n d"))
     validation.scalar("scale", validation.floating("scale", scale))
-    h, d = W.shape
-    return phi(matmul(x, W.T) * (scale / d**0.5)) / h**0.5
+    return hidden_features(W, x, activation, scale)
+
+
+def outputs(
+    W: Float[Array, "h d"],
+    a: Float[Array, "h"],
+    x: Float[Array, "n d"],
+    activation: str = "tanh",
+) -> Float[Array, "n"]:
+    """The student's outputs f(x) = aᵀ φ(W x/√d)/√h, `a` its output weights."""
+    validation.one_of("activation", activation, ACTIVATIONS)
+    W, a, x = validation.axes(W=(W, "h d"), a=(a, "h"), x=(x, "n d"))
+    return student(W, a, x, activation)
 
 
 def loss(
@@ -197,7 +186,24 @@ def loss(
     activation: str = "tanh",
 ) -> Float[Array, ""]:
     """The mean of (f − y)², without a factor ½."""
+    validation.one_of("activation", activation, ACTIVATIONS)
     x, y = validation.instance("samples", samples, Samples)
     parts = {"W": (W, "h d"), "a": (a, "h"), "samples.x": (x, "n d"), "samples.y": (y, "n")}
     W, a, x, y = validation.axes(**parts)
-    return ((outputs(W, a, x, activation) - y) ** 2).mean()
+    return mean_square(W, a, Samples(x, y), activation)
+
+
+def hidden_features(W, x, activation="tanh", scale=1.0):
+    """:func:`features` of what fits."""
+    h, d = W.shape
+    return ACTIVATIONS[activation](matmul(x, W.T) * (scale / d**0.5)) / h**0.5
+
+
+def student(W, a, x, activation="tanh"):
+    """:func:`outputs` of what fits."""
+    return matmul(hidden_features(W, x, activation), a)
+
+
+def mean_square(W, a, samples, activation="tanh"):
+    """:func:`loss` of what fits."""
+    return ((student(W, a, samples.x, activation) - samples.y) ** 2).mean()

@@ -5,15 +5,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lazyrich.heavy_tails import (
+from lazyrich.experiments.heavy_tails.first_updates import one_step
+from lazyrich.experiments.heavy_tails.interventions import (
+    BatchRun,
     batch_run,
-    draw,
+    hill_at_loss,
     overlap_run,
-    shape,
     spike_ablation,
-    train_students,
-    update,
 )
+from lazyrich.experiments.heavy_tails.long_runs import long_run
+from lazyrich.experiments.heavy_tails.students import train_students
+from lazyrich.heavy_tails import draw, sizes, update
 from lazyrich.spectra import hill
 
 KEY = jax.random.key(13)
@@ -25,7 +27,7 @@ def close(measured, expected, rtol=1e-8, atol=0.0):
 
 
 def drawn(i):
-    return jax.tree.map(np.asarray, draw(jax.random.fold_in(KEY, i), shape(D)))
+    return jax.tree.map(np.asarray, draw(jax.random.fold_in(KEY, i), sizes(D)))
 
 
 class Adam:
@@ -88,7 +90,7 @@ def ablation():
 
 def test_without_its_spike_the_first_step_has_its_vectors_and_the_edge(ablation):
     tau = (1 + RATE**2 * (1 - 0.8243706**2)) ** 0.5
-    close(tau**2, update("Adam", RATE, shape(D)).variance, rtol=1e-6)
+    close(tau**2, update("Adam", RATE, sizes(D)).variance, rtol=1e-6)
     for i in range(SEEDS):
         plain, less = Adam(drawn(i)), Adam(drawn(i))
         plain.step()
@@ -157,42 +159,30 @@ def test_more_seeds_begin_with_the_same_batches(batches):
     assert (more.loss[SEEDS] != batches.loss).all()
 
 
-# What does not fit
-
-RUNS = {
-    overlap_run: {"rate": 0.1, "inputs": D, "seeds": 1},
-    spike_ablation: {"rate": 0.1, "inputs": D, "seeds": 1},
-    batch_run: {
-        "optimizer": "GD",
-        "rate": 0.1,
-        "batch": 3,
-        "inputs": D,
-        "seeds": 1,
-        "schedule": (1,),
-    },
-}
-EVERYWHERE = [
-    ({"rate": 0.0}, "rate must be positive, got 0.0"),
-    ({"rate": np.nan}, "rate must be finite, got nan"),
-    ({"rate": np.ones(2)}, r"rate must be one number, got shape \(2,\)"),
-    ({"rate": np.array(1)}, "rate must be an array of floats, got dtype int64"),
-    ({"inputs": 1}, "inputs must be an integer of at least 2, got 1"),
-    ({"seeds": 0}, "seeds must be an integer of at least 1, got 0"),
-]
+def test_exponents_are_interpolated_at_a_loss():
+    loss = np.array([[1.0, 0.1, 0.01], [0.01, 0.001, 0.0001]])
+    hill_ = np.array([[3.0, 2.0, 1.0], [3.0, 2.5, 1.0]])
+    run = BatchRun(np.arange(3), jnp.asarray(hill_), jnp.asarray(loss))
+    close(hill_at_loss(run, 10**-1.5), [1.5, 3.0])
+    with pytest.raises(ValueError, match="^no loss below 0.001 in 3 observations"):
+        hill_at_loss(run, 1e-3)
 
 
-@pytest.mark.parametrize(
-    ("function", "bad", "message"),
-    [
-        *((function, *each) for function in RUNS for each in EVERYWHERE),
-        (overlap_run, {"steps": 0}, "steps must be an integer of at least 1, got 0"),
-        (spike_ablation, {"steps": 1}, "steps must be an integer of at least 2, got 1"),
-        (batch_run, {"optimizer": "SGD"}, "optimizer must be one of 'GD', 'Adam', got 'SGD'"),
-        (batch_run, {"batch": 0}, "batch must be an integer of at least 1, got 0"),
-        (batch_run, {"batch": 13}, "batch must be at most the 12 samples, got 13"),
-        (batch_run, {"schedule": (2, 1)}, "schedule must hold increasing numbers of steps, got"),
-    ],
-)
-def test_what_makes_no_intervention_is_named(function, bad, message, unchecked):
-    with pytest.raises(ValueError, match="^" + message):
-        unchecked(function)(KEY, **RUNS[function] | bad)
+# What is no mistake: rates without sense
+
+
+@pytest.mark.parametrize("rate", [1e6, 1e200])
+def test_absurd_rates_leave_no_nan_where_the_weights_are_finite(rate):
+    batches = batch_run(KEY, "GD", rate, 3, D, 1, (0, 1, 3))
+    long = long_run(KEY, rate, D, 1, (1, 3), double=True)
+    step = one_step(KEY, "Adam", [rate], D, 1)
+    spread = overlap_run(KEY, rate, D, 1, 2)
+    # The squares of weights of 1e200 are beyond float64, and their spectra are nan.
+    known = rate < 1e100
+    assert np.isfinite(batches.hill).all() == np.isfinite(long.hill).all() == known
+    assert np.isfinite(step.sigma).all() == known
+    assert np.isfinite(spread.left).all() and np.isfinite(batches.loss).all()
+
+
+def test_an_absurd_rate_can_be_followed_without_its_spike():
+    assert np.isfinite(spike_ablation(KEY, 1e6, D, 1, 3).removed).all()

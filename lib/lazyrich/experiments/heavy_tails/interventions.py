@@ -1,6 +1,6 @@
 """How a tail grows out of a spike: overlaps along the way, and what changes it.
 
-Students as in :mod:`lazyrich.heavy_tails.students`, a problem of shape d, h = 3d/2, n = 2d a seed.
+Students as in :mod:`~lazyrich.experiments.heavy_tails.students`, with h = 3d/2 and n = 2d.
 """
 
 from collections.abc import Sequence
@@ -9,15 +9,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
-from lazyrich import spectra, validation
-from lazyrich.heavy_tails.metrics import overlaps, weight_eigenvalues
-from lazyrich.heavy_tails.optimizers import optimizer
-from lazyrich.heavy_tails.setting import Samples, loss, shape
-from lazyrich.heavy_tails.spike import OPTIMIZERS, update
-from lazyrich.heavy_tails.students import problems
+from lazyrich import spectra
+from lazyrich.experiments.heavy_tails.students import problems
+from lazyrich.heavy_tails import Samples, loss, optimizer, overlaps, sizes, update
+from lazyrich.heavy_tails.metrics import weight_eigenvalues
 from lazyrich.training import stacked, train
 
 
@@ -50,7 +49,7 @@ class Ablation(NamedTuple):
 class BatchRun(NamedTuple):
     """Students trained with one batch size."""
 
-    step: Int[Array, "times"]
+    step: Int[Array | np.ndarray, "times"]
     """The steps at which they were observed."""
     hill: Float[Array, "seeds times"]
     """Hill's exponent of WᵀW."""
@@ -70,14 +69,10 @@ def overlap_run(
         seeds: how many.
         steps: of training.
     """
-    rate = validation.scalar("rate", validation.positive("rate", rate))
-    steps = validation.whole("steps", steps, least=1)
-    each = [
-        _overlap_run(problem, rate, steps)
-        for problem in problems(key, shape(inputs), seeds, tests=1)
-    ]
-    participations = stacked(tops for tops, _ in each)
-    return OverlapRun(*participations, *each[0][1])
+    drawn = problems(key, sizes(inputs), seeds, tests=1)
+    runs = [_overlap_run(problem, rate, steps=steps) for problem in drawn]
+    participations = stacked(tops for tops, _ in runs)
+    return OverlapRun(*participations, *runs[0][1])
 
 
 def spike_ablation(
@@ -88,13 +83,10 @@ def spike_ablation(
     The edge is τ (√h + √d), with the variance τ² that the step gives the bulk. Arguments as for
     :func:`overlap_run`.
     """
-    rate = validation.scalar("rate", validation.positive("rate", rate))
-    steps = validation.whole("steps", steps, least=2)
-    sizes = shape(inputs)
-    tau = float(update("Adam", rate, sizes).variance) ** 0.5
-    edge = tau * (sizes.hidden**0.5 + sizes.inputs**0.5)
-    drawn = problems(key, sizes, seeds, tests=1)
-    return stacked(_spike_ablation(problem, rate, edge, steps) for problem in drawn)
+    d, h, _ = of_all = sizes(inputs)
+    edge = float(update("Adam", rate, of_all).variance) ** 0.5 * (h**0.5 + d**0.5)
+    drawn = problems(key, of_all, seeds, tests=1)
+    return stacked(_spike_ablation(problem, rate, edge, steps=steps) for problem in drawn)
 
 
 def batch_run(
@@ -117,29 +109,34 @@ def batch_run(
         seeds: how many problems.
         schedule: the steps at which to observe, increasing.
     """
-    validation.one_of("optimizer", optimizer, OPTIMIZERS)
-    rate = validation.scalar("rate", validation.positive("rate", rate))
-    sizes, batch = shape(inputs), validation.whole("batch", batch, least=1)
-    if batch > sizes.samples:
-        raise ValueError(f"batch must be at most the {sizes.samples} samples, got {batch}")
-    schedule = validation.schedule("schedule", schedule)
-    drawn = problems(key, sizes, seeds, tests=1)
+    drawn = problems(key, sizes(inputs), seeds, tests=1)
+    options = {"name": optimizer, "batch": batch, "schedule": tuple(schedule)}
     observed = stacked(
-        _batch_run(
-            jax.random.fold_in(jax.random.fold_in(key, i), 1),
-            problem,
-            rate,
-            optimizer,
-            batch,
-            schedule,
-        )
+        _batch_run(jax.random.fold_in(jax.random.fold_in(key, i), 1), problem, rate, **options)
         for i, problem in enumerate(drawn)
     )
-    return BatchRun(jnp.asarray(schedule), *observed)
+    return BatchRun(np.asarray(schedule), *observed)
 
 
-@partial(jax.jit, static_argnums=2)
-def _overlap_run(problem, rate, steps):
+def hill_at_loss(run: BatchRun, level: float) -> Float[np.ndarray, "seeds"]:
+    """Hill's exponent of each seed where its loss first falls below a level.
+
+    By interpolation in the logarithm of the loss between two observations.
+
+    Raises:
+        ValueError: if a seed's loss does not fall so far.
+    """
+    found = []
+    for hill, losses in zip(np.asarray(run.hill), np.asarray(run.loss), strict=True):
+        if not (losses < level).any():
+            raise ValueError(f"no loss below {level} in {len(losses)} observations")
+        i = max(1, int(np.argmax(losses < level)))
+        found.append(np.interp(np.log(level), np.log(losses[[i, i - 1]]), hill[[i, i - 1]]))
+    return np.array(found)
+
+
+@partial(jax.jit, static_argnames="steps")
+def _overlap_run(problem, rate, *, steps):
     start, step = _adam(problem, rate)
 
     def observed(carry, _):
@@ -151,8 +148,8 @@ def _overlap_run(problem, rate, steps):
     return jax.lax.scan(observed, start, length=steps)[1]
 
 
-@partial(jax.jit, static_argnums=3)
-def _spike_ablation(problem, rate, edge, steps):
+@partial(jax.jit, static_argnames="steps")
+def _spike_ablation(problem, rate, edge, *, steps):
     start, step = _adam(problem, rate)
     (W, memory), _ = step(start)
     U, sigma, Vt = jnp.linalg.svd(W, full_matrices=False)
@@ -165,8 +162,8 @@ def _spike_ablation(problem, rate, edge, steps):
     return Ablation(*map(weight_eigenvalues, (untouched, removed, after[0], W)))
 
 
-@partial(jax.jit, static_argnums=(3, 4, 5))
-def _batch_run(key, problem, rate, name, batch, schedule):
+@partial(jax.jit, static_argnames=("name", "batch", "schedule"))
+def _batch_run(key, problem, rate, *, name, batch, schedule):
     x, y = problem.train
 
     def batch_loss(W, step):

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from lazyrich.heavy_tails import constants, normal_mean
+from lazyrich.heavy_tails import normal_mean, normal_means
 
 
 def expected(function, precision=1e-15):
@@ -35,14 +35,14 @@ def slope(g):
     ],
 )
 def test_the_constants_are_integrals(constant, value, printed):
-    np.testing.assert_allclose(getattr(constants, constant), value, rtol=1e-13)
+    np.testing.assert_allclose(getattr(normal_means, constant), value, rtol=1e-13)
     assert round(value, 5) == printed
 
 
 def test_the_power_of_the_teacher_is_that_of_its_parts():
     # softplus(g) = g/2 + log(2 cosh(g/2)), odd and even
-    parts = constants.TEACHER_SLOPE**2 + constants.EVEN_POWER
-    np.testing.assert_allclose(constants.TEACHER_POWER, parts, rtol=1e-14)
+    parts = normal_means.TEACHER_SLOPE**2 + normal_means.EVEN_POWER
+    np.testing.assert_allclose(normal_means.TEACHER_POWER, parts, rtol=1e-14)
 
 
 @given(st.integers(1, 5), st.floats(0.1, 5.0))

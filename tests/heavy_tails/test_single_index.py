@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 
 from lazyrich import heavy_tails
+from lazyrich.experiments.heavy_tails import first_updates, interventions, long_runs, students
 from lazyrich.heavy_tails import (
     ACTIVATIONS,
     Samples,
-    Shape,
+    Sizes,
     draw,
     features,
     loss,
     outputs,
-    shape,
+    sizes,
 )
 
 KEY = jax.random.key(5)
@@ -31,21 +32,22 @@ def close(measured, expected, rtol=1e-12, atol=0.0):
 
 @pytest.fixture(scope="module")
 def problem():
-    return draw(KEY, shape(40, samples=50), noise=0.4)
+    return draw(KEY, sizes(40, samples=50), noise=0.4)
 
 
 def test_the_shape_of_the_paper_is_the_default():
-    assert shape(1000) == Shape(inputs=1000, hidden=1500, samples=2000)
-    assert shape(5) == (5, 7, 10)
-    assert shape(5, hidden=3) == (5, 3, 10) and shape(5, samples=3) == (5, 7, 3)
+    assert sizes(1000) == Sizes(inputs=1000, hidden=1500, samples=2000)
+    assert sizes(5) == (5, 7, 10)
+    assert sizes(5, hidden=3) == (5, 3, 10) and sizes(5, samples=3) == (5, 7, 3)
 
 
 def test_every_default_is_the_paper_s(unchecked):
     paper = {"noise": 0.3, "tests": 2000, "steps": 10, "ridge": 0.01, "ridges": (0.01,)}
     plain = {"decay": 1.0, "double": False, "naive": False, "normalise": False, "scale": 1.0}
     seen = set()
-    for name in heavy_tails.__all__:
-        if inspect.isfunction(function := unchecked(getattr(heavy_tails, name))):
+    for module in (heavy_tails, students, first_updates, interventions, long_runs):
+        for name, function in inspect.getmembers(module, inspect.isfunction):
+            function = unchecked(function)
             for argument, given in inspect.signature(function).parameters.items():
                 if argument in paper | plain and given.default is not inspect.Parameter.empty:
                     assert given.default == (paper | plain)[argument], (name, argument)
@@ -65,7 +67,7 @@ def test_every_default_is_the_paper_s(unchecked):
 )
 def test_sizes_are_positive_integers(bad, message, unchecked):
     with pytest.raises(ValueError, match="^" + message):
-        unchecked(shape)(**{"inputs": 5} | bad)
+        unchecked(sizes)(**{"inputs": 5} | bad)
 
 
 # Drawing
@@ -91,8 +93,8 @@ def test_all_that_is_drawn_is_normal_and_independent(problem):
 
 
 def test_labels_are_of_the_teacher_and_noisy(problem):
-    quiet = draw(KEY, shape(40, samples=50), noise=0.0)
-    loud = draw(KEY, shape(40, samples=50), noise=0.8)
+    quiet = draw(KEY, sizes(40, samples=50), noise=0.0)
+    loud = draw(KEY, sizes(40, samples=50), noise=0.8)
     for name in ("train", "probe", "test"):
         given, clean, noisy = (getattr(each, name) for each in (problem, quiet, loud))
         close(given.x, clean.x)
@@ -106,27 +108,27 @@ def test_labels_are_of_the_teacher_and_noisy(problem):
 
 
 def test_teacher_student_and_data_have_a_key_each(problem):
-    more = draw(KEY, shape(40, samples=60))
+    more = draw(KEY, sizes(40, samples=60))
     close(more.teacher, problem.teacher)
     close(more.W, problem.W)
     close(more.a, problem.a)
-    wider = draw(KEY, shape(40, hidden=61, samples=50), noise=0.4)
+    wider = draw(KEY, sizes(40, hidden=61, samples=50), noise=0.4)
     close(wider.teacher, problem.teacher)
     close(wider.test.y, problem.test.y)
-    other = draw(jax.random.key(6), shape(40, samples=50))
+    other = draw(jax.random.key(6), sizes(40, samples=50))
     for mine, others in zip(jax.tree.leaves(problem), jax.tree.leaves(other), strict=True):
         assert np.isclose(mine, others).mean() < 0.01
 
 
 def test_two_precisions_have_the_same_problem(problem):
-    single = draw(KEY, shape(40, samples=50), noise=0.4, dtype=jnp.float32)
+    single = draw(KEY, sizes(40, samples=50), noise=0.4, dtype=jnp.float32)
     for mine, exact in zip(jax.tree.leaves(single), jax.tree.leaves(problem), strict=True):
         assert mine.dtype == jnp.float32
         np.testing.assert_array_equal(mine, exact.astype(jnp.float32))
 
 
 def test_the_number_of_tests_is_free():
-    assert draw(KEY, shape(3), tests=7).test.x.shape == (7, 3)
+    assert draw(KEY, sizes(3), tests=7).test.x.shape == (7, 3)
 
 
 @pytest.mark.parametrize(
@@ -139,12 +141,12 @@ def test_the_number_of_tests_is_free():
         ({"noise": 10**400}, "noise must be finite as a float, got a larger number"),
         ({"tests": 10**400}, r"tests must be an integer below 2\*\*31, got about 2\*\*1329"),
         ({"tests": 0}, "tests must be an integer of at least 1, got 0"),
-        ({"sizes": Shape(4, 0, 8)}, "hidden must be an integer of at least 1, got 0"),
+        ({"sizes": Sizes(4, 0, 8)}, "hidden must be an integer of at least 1, got 0"),
     ],
 )
 def test_what_makes_no_problem_is_named(bad, message, unchecked):
     with pytest.raises(ValueError, match="^" + message):
-        unchecked(draw)(**{"key": KEY, "sizes": shape(4)} | bad)
+        unchecked(draw)(**{"key": KEY, "sizes": sizes(4)} | bad)
 
 
 # The student
@@ -172,7 +174,7 @@ def test_only_the_student_of_the_paper_is_odd(problem):
 def test_the_output_at_the_start_has_the_power_of_a_feature():
     powers = []
     for seed in range(20):
-        one = draw(jax.random.key(seed), shape(50))
+        one = draw(jax.random.key(seed), sizes(50))
         powers.append(float((outputs(one.W, one.a, one.test.x) ** 2).mean()))
     close(np.mean(powers), 0.39429, atol=3 * np.std(powers) / 20**0.5)
 

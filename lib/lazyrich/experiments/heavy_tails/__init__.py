@@ -1,0 +1,1 @@
+"""What the chapter on heavy tails computes at the points of its sweeps."""

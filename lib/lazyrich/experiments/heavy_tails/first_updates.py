@@ -1,0 +1,256 @@
+"""The first update of many students: what the gradient is made of, and the spike of one step.
+
+Each function is one experiment, on the problems of
+:mod:`~lazyrich.experiments.heavy_tails.students`.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float
+
+from lazyrich.arithmetic import numpy_if_known
+from lazyrich.experiments.heavy_tails.students import problems
+from lazyrich.heavy_tails import (
+    loss,
+    sizes,
+    spike_law,
+    teacher_alignment,
+    threshold,
+    update,
+)
+from lazyrich.heavy_tails.first_step import directions_of
+from lazyrich.heavy_tails.metrics import SCALINGS, alignment_of, scale_of, weight_gram
+from lazyrich.spectra.symmetric import leading
+from lazyrich.training import each, stacked
+
+
+class Gradients(NamedTuple):
+    """The first gradient of many students, and the weights it meets."""
+
+    singular_values: Float[Array, "seeds 2"]
+    """The two largest of G."""
+    left: Float[Array, "seeds"]
+    """|u₁·â|."""
+    right: Float[Array, "seeds"]
+    """|v₁·q̂|."""
+    stable_rank: Float[Array, "seeds"]
+    """‖G‖_F²/‖G‖₂²."""
+    remainder: Float[Array, "seeds"]
+    """‖G − A‖_F/‖A‖_F."""
+    sign_norm: Float[Array, "seeds"]
+    """‖sign G‖₂/√(hd)."""
+    sign_second: Float[Array, "seeds"]
+    """The second singular value of sign G over the first."""
+    equal_norms: Float[Array, "seeds 4"]
+    """The rates at which an update is as large as W_0: for G in the spectral and the Frobenius
+    norm, then for sign G likewise."""
+
+
+class OneStep(NamedTuple):
+    """Students after one step, at many rates."""
+
+    sigma: Float[Array | np.ndarray, "*seeds rates"]
+    """The largest singular value of W_1."""
+    left: Float[Array | np.ndarray, "*seeds rates"]
+    """(u₁·w)²."""
+    right: Float[Array | np.ndarray, "*seeds rates"]
+    """(v₁·p̂)²."""
+    teacher: Float[Array | np.ndarray, "*seeds rates"]
+    """|v₁·β|."""
+    p_norm2: Float[Array | np.ndarray, "*seeds rates"]
+    """‖p‖²."""
+
+
+class StepFeatures(NamedTuple):
+    """What the same students compute, at many rates."""
+
+    coded: Float[Array, "seeds rates"]
+    """The kernel-target alignment of features as coded."""
+    written: Float[Array, "seeds rates"]
+    """That of features as written."""
+    p_norm2: Float[Array, "seeds rates"]
+    """‖p‖²."""
+    p_teacher: Float[Array, "seeds rates"]
+    """|p·β|."""
+
+
+def first_gradients(
+    key: jax.Array, inputs: int, seeds: int, samples: int | None = None, noise: float = 0.3
+) -> Gradients:
+    """What the first gradient is made of.
+
+    Args:
+        key: the problems.
+        inputs: d, with h = 3d/2.
+        seeds: how many.
+        samples: n, by default 2d.
+        noise: ρ.
+    """
+    drawn = problems(key, sizes(inputs, samples=samples), seeds, noise, tests=1)
+    return stacked(map(_gradient, drawn))
+
+
+def one_step(
+    key: jax.Array,
+    optimizer: str,
+    ratios: Sequence[float],
+    inputs: int,
+    seeds: int,
+    samples: int | None = None,
+    noise: float = 0.3,
+) -> OneStep:
+    """Students after one step of gradient descent or Adam from the same start.
+
+    Args:
+        key: the problems.
+        optimizer: ``"GD"`` or ``"Adam"``, whose first step is η times the sign of the gradient.
+        ratios: η/η*, the rates over the threshold of the spike; at zero the start.
+        inputs: d, with h = 3d/2.
+        seeds: how many.
+        samples: n, by default 2d.
+        noise: ρ.
+    """
+    of_all = sizes(inputs, samples=samples)
+    rates = np.asarray(ratios) * threshold(optimizer, of_all, noise)
+    drawn = problems(key, of_all, seeds, noise, tests=1)
+    return _after_one_step(_spike, drawn, optimizer, rates)
+
+
+def one_step_law(
+    optimizer: str, ratios: Sequence[float], inputs: int, naive: bool = False
+) -> OneStep:
+    """What the theorem expects of :func:`one_step`, at n = 2d and the noise of the paper.
+
+    Arguments as there; `naive` drops the update's correlation with the start from the spike.
+    """
+    of_all = sizes(inputs)
+    rates = np.asarray(ratios) * threshold(optimizer, of_all)
+    spike = spike_law(optimizer, rates, of_all, naive=naive)
+    p_norm2 = update(optimizer, rates, of_all, naive=naive).p_norm2
+    return OneStep(*spike, teacher_alignment(optimizer, rates, of_all), p_norm2)
+
+
+def crossing(curve: Sequence[float], at: Sequence[float], level: float) -> float:
+    """Where a curve over increasing places first rises above a level, by interpolation."""
+    i = int(np.argmax(np.asarray(curve) > level))
+    return float(np.interp(level, curve[i - 1 : i + 1], at[i - 1 : i + 1]))
+
+
+def one_step_features(
+    key: jax.Array,
+    optimizer: str,
+    rates: Sequence[float],
+    inputs: int,
+    seeds: int,
+    samples: int | None = None,
+    noise: float = 0.3,
+) -> StepFeatures:
+    """What students compute after one step at rates η. Arguments as for :func:`one_step`."""
+    drawn = problems(key, sizes(inputs, samples=samples), seeds, noise, tests=1)
+    return _after_one_step(_features, drawn, optimizer, rates)
+
+
+def one_step_loss(
+    key: jax.Array,
+    optimizer: str,
+    rates: Sequence[float],
+    inputs: int,
+    seeds: int,
+    samples: int | None = None,
+    noise: float = 0.3,
+) -> Float[Array, "seeds rates"]:
+    """The students' own mean squared error on the test set after one step at rates η.
+
+    Arguments as for :func:`one_step`.
+    """
+    drawn = problems(key, sizes(inputs, samples=samples), seeds, noise)
+    return _after_one_step(_loss, drawn, optimizer, rates)
+
+
+def _gradient(problem):
+    # In NumPy: to compile this for each size would take longer than to compute it.
+    found = directions_of(problem.W, problem.a, problem.train)
+    G, A, q, W, a = map(np.asarray, (*found, problem.W, problem.a))
+    signs = np.sign(G)
+    (sigma, v), (of_start, _), (of_signs, _) = (_largest(M) for M in (G, W, signs))
+    u = G @ v / sigma[0]
+    start = np.array([of_start[0], np.linalg.norm(W)])
+    updates = np.array([sigma[0], np.linalg.norm(G), of_signs[0], np.linalg.norm(signs)])
+    return Gradients(
+        sigma,
+        np.abs(u @ a) / np.linalg.norm(a),
+        np.abs(v @ q) / np.linalg.norm(q),
+        (updates[1] / sigma[0]) ** 2,
+        np.linalg.norm(G - A) / np.linalg.norm(A),
+        of_signs[0] / G.size**0.5,
+        of_signs[1] / of_signs[0],
+        np.tile(start, 2) / updates,
+    )
+
+
+def _largest(M):
+    """The two largest singular values of a matrix, and the right vector of the first."""
+    values, vectors = leading(jax.device_put(M.T @ M), 2)
+    return np.sqrt(values), np.asarray(vectors)[:, 0]
+
+
+def _after_one_step(observe, drawn, optimizer, rates):
+    """``observe(W_1, problem, w)`` for all problems that are drawn, at all rates."""
+
+    def stepped(problem):
+        G = directions_of(problem.W, problem.a, problem.train).gradient
+        update, w = _update(G, problem.a, optimizer=optimizer)
+        return each(
+            lambda rate: observe(_moved(problem.W, rate, update), problem, w), np.asarray(rates)
+        )
+
+    return stacked(map(stepped, drawn))
+
+
+@numpy_if_known
+def _update(xp, G, a, *, optimizer):
+    """The update that a rate of one takes away, and its direction over hidden units."""
+    update, w = (xp.sign(G), xp.sign(a)) if optimizer == "Adam" else (G, a)
+    return update, w / xp.linalg.norm(w)
+
+
+@numpy_if_known
+def _moved(xp, W, rate, update):
+    return W - rate * update
+
+
+def _spike(W, problem, w):
+    values, vectors = leading(weight_gram(W), 1)
+    return OneStep(*_measured_spike(W, problem.teacher, w, values, vectors))
+
+
+@numpy_if_known
+def _measured_spike(xp, W, teacher, w, values, vectors):
+    p, sigma, v = w @ W, xp.sqrt(values[0]), vectors[:, 0]
+    left, right = (W @ v @ w / sigma) ** 2, (v @ p) ** 2 / (p**2).sum()
+    return sigma, left, right, xp.abs(v @ teacher), (p**2).sum()
+
+
+def _features(W, problem, w):
+    scales = (scale_of(scaling, W.shape[1]) for scaling in SCALINGS)
+    aligned = (_alignment(W, problem.probe, scale) for scale in scales)
+    return StepFeatures(*aligned, *_along(W, problem.teacher, w))
+
+
+_alignment = jax.jit(alignment_of)
+
+
+@numpy_if_known
+def _along(xp, W, teacher, w):
+    """‖p‖² and |p·β|."""
+    p = w @ W
+    return (p**2).sum(), xp.abs(p @ teacher)
+
+
+@jax.jit
+def _loss(W, problem, w):
+    del w
+    return loss(W, problem.a, problem.test)

@@ -1,0 +1,245 @@
+"""Students in their first steps: ensembles over teachers and rates, observed along the way.
+
+Each function is one experiment, given by a key and named numbers. Seed i is problem i in every
+experiment with the same sizes, so that optimisers, rates and knobs are compared pair by pair. On a
+CPU one student is trained after the other, on a GPU all at once; nothing leaves the device before
+the end.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
+from jaxtyping import Array, Bool, Float, Int
+
+from lazyrich import spectra
+from lazyrich.arithmetic import numpy_if_known
+from lazyrich.heavy_tails import Losses, Problem, Sizes, draw, loss, optimizer, sizes
+from lazyrich.heavy_tails.metrics import (
+    SCALINGS,
+    fitted,
+    gram_eigenvalues,
+    scale_of,
+    weight_gram,
+)
+from lazyrich.spectra.symmetric import leading
+from lazyrich.training import each, stacked, train
+
+
+class Trajectory(NamedTuple):
+    """Students along their training."""
+
+    step: Int[Array | np.ndarray, "times"]
+    """The steps at which they were observed."""
+    rate: Float[Array | np.ndarray, "rates"]
+    """η."""
+    loss: Float[Array, "seeds rates times"]
+    """The training loss."""
+    eigenvalues: Float[Array, "seeds rates times d"]
+    """Of WᵀW, ascending."""
+    teacher: Float[Array, "seeds rates"]
+    """|v₁·β| at the end."""
+    coded: Losses
+    """The last layer fitted at the end on features as coded, of shape (seeds, rates, ridges)."""
+    written: Losses
+    """The same on features as written."""
+
+    @property
+    def finite(self) -> Bool[Array, "seeds rates times"]:
+        """Where all weights are finite; training that diverges has nan from some step on."""
+        return jnp.isfinite(self.eigenvalues).all(-1)
+
+
+class StartLosses(NamedTuple):
+    """The last layer fitted at the start, of shape (seeds, ridges)."""
+
+    coded: Losses
+    """On features as coded."""
+    written: Losses
+    """On features as written."""
+
+
+class ScalingGaps(NamedTuple):
+    """Test losses on features as written minus those on features as coded."""
+
+    plain: Float[np.ndarray, "seeds rates"]
+    """At the default ridge."""
+    tuned: Float[np.ndarray, "seeds rates"]
+    """At the best ridge of each."""
+
+
+def problems(
+    key: jax.Array,
+    sizes: Sizes,
+    seeds: int,
+    noise: float = 0.3,
+    tests: int = 2000,
+    dtype: DTypeLike = float,
+) -> Iterator[Problem]:
+    """The problems of a key one by one; more seeds begin with the same ones."""
+    return (draw(jax.random.fold_in(key, i), sizes, noise, tests, dtype) for i in range(seeds))
+
+
+def start_spectra(key: jax.Array, inputs: int, seeds: int) -> Float[Array, "seeds d"]:
+    """The eigenvalues of WᵀW at the start, with h = 3d/2.
+
+    Args:
+        key: the problems.
+        inputs: d.
+        seeds: how many.
+    """
+    drawn = problems(key, sizes(inputs), seeds, tests=1)
+    return stacked(spectra.weight_spectrum(problem.W) for problem in drawn)
+
+
+def start_losses(
+    key: jax.Array,
+    inputs: int,
+    seeds: int,
+    samples: int | None = None,
+    hidden: int | None = None,
+    noise: float = 0.3,
+    ridges: Sequence[float] = (0.01,),
+    activation: str = "tanh",
+) -> StartLosses:
+    """The last layer fitted at the start. Arguments as for :func:`train_students`."""
+    drawn = problems(key, sizes(inputs, hidden, samples), seeds, noise)
+    return stacked(StartLosses(*_fits(one.W, one, ridges, activation)) for one in drawn)
+
+
+def train_students(
+    key: jax.Array,
+    optimizer: str,
+    rates: Sequence[float],
+    inputs: int,
+    seeds: int,
+    schedule: Sequence[int] = (0, 10),
+    samples: int | None = None,
+    hidden: int | None = None,
+    noise: float = 0.3,
+    ridges: Sequence[float] = (0.01,),
+    decay: float = 1.0,
+    normalise: bool = False,
+    activation: str = "tanh",
+    double: bool = False,
+) -> Trajectory:
+    """Students trained at many rates, with all metrics of the paper.
+
+    Args:
+        key: the problems.
+        optimizer: ``"GD"`` or ``"Adam"``.
+        rates: η.
+        inputs: d.
+        seeds: how many problems.
+        schedule: the steps at which to observe, increasing.
+        samples: n, by default 2d.
+        hidden: h, by default 3d/2.
+        noise: ρ.
+        ridges: λ, of the last layer that is fitted.
+        decay: γ; step t uses the rate η γ^(t−1).
+        normalise: whether W ← W √(hd)/‖W‖_F before each step.
+        activation: of the student.
+        double: whether to train in float64 in place of float32.
+    """
+    dtype = jnp.float64 if double else jnp.float32
+
+    def trained(problem):
+        def one(rate):
+            (losses, grams), W, gram = _train(
+                problem.W,
+                problem.a,
+                problem.train,
+                rate,
+                decay,
+                normalise,
+                name=optimizer,
+                schedule=tuple(schedule),
+                activation=activation,
+            )
+            aligned = _alignment(leading(gram, 1)[1], problem.teacher)
+            return losses, gram_eigenvalues(grams), aligned, *_fits(W, problem, ridges, activation)
+
+        return each(one, np.asarray(rates, dtype))
+
+    drawn = problems(key, sizes(inputs, hidden, samples), seeds, noise, dtype=dtype)
+    return Trajectory(np.asarray(schedule), np.asarray(rates), *stacked(map(trained, drawn)))
+
+
+def linear_losses(
+    key: jax.Array, inputs: int, hidden: int, samples: int, seeds: int
+) -> Float[Array, "seeds"]:
+    """What the best linear function x·β/2 leaves of the students' test sets."""
+    drawn = problems(key, sizes(inputs, hidden, samples), seeds)
+    return stacked(_linear_loss(one.test.x, one.test.y, one.teacher) for one in drawn)
+
+
+def inner_gains(losses: Float[Array | np.ndarray, "seeds rates"]) -> Float[np.ndarray, "seeds"]:
+    """By how much the best rate inside the grid beats the better end.
+
+    For each seed both are chosen by the other seeds, so that choice brings no gain.
+    """
+    gains = []
+    for i, own in enumerate(losses):
+        others = np.delete(losses, i, 0).mean(0)
+        inside, end = 1 + others[1:-1].argmin(), 0 if others[0] < others[-1] else -1
+        gains.append(own[end] - own[inside])
+    return np.array(gains)
+
+
+def lowest(losses: Float[Array | np.ndarray, "seeds ..."]) -> Float[np.ndarray, "seeds"]:
+    """The losses of the seeds in the one case whose mean is lowest."""
+    cases = np.asarray(losses).reshape(len(losses), -1)
+    return cases[:, cases.mean(0).argmin()]
+
+
+def scaling_gaps(run: Trajectory | StartLosses, default: int) -> ScalingGaps:
+    """By how much the losses as written exceed those as coded; `default` numbers the ridge."""
+    written, coded = np.asarray(run.written.test), np.asarray(run.coded.test)
+    gaps = (written - coded)[..., default], written.min(-1) - coded.min(-1)
+    return ScalingGaps(*(gap.reshape(len(gap), -1) for gap in gaps))
+
+
+@numpy_if_known
+def _linear_loss(xp, x, y, teacher):
+    return ((y - x @ teacher / 2) ** 2).mean()
+
+
+def _fits(W, problem, ridges, activation):
+    """The losses on features in both scalings, of one program."""
+    scales = [scale_of(scaling, W.shape[1]) for scaling in SCALINGS]
+    sets = problem.probe, problem.test
+    return [_fitted(W, *sets, np.asarray(ridges), scale, activation) for scale in scales]
+
+
+_fitted = jax.jit(fitted, static_argnames="activation")
+
+
+@partial(jax.jit, static_argnames=("name", "schedule", "activation"))
+def _train(W, a, samples, rate, decay, normalise, *, name, schedule, activation):
+    """The losses and WᵀW along the way, and W and WᵀW at the end."""
+
+    def before(W):
+        return W * jnp.where(normalise, W.size**0.5 / jnp.linalg.norm(W), 1)
+
+    def observe(W, step):
+        return loss(W, a, samples, activation), weight_gram(W)
+
+    trained = train(
+        lambda W, step: loss(W, a, samples, activation),
+        W,
+        optimizer(name, rate, decay),
+        schedule,
+        observe,
+        before=before,
+    )
+    return trained.observed, trained.params, weight_gram(trained.params)
+
+
+@numpy_if_known
+def _alignment(xp, top, teacher):
+    """|v₁·β|."""
+    return xp.abs(top[:, 0] @ teacher.astype(top.dtype))

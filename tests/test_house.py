@@ -3,7 +3,10 @@
 import ast
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
+
+import pytest
 
 import lazyrich
 
@@ -67,3 +70,40 @@ def test_formulas_and_foundation_need_nothing_that_only_the_book_needs():
     code = f"{blocked}import importlib; [importlib.import_module(name) for name in {names!r}]"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert not ran.returncode, ran.stderr
+
+
+def test_what_one_calls_on_ones_own_network_is_shown_at_the_top():
+    shown = dir(lazyrich)
+    for name in ("empirical_ntk", "gauss_newton", "laziness", "power_law_fit", "mechanisms"):
+        assert name in shown and getattr(lazyrich, name) is not None
+    assert all(hasattr(lazyrich, name) for name in lazyrich.__all__)
+    with pytest.raises(AttributeError, match="module 'lazyrich' has no attribute 'x'"):
+        _ = lazyrich.x
+
+
+def test_the_library_is_loaded_without_what_takes_long_to_load():
+    code = "import sys, lazyrich.mechanisms, lazyrich.linearization, lazyrich.conditioning; "
+    code += "import lazyrich.heavy_tails; print([m for m in sys.modules if m in set(sys.argv)])"
+    late = ["diffrax", "scipy.stats", "scipy.sparse", "sklearn", "pandas", "matplotlib"]
+    ran = subprocess.run([sys.executable, "-c", code, *late], capture_output=True, text=True)
+    assert ran.stdout.strip() == "[]", ran.stderr
+
+
+def alike(wing):
+    """The names that a wing has twice, of its modules and of what their packages show of them."""
+    paths = [path for room in wing for path in sorted((LIBRARY / room).rglob("*.py"))]
+    names = [path.stem for path in paths if path.stem != "__init__"]
+    for path in paths:
+        body = ast.parse(path.read_text()).body
+        if path.stem == "__init__":  # of formulas, whose modules share helpers
+            shown = [node for node in body if isinstance(node, ast.ImportFrom)]
+            names += [alias.name for node in shown for alias in node.names]
+        elif wing not in (FORMULAS,):
+            shown = [node for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+            names += [node.name for node in shown if node.name[0] != "_"]
+    return sorted(name for name, times in Counter(names).items() if times > 1)
+
+
+@pytest.mark.parametrize("wing", [FORMULAS, {"experiments"}, {"book"}])
+def test_no_two_names_of_a_wing_are_alike(wing):
+    assert alike(wing) == []

@@ -54,7 +54,7 @@ def asked(path, scale):
         found.append((function, [dict(point) for point in points]))
         raise Asked
 
-    notebook = chapters.read(path, scale).notebook
+    notebook = chapters.at_scale(path, scale).notebook
     computed, sweeps.sweep = sweeps.sweep, listed
     scope = {}
     statements = [one for cell in notebooks.code_cells(notebook) for one in lines(cell.source)]
@@ -143,7 +143,7 @@ def twice(function, key, point):
 
 def executed(name):
     """The core-seconds that a whole chapter takes at scale book, in this process."""
-    notebook = chapters.read(BOOK / f"{name}.ipynb", "book").notebook
+    notebook = chapters.at_scale(BOOK / f"{name}.ipynb", "book").notebook
     scope, start = {}, time.process_time()
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
         for cell in notebooks.code_cells(notebook):

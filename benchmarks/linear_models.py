@@ -273,7 +273,9 @@ def series(problem):
     network, params, direction, x, _, _ = in_jax(problem)
 
     def coefficients(params, direction, x):
-        return derivatives.along(lambda p: network.apply(p, x), params, direction, problem.count)
+        return derivatives.taylor_coefficients(
+            lambda p: network.apply(p, x), params, direction, problem.count
+        )
 
     return coefficients, (params, direction, x)
 

@@ -53,7 +53,7 @@ draws = np.random.default_rng(seed).normal(size=SAMPLES)
 claims.claim(
     "M1",
     "The mean is zero.",
-    claims.near("mean", estimates.mean(draws), 0, within=0.2),
+    checks.near("mean", estimates.mean(draws), 0, within=0.2),
     source="§1",
     basis="derived",
     scale=scale,

@@ -84,7 +84,7 @@ def test_a_sweep_loses_no_point_and_computes_none_twice(jobs, tmp_path, environm
         died = killed(command, environment, draw.uniform(0.3 * span, span))
         after = set(kept.glob("*")) if kept.exists() else set()
         whole_files = {path for path in after if path.suffix != ".part"}
-        assert all(store.read(path) for path in whole_files)
+        assert all(store.load(path) for path in whole_files)
         assert {path for path in before if path.suffix != ".part"} <= whole_files
         # Each process may have been between computing a point and keeping it.
         lost = len(noted(tmp_path)) - count - len(whole_files - before)

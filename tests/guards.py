@@ -15,7 +15,7 @@ import tempfile
 from itertools import pairwise
 from pathlib import Path
 
-from lazyrich.book import claims, notebooks
+from lazyrich.book import checks, claims, notebooks
 
 PNG_BYTES = (2_000, 200_000)
 PATHS = r"(?<![\w.:/])/(?:home|root|Users|tmp|var|usr|opt|mnt|work|private)/\S+|\b[A-Z]:\\\S+"
@@ -148,7 +148,7 @@ def claims_are_what_they_show(path):
                 assert output.data.get(mime) == shown[mime], (
                     f"{where}: its {mime} must follow from its record"
                 )
-            judged = claims.verdict([claims.Check(**check) for check in record["checks"]])
+            judged = checks.verdict([checks.Check(**check) for check in record["checks"]])
             expected = judged if record["checks"] else "not attempted"
             assert record["verdict"] == expected, (
                 f"{where}: the verdict must be {expected!r}, got {record['verdict']!r}"
@@ -163,7 +163,7 @@ def claims_are_what_they_show(path):
 
 def claim_numbers_have_no_gap(folder):
     """The claims of a letter are numbered 1, 2, … and stand in one chapter."""
-    records = claims.read(folder)
+    records = claims.recorded(folder)
     assert records, f"{folder} must hold claims, got none"
     for letter in {record["id"][0] for record in records}:
         of_letter = [record for record in records if record["id"][0] == letter]

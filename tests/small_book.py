@@ -32,7 +32,7 @@ axes.plot(found.max(1), "o")
 axes.axhline(0)
 figures.show("fig-maxima", figure, figures.table({"number": size.numbers, "max": found.max(1)}))
 claims.claim(
-    "M1", "The draws are finite.", claims.exactly("shape", str(found.shape[1:]), "(3,)"),
+    "M1", "The draws are finite.", checks.exactly("shape", str(found.shape[1:]), "(3,)"),
     source="§1", basis="derived", scale=scale,
 )
 """,

@@ -33,7 +33,7 @@ def test_the_book_keeps(guard):
 def test_a_chapter_runs_at_scale_quick(path, tmp_path):
     folder = shutil.copytree(BOOK, tmp_path / "book")
     engine = engines.engine("quick")
-    chapter = chapters.read(path, "quick")
+    chapter = chapters.at_scale(path, "quick")
     environment, code = engine.environment, engine.code
     task = execution.Task(chapter.notebook, folder, path.name, (), environment, code)
     execution.execute(task, progress=False)

@@ -144,7 +144,9 @@ def test_taylor_coefficients_are_those_of_a_known_series():
         {"a": jnp.array(0.3), "b": jnp.array([1.0, 2.0])},
         {"a": 2.0, "b": jnp.ones(2)},
     )
-    coefficients = derivatives.along(lambda p: jnp.exp(p["a"]) * p["b"] ** 2, params, direction, 5)
+    coefficients = derivatives.taylor_coefficients(
+        lambda p: jnp.exp(p["a"]) * p["b"] ** 2, params, direction, 5
+    )
     exponential = np.polynomial.Polynomial([2.0**k / math.factorial(k) for k in range(6)])
     for i, b in enumerate((1.0, 2.0)):
         series = np.exp(0.3) * exponential * np.polynomial.Polynomial([b, 1]) ** 2
@@ -159,7 +161,9 @@ def test_taylor_coefficients_are_those_of_jet(activation, key):
     flat, unravel = ravel_pytree(params)
     series = [ravel_pytree(direction)[0]] + [jnp.zeros_like(flat)] * 4
     value, rest = jet(lambda flat: network.apply(unravel(flat), x), (flat,), (series,))
-    coefficients = derivatives.along(lambda params: network.apply(params, x), params, direction, 5)
+    coefficients = derivatives.taylor_coefficients(
+        lambda params: network.apply(params, x), params, direction, 5
+    )
     assert coefficients.shape == (6, 4, 2)
     for k, derivative in enumerate([value, *rest]):
         expected = np.asarray(derivative) / math.factorial(k)
@@ -168,7 +172,10 @@ def test_taylor_coefficients_are_those_of_jet(activation, key):
 
 def test_taylor_coefficients_can_be_differentiated_and_vectorised(network):
     apply, params, x = network
-    second = lambda p: derivatives.along(lambda p: apply(p, x[:1])[0, 0], p, params, 2)[2]  # noqa: E731
+
+    def second(p):
+        return derivatives.taylor_coefficients(lambda p: apply(p, x[:1])[0, 0], p, params, 2)[2]
+
     slope = jax.grad(second)(params)
     shift = 1e-5
     moved = [jax.tree.map(lambda w, s=s: w + s * shift * w, params) for s in (1, -1)]
@@ -182,8 +189,8 @@ def test_taylor_coefficients_can_be_differentiated_and_vectorised(network):
 
 def test_orders_that_are_not_whole_or_below_zero_are_refused():
     with pytest.raises(ValueError, match="order must be an integer of at least 0, got -1"):
-        derivatives.along(jnp.sin, 0.0, 1.0, -1)
-    assert derivatives.along(jnp.cos, 0.0, 1.0, 0).tolist() == [1.0]
+        derivatives.taylor_coefficients(jnp.sin, 0.0, 1.0, -1)
+    assert derivatives.taylor_coefficients(jnp.cos, 0.0, 1.0, 0).tolist() == [1.0]
 
 
 @pytest.mark.parametrize("activation", [jax.nn.relu, lambda z: z * jnp.abs(z), jnp.tanh])
@@ -233,4 +240,4 @@ def test_what_has_no_jacobian_is_refused():
         with pytest.raises(ValueError, match=r"others must hold samples .*, got shape \(0, 3\)"):
             derivatives.empirical_ntk(network, params, jnp.ones((2, 3)), jnp.ones((0, 3)))
     with pytest.raises(ValueError, match="direction must be a pytree with the shapes of params"):
-        derivatives.along(lambda params: params["a"], {"a": 1.0}, {"b": 1.0}, 1)
+        derivatives.taylor_coefficients(lambda params: params["a"], {"a": 1.0}, {"b": 1.0}, 1)

@@ -122,7 +122,7 @@ def serve(server, unused, cache, monkeypatch):
     def replace(name, files, *kinds):
         server.files = files
         ports = [unused if kind == "refused" else server.server_port for kind in kinds]
-        source = getattr(downloads, name)._replace(
+        source = getattr(downloads, f"fetch_{name}")._replace(
             mirrors=tuple(
                 f"http://127.0.0.1:{port}/{kind}/" for port, kind in zip(ports, kinds, strict=True)
             ),
@@ -152,35 +152,35 @@ def same(images, pixels=PIXELS, labels=CLASSES):
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
 def test_grey_images_are_those_of_the_files(name, serve, cache):
     serve(name.upper(), digits(), "good")
-    same(getattr(downloads, name)())
+    same(getattr(downloads, f"fetch_{name}")())
     assert {path.name for path in (cache / name).iterdir()} == {IMAGES, LABELS}
 
 
 def test_colour_images_are_those_of_the_files_in_the_order_of_the_batches(serve):
     serve("CIFAR10", {ARCHIVE: archive()}, "good")
-    images = downloads.cifar10()
+    images = downloads.fetch_cifar10()
     same(images, COLOURS, np.arange(10))
     assert images.pixels.flags.c_contiguous
 
 
 def test_a_second_time_nothing_is_asked_for(serve, server):
     serve("MNIST", digits(), "good")
-    same(downloads.mnist())
+    same(downloads.fetch_mnist())
     assert server.asked == [f"/good/{IMAGES}", f"/good/{LABELS}"]
-    same(downloads.mnist())
+    same(downloads.fetch_mnist())
     assert len(server.asked) == 2
 
 
 @pytest.mark.parametrize("kind", ["interrupted", "truncated", "wrong", "down", "refused"])
 def test_a_bad_mirror_leads_to_the_next(kind, serve, cache):
     serve("MNIST", digits(), kind, "good")
-    same(downloads.mnist())
+    same(downloads.fetch_mnist())
     assert {path.name for path in (cache / "mnist").iterdir()} == {IMAGES, LABELS}
 
 
 def test_a_good_mirror_is_the_last_that_is_asked(serve, server):
     serve("MNIST", digits(), "good", "wrong")
-    downloads.mnist()
+    downloads.fetch_mnist()
     assert server.asked == [f"/good/{IMAGES}", f"/good/{LABELS}"]
 
 
@@ -194,7 +194,7 @@ def test_if_all_mirrors_fail_one_error_says_all(serve, cache):
     }
     source = serve("MNIST", digits(), *reasons)
     with pytest.raises(RuntimeError) as failure:
-        downloads.mnist()
+        downloads.fetch_mnist()
     title, *tried = str(failure.value).splitlines()
     tried, advice = tried[:10], tried[10:]
     assert title == f"mnist: {IMAGES} could not be downloaded"
@@ -214,16 +214,16 @@ def test_files_put_by_hand_are_used(serve, server, cache):
     (cache / "mnist").mkdir(parents=True)
     for name, content in digits().items():
         (cache / "mnist" / name).write_bytes(content)
-    same(downloads.mnist())
+    same(downloads.fetch_mnist())
     assert server.asked == []
 
 
 def test_a_corrupt_file_in_the_cache_is_fetched_again(serve, server, cache):
     serve("MNIST", digits(), "good")
-    downloads.mnist()
+    downloads.fetch_mnist()
     path = cache / "mnist" / LABELS
     path.write_bytes(path.read_bytes()[:-1])
-    same(downloads.mnist())
+    same(downloads.fetch_mnist())
     assert server.asked[2:] == [f"/good/{LABELS}"] and path.read_bytes() == digits()[LABELS]
 
 
@@ -233,14 +233,14 @@ def test_a_wrong_file_put_by_hand_is_named_with_its_checksum(serve, cache):
     (cache / "mnist" / IMAGES).write_bytes(b"wrong")
     message = f"{IMAGES} in the cache has the checksum {sha256(b'wrong')}"
     with pytest.raises(RuntimeError, match=message):
-        downloads.mnist()
+        downloads.fetch_mnist()
 
 
 def test_a_cache_that_is_no_folder_is_named(serve, cache):
     serve("MNIST", digits(), "good")
     cache.write_text("a file")
     with pytest.raises(RuntimeError, match=f"another folder than {re.escape(str(cache))}"):
-        downloads.mnist()
+        downloads.fetch_mnist()
 
 
 @pytest.mark.parametrize("value", [None, ""])
@@ -253,7 +253,7 @@ def test_without_the_variable_the_cache_is_that_of_the_operating_system(
         monkeypatch.delenv("LAZYRICH_DATA")
     else:
         monkeypatch.setenv("LAZYRICH_DATA", value)
-    downloads.mnist()
+    downloads.fetch_mnist()
     assert (tmp_path / "os" / "lazyrich" / "mnist" / IMAGES).exists()
 
 
@@ -262,7 +262,7 @@ def test_the_variable_may_begin_with_the_home_folder(serve, monkeypatch, tmp_pat
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("LAZYRICH_DATA", "~/data")
     monkeypatch.chdir(tmp_path)
-    downloads.mnist()
+    downloads.fetch_mnist()
     assert (tmp_path / "data" / "mnist" / IMAGES).exists()
 
 
@@ -282,13 +282,13 @@ def test_the_variable_may_begin_with_the_home_folder(serve, monkeypatch, tmp_pat
 def test_files_of_another_format_are_named(files, message, serve):
     serve("MNIST", digits() | files, "good")
     with pytest.raises(ValueError, match=re.escape(message)):
-        downloads.mnist()
+        downloads.fetch_mnist()
 
 
 def test_an_archive_whose_sizes_differ_is_named(serve):
     serve("CIFAR10", {ARCHIVE: archive(count=1)}, "good")
     with pytest.raises(ValueError, match=r"each of its 5 labels, got shape \(10, 3072\)"):
-        downloads.cifar10()
+        downloads.fetch_cifar10()
 
 
 @pytest.mark.parametrize(

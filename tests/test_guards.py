@@ -9,7 +9,7 @@ import pytest
 from nbformat import v4
 
 import guards
-from lazyrich.book import claims, notebooks
+from lazyrich.book import checks, claims, notebooks
 
 TITLE, PARAMETERS, TOOLS, PROSE, CLAIM, FIGURE = 0, 1, 3, 4, 5, 7
 ERROR = v4.new_output("error", ename="ValueError", evalue="no", traceback=[])
@@ -137,7 +137,7 @@ def test_a_broken_copy_is_stopped(guard, breaking, message, break_copy):
 
 def test_a_claim_that_does_not_hold_and_gives_no_reason_is_stopped(break_copy):
     about = {"source": "§1", "basis": "derived", "scale": "book"}
-    failing = claims.claim("M1", "One is two.", claims.exactly("x", 1, 2), **about)
+    failing = claims.claim("M1", "One is two.", checks.exactly("x", 1, 2), **about)
     path = break_copy(
         lambda cells: cells[CLAIM].outputs[0].data.update(failing._repr_mimebundle_())
     )

@@ -124,7 +124,7 @@ def read(folder):
 
 @lru_cache(maxsize=1)
 def _read(folder, notebooks):
-    return claims.read(folder) if notebooks else []
+    return claims.recorded(folder) if notebooks else []
 
 
 def counts(records):

@@ -78,7 +78,7 @@ def _end_in_order() -> None:
 def _claims(options) -> int:
     from lazyrich.book import claims, rendering
 
-    records = claims.read(options.folder)
+    records = claims.recorded(options.folder)
     if options.json:
         print(json.dumps(records, indent=1, ensure_ascii=False))
     else:
@@ -107,7 +107,7 @@ def _compute(folder, scale, **engine):
 def _execute(options) -> int:
     from lazyrich.book import authoring
 
-    authoring.execute(options.folder, options.chapter)
+    authoring.execute_in_place(options.folder, options.chapter)
     return 0
 
 
@@ -117,7 +117,7 @@ def _seeds(options) -> int:
     if options.seeds < 1:
         raise ValueError(f"--seeds must be at least 1, got {options.seeds}")
     compute = _compute(options.folder, options.scale)
-    stored = {record["id"]: record["verdict"] for record in claims.read(options.folder)}
+    stored = {record["id"]: record["verdict"] for record in claims.recorded(options.folder)}
     differ = []
     for path in chapters.find(options.folder, options.chapter):
         seeds = range(1, options.seeds + 1)
@@ -135,7 +135,7 @@ def _seeds(options) -> int:
 def _figures(options) -> int:
     from lazyrich.book import reproduction
 
-    for figure in reproduction.figures(options.folder, options.chapter):
+    for figure in reproduction.known_figures(options.folder, options.chapter):
         print(f"{figure.chapter}#{figure.name}\n    {figure.answers}")
     return 0
 
@@ -144,7 +144,7 @@ def _reproduce(options) -> int:
     from lazyrich.book import chapters, manifests, reproduction
 
     for path in reproduction.select(options.folder, options.target):
-        chapters.read(path, options.scale, options.seed)
+        chapters.at_scale(path, options.scale, options.seed)
     engine = {"device": options.device, "jobs": options.jobs, "dask": options.dask}
     compute = _compute(options.folder, options.scale, **engine)
     written = reproduction.reproduce(

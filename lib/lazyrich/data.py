@@ -95,7 +95,7 @@ def mnist(samples: int) -> Images:
     Args:
         samples: how many, up to 60,000.
     """
-    pixels, labels = downloads.mnist()
+    pixels, labels = downloads.fetch_mnist()
     samples = available(samples, len(pixels))
     x = pixels[:samples, ::4, ::4].reshape(samples, -1) / 255
     return Images(jnp.asarray(x), jnp.asarray(labels[:samples]))
@@ -107,7 +107,7 @@ def cifar10(samples: int) -> Images:
     Args:
         samples: how many, up to 50,000.
     """
-    pixels, labels = downloads.cifar10()
+    pixels, labels = downloads.fetch_cifar10()
     samples = available(samples, len(pixels))
     x = _averaged(pixels[:samples].mean(-1) / 255, 8)
     return Images(jnp.asarray(x), jnp.asarray(labels[:samples]))

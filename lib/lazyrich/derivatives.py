@@ -65,7 +65,7 @@ def gauss_newton(apply: Callable, params, x: Float[Array, "samples inputs"]) -> 
     return matmul(rows.T, rows) / len(x)
 
 
-def along(function: Callable, params, direction, order: int) -> Array:
+def taylor_coefficients(function: Callable, params, direction, order: int) -> Array:
     """The Taylor coefficients of a function along a direction, a_k = (d/dt)^k f(θ + t v)/k! at 0.
 
     By derivatives of derivatives of t ↦ f(θ + t v), forwards and in one program, whose shared
@@ -87,7 +87,7 @@ def along(function: Callable, params, direction, order: int) -> Array:
         ValueError: if order is negative, the direction is not like the parameters, or JAX cannot
             differentiate the function forwards, as one with a ``jax.custom_vjp``.
 
-    >>> along(lambda x: 1 / (1 - x), 0.0, 1.0, 3).tolist()
+    >>> taylor_coefficients(lambda x: 1 / (1 - x), 0.0, 1.0, 3).tolist()
     [1.0, 1.0, 1.0, 1.0]
     """
     validation.like("direction", direction, "params", params)
@@ -109,13 +109,13 @@ def along(function: Callable, params, direction, order: int) -> Array:
 
 
 def jumps(function: Callable, params, direction, order: int, step: float = 1e-6) -> Array:
-    """|a_k(h) − a_k(−h)|: how far the coefficients :func:`along` a line differ on its two sides.
+    """|a_k(h) − a_k(−h)|: how far :func:`taylor_coefficients` differ on both sides of a point.
 
     Where f is smooth they are O(h); a kink within the step, of f or of one of its derivatives,
     leaves a jump that does not shrink with h.
 
     Args:
-        function: as for :func:`along`.
+        function: as for :func:`taylor_coefficients`.
         params: θ.
         direction: v.
         order: the largest k.
@@ -126,7 +126,8 @@ def jumps(function: Callable, params, direction, order: int, step: float = 1e-6)
     """
     [h] = validation.positives(step=step)
     before, after = (
-        along(function, _moved(params, t, direction), direction, order) for t in (-h, h)
+        taylor_coefficients(function, _moved(params, t, direction), direction, order)
+        for t in (-h, h)
     )
     return jnp.abs(after - before)
 

@@ -21,7 +21,7 @@ from lazyrich import places
 VARIABLE = "LAZYRICH_DATA"
 
 
-class Images(NamedTuple):
+class RawImages(NamedTuple):
     """A training set of images, in the order of its files."""
 
     pixels: np.ndarray
@@ -88,7 +88,7 @@ CIFAR10 = _Source(
 )
 
 
-def mnist() -> Images:
+def fetch_mnist() -> RawImages:
     """MNIST: 60,000 handwritten digits, `pixels` of shape ``(60000, 28, 28)``; 10 MB.
 
     Raises:
@@ -98,22 +98,22 @@ def mnist() -> Images:
     return _idx_images(MNIST)
 
 
-def fashion_mnist() -> Images:
+def fetch_fashion_mnist() -> RawImages:
     """Fashion-MNIST: 60,000 pieces of clothing, `pixels` of shape ``(60000, 28, 28)``; 26 MB.
 
     Raises:
-        RuntimeError: as :func:`mnist`.
+        RuntimeError: as :func:`fetch_mnist`.
     """
     return _idx_images(FASHION_MNIST)
 
 
-def cifar10() -> Images:
+def fetch_cifar10() -> RawImages:
     """CIFAR-10: 50,000 photographs, `pixels` of shape ``(50000, 32, 32, 3)``; 170 MB.
 
     The colours are red, green and blue.
 
     Raises:
-        RuntimeError: as :func:`mnist`.
+        RuntimeError: as :func:`fetch_mnist`.
     """
     (path,) = _fetch(CIFAR10)
     # The archive has its checksum, so that no pickle is read but the authors' own.
@@ -133,7 +133,7 @@ def cifar10() -> Images:
             f"got shape {pixels.shape}"
         )
     pixels = pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-    return Images(np.ascontiguousarray(pixels), labels)
+    return RawImages(np.ascontiguousarray(pixels), labels)
 
 
 def _idx_images(source):
@@ -141,7 +141,7 @@ def _idx_images(source):
     pixels, classes = _idx(images, 3), _idx(labels, 1)
     if len(pixels) != len(classes):
         raise ValueError(f"{labels} must hold {len(pixels)} labels, got {len(classes)}")
-    return Images(pixels, classes.astype(int))
+    return RawImages(pixels, classes.astype(int))
 
 
 def _idx(path: Path, axes: int) -> np.ndarray:

@@ -35,7 +35,7 @@ def test_executing_writes_the_normal_form_and_what_it_took(book, run):
     notebook = notebooks.read(book / "demo.ipynb")
     notebook.cells[1].source = 'scale = "quick"\nseed = 5'
     notebooks.write(book / "demo.ipynb", notebook)
-    authoring.execute(book)
+    authoring.execute_in_place(book)
     notebook = notebooks.read(book / "demo.ipynb")
     assert notebook.cells[1].source == 'scale = "book"\nseed = 0'
     assert (book / "demo.ipynb").read_text(encoding="utf-8") == notebooks.text(notebook)
@@ -54,7 +54,7 @@ def test_nothing_is_executed_if_a_notebook_is_no_chapter(book, run):
     before = (book / "demo.ipynb").read_bytes()
     notebooks.write(book / "Untitled.ipynb", v4.new_notebook())
     with pytest.raises(ValueError, match="Untitled.ipynb is not a chapter: one code cell must"):
-        authoring.execute(book)
+        authoring.execute_in_place(book)
     assert (book / "demo.ipynb").read_bytes() == before
     assert not (book / "performance.json").exists()
 
@@ -63,12 +63,12 @@ def test_one_chapter_keeps_the_times_of_others_on_this_machine_only(
     book, run, chapter, monkeypatch
 ):
     notebooks.write(book / "other.ipynb", chapter)
-    authoring.execute(book, ["demo"])
-    authoring.execute(book, ["other"])
+    authoring.execute_in_place(book, ["demo"])
+    authoring.execute_in_place(book, ["other"])
     table = book / "performance.json"
     assert set(json.loads(table.read_text(encoding="utf-8"))["chapters"]) == {"demo", "other"}
     monkeypatch.setattr(provenance, "machine", lambda: "another, 4 cores")
-    authoring.execute(book, ["other"])
+    authoring.execute_in_place(book, ["other"])
     assert set(json.loads(table.read_text(encoding="utf-8"))["chapters"]) == {"other"}
 
 

@@ -46,7 +46,7 @@ def edit(path, number, source):
 
 def computed(book, store, names=(), **options):
     """The chapters that were executed now, by name, and the outputs of all."""
-    asked = [chapters.read(path, "book") for path in chapters.find(book, names)]
+    asked = [chapters.at_scale(path, "book") for path in chapters.find(book, names)]
     done = {}
 
     def keep(one, what):
@@ -77,7 +77,7 @@ def test_hidden_notebooks_are_none_of_the_book(book):
 
 def test_the_fingerprint_follows_code_style_and_versions_but_not_prose(book, monkeypatch):
     def mark():
-        return chapters.fingerprint(chapters.read(book / "demo.ipynb", "book"))
+        return chapters.fingerprint(chapters.at_scale(book / "demo.ipynb", "book"))
 
     first = mark()
     edit(book / "demo.ipynb", 0, "# Another title")
@@ -99,7 +99,7 @@ def test_the_fingerprint_follows_code_style_and_versions_but_not_prose(book, mon
 
 def test_a_module_beside_the_chapters_counts_where_a_cell_imports_it(book):
     def mark():
-        return chapters.fingerprint(chapters.read(book / "demo.ipynb", "book"))
+        return chapters.fingerprint(chapters.at_scale(book / "demo.ipynb", "book"))
 
     first = mark()
     (book / "helper.py").write_text("C = 1")
@@ -146,7 +146,7 @@ def test_new_prose_and_captions_keep_the_outputs(book, run, tmp_path):
 
 def test_another_scale_seed_or_engine_is_another_result(book, run, tmp_path):
     def execute(scale="book", seed=0, engine=ENGINE):
-        asked = [chapters.read(book / "demo.ipynb", scale, seed)]
+        asked = [chapters.at_scale(book / "demo.ipynb", scale, seed)]
         chapters.compute(asked, engine, tmp_path, lambda *_: None)
 
     for _ in range(2):
@@ -162,7 +162,7 @@ def test_a_failing_chapter_is_told_after_the_others(book, run, chapter, tmp_path
     notebooks.write(book / "another.ipynb", chapter)
     edit(book / "demo.ipynb", 5, "1 / 0")
     done = {}
-    asked = [chapters.read(path, "book") for path in chapters.find(book)]
+    asked = [chapters.at_scale(path, "book") for path in chapters.find(book)]
     with pytest.raises(execution.CellError, match="^demo: code cell 3 failed$"):
         chapters.compute(asked, ENGINE, tmp_path, lambda one, what: done.update({one.name: what}))
     assert list(done) == ["another"]
@@ -183,7 +183,7 @@ def test_what_was_changed_while_it_was_executed_is_not_kept(book, run, tmp_path,
 def test_a_notebook_that_is_no_chapter_is_named(book):
     notebooks.write(book / "Untitled.ipynb", v4.new_notebook())
     with pytest.raises(ValueError, match="Untitled.ipynb is not a chapter: one code cell must"):
-        chapters.read(book / "Untitled.ipynb", "book")
+        chapters.at_scale(book / "Untitled.ipynb", "book")
 
 
 @pytest.mark.parametrize("table", [None, "", "[]", "{", '{"chapters": {"demo": {}}}'])

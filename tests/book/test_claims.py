@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nbformat import v4
 
-from lazyrich.book import claims, notebooks
-from lazyrich.book.claims import at_least, at_most, chaotic, exactly, measured, near, negligible
+from lazyrich.book import checks, claims, notebooks
+from lazyrich.book.checks import at_least, at_most, chaotic, exactly, measured, near, negligible
 from lazyrich.book.estimates import Estimate
 
 HOLDS, FAILS, UNDECIDED = "holds", "fails", "undecided"
@@ -79,14 +79,14 @@ def test_one_sided_checks_of_infinite_values():
 
 
 def test_exactly_is_met_or_not():
-    assert exactly("count", 3, 3) == claims.Check("count", "3", "", "3", "0", HOLDS)
+    assert exactly("count", 3, 3) == checks.Check("count", "3", "", "3", "0", HOLDS)
     assert exactly("count", 2, 3).verdict == FAILS
     assert exactly("phase", "kernel", "frozen").verdict == FAILS
 
 
 def test_what_is_measured_expects_nothing():
     check = measured("rate", Estimate(0.123456, 0.01))
-    assert check == claims.Check("rate", "0.123", "0.010", "", "", "measured")
+    assert check == checks.Check("rate", "0.123", "0.010", "", "", "measured")
     assert measured("form", "a straight line").measured == "a straight line"
 
 
@@ -192,7 +192,7 @@ def test_more_digits_can_be_shown():
 )
 def test_negligible_deviations_all_lie_within_the_bound(deviations, verdict, shown):
     check = negligible("x", deviations, 1e-10)
-    assert check == claims.Check("x", shown, "", "≤ 1e-10", "0", verdict)
+    assert check == checks.Check("x", shown, "", "≤ 1e-10", "0", verdict)
 
 
 def test_no_deviations_at_all_are_refused():
@@ -235,7 +235,7 @@ def test_a_claim_takes_checks_and_lists_of_them():
 
 
 def of(*verdicts):
-    return claims.verdict([claims.Check("", "", "", "", "", verdict) for verdict in verdicts])
+    return checks.verdict([checks.Check("", "", "", "", "", verdict) for verdict in verdicts])
 
 
 @pytest.mark.parametrize(
@@ -361,10 +361,10 @@ def test_claims_are_read_in_the_order_of_their_numbers(save):
     held = exactly("x", 1, 1)
     save("waves", judge(held, identifier="W1"))
     folder = save("mechanisms", *(judge(held, identifier=name) for name in ("M10", "M9", "M2")))
-    records = claims.read(folder)
+    records = claims.recorded(folder)
     assert [record["id"] for record in records] == ["M2", "M9", "M10", "W1"]
     assert [record["chapter"] for record in records] == ["mechanisms"] * 3 + ["waves"]
-    assert records == claims.read(str(folder))
+    assert records == claims.recorded(str(folder))
     expected = {"chapter": "waves", **judge(held, identifier="W1").record}
     assert records[3] == expected
 
@@ -373,20 +373,20 @@ def test_a_claim_that_occurs_twice_is_refused(save):
     save("a", judge(exactly("x", 1, 1)))
     folder = save("b", judge(exactly("x", 1, 2)))
     with pytest.raises(ValueError, match="claim M1 must occur once, got it again in .*b.ipynb"):
-        claims.read(folder)
+        claims.recorded(folder)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", "1", '{"cells": 3}', '{"cells": [4]}'])
 def test_a_file_that_is_no_notebook_is_refused(content, tmp_path):
     (tmp_path / "broken.ipynb").write_text(content)
     with pytest.raises(ValueError, match="broken.ipynb must be a notebook"):
-        claims.read(tmp_path)
+        claims.recorded(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["", "missing"])
 def test_a_folder_without_notebooks_is_refused(name, tmp_path):
     with pytest.raises(ValueError, match="folder must hold notebooks"):
-        claims.read(tmp_path / name)
+        claims.recorded(tmp_path / name)
 
 
 @pytest.mark.parametrize(
@@ -396,7 +396,7 @@ def test_a_record_that_is_no_claim_is_refused(record, tmp_path):
     cell = {"outputs": [{"data": {claims.MIME: record}}]}
     (tmp_path / "broken.ipynb").write_text(json.dumps({"cells": [cell]}))
     with pytest.raises(ValueError, match="broken.ipynb must be a notebook"):
-        claims.read(tmp_path)
+        claims.recorded(tmp_path)
 
 
 @pytest.mark.parametrize("value", [-1.0, 0.0, 1.0])

@@ -1,7 +1,8 @@
 import pytest
 
 from lazyrich.book import rendering
-from lazyrich.book.claims import at_most, claim, exactly, near
+from lazyrich.book.checks import at_most, exactly, near
+from lazyrich.book.claims import claim
 from lazyrich.book.estimates import Estimate
 
 
@@ -22,7 +23,7 @@ def test_text_has_a_line_for_each_check():
     shown = record(
         near("a < b", Estimate(-0.97, 0.02), -1.0, 0.15), at_most("c", 3.0, 2.0), reason="So."
     )
-    assert rendering.text(shown).splitlines() == [
+    assert rendering.as_text(shown).splitlines() == [
         "M1  HOLDS IN PART",
         "A statement.",
         "  a < b: -0.970 ± 0.020, expected -1 ± 0.15: holds",

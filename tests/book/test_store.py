@@ -23,8 +23,8 @@ class Outer:
 
 def kept(result, path):
     """A result that was written and read again."""
-    store.write(path, store.pack(result))
-    return store.unpack(store.read(path), {__name__})
+    store.keep(path, store.pack(result))
+    return store.unpack(store.load(path), {__name__})
 
 
 def same(one, other):
@@ -58,7 +58,7 @@ def same(one, other):
 def test_a_result_comes_back_as_it_was(result, tmp_path):
     path = tmp_path / "deep" / "a"
     with pytest.raises(LookupError):
-        store.read(path)
+        store.load(path)
     assert same(kept(result, path), result)
 
 
@@ -77,7 +77,7 @@ def test_what_is_no_array_number_or_text_is_refused(result):
 @given(data=st.data())
 def test_a_damaged_file_is_no_result(data, tmp_path_factory):
     path = tmp_path_factory.mktemp("store") / "a"
-    store.write(path, store.pack(np.arange(50.0)))
+    store.keep(path, store.pack(np.arange(50.0)))
     whole = path.read_bytes()
     kind = data.draw(st.sampled_from(["cut", "changed", "zeros", "longer"]))
     at = data.draw(st.integers(0, len(whole) - 1))
@@ -89,10 +89,10 @@ def test_a_damaged_file_is_no_result(data, tmp_path_factory):
     }[kind]
     path.write_bytes(damaged)
     if damaged == whole:
-        assert store.read(path) == whole
+        assert store.load(path) == whole
     else:
         with pytest.raises(LookupError, match="is not whole"):
-            store.read(path)
+            store.load(path)
 
 
 def test_the_same_bytes_each_time():
@@ -129,7 +129,7 @@ def test_drafts_that_were_left_are_swept_up_when_the_result_is_there(tmp_path):
         draft.touch()
     os.utime(left, (0, 0))
     os.utime(tmp_path / "b.7.part", (0, 0))
-    store.write(tmp_path / "a", store.pack(1))
+    store.keep(tmp_path / "a", store.pack(1))
     assert {path.name for path in tmp_path.iterdir()} == {"a", "a.8.part", "b.7.part"}
 
 
@@ -141,7 +141,7 @@ def test_what_cannot_be_read_is_no_result(kind, tmp_path):
     else:
         path.write_bytes(pickle.dumps({"x": 1}) if kind == "pickle" else b"")
     with pytest.raises(LookupError):
-        store.read(path)
+        store.load(path)
 
 
 def test_every_part_of_the_origin_counts(tmp_path):

@@ -159,7 +159,7 @@ def test_a_result_that_cannot_be_kept_is_an_error(notes, monkeypatch):
     def full(path, result):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(store, "write", full)
+    monkeypatch.setattr(store, "keep", full)
     with pytest.raises(OSError, match="No space left"):
         sweeps.sweep(points.noted, [{"number": 1}], jax.random.key(0))
 
@@ -190,7 +190,7 @@ def test_another_process_keeps_its_results_itself(notes, monkeypatch):
     def nothing(path, packed):
         raise AssertionError("there was nothing left to keep")
 
-    monkeypatch.setattr(store, "write", nothing)
+    monkeypatch.setattr(store, "keep", nothing)
     grid = sweeps.grid(number=[1, 2, 3])
     with joblib.parallel_config("loky", n_jobs=2):
         found = sweeps.sweep(points.noted, grid, jax.random.key(0))

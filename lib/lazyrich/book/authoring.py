@@ -12,7 +12,7 @@ from pathlib import Path
 from lazyrich.book import chapters, claims, execution, files, notebooks, provenance
 
 
-def execute(folder: Path | str, names: Sequence[str] = (), progress: bool = True) -> None:
+def execute_in_place(folder: Path | str, names: Sequence[str] = (), progress: bool = True) -> None:
     """Execute chapters in place at scale ``book``, all or those named, one after another.
 
     What each took, with nothing kept from before, is written to ``performance.json``, where the
@@ -22,7 +22,7 @@ def execute(folder: Path | str, names: Sequence[str] = (), progress: bool = True
     table = Path(folder) / "performance.json"
     versions = {"python": platform.python_version(), "jax": importlib.metadata.version("jax")}
     conditions = {"machine": provenance.machine(), "versions": versions}
-    for chapter in [chapters.read(path, "book") for path in chapters.find(folder, names)]:
+    for chapter in [chapters.at_scale(path, "book") for path in chapters.find(folder, names)]:
         path, name = chapter.path, chapter.path.name
         shares, cold = chapters.shares(path), {"JAX_ENABLE_COMPILATION_CACHE": "0"}
         task = execution.Task(chapter.notebook, folder, name, shares, cold)
@@ -62,12 +62,12 @@ def verdicts_at_seeds(
         compute: :func:`lazyrich.book.chapters.compute` with an engine and a store.
     """
     computed = {}
-    asked = [chapters.read(path, scale, seed) for seed in seeds]
+    asked = [chapters.at_scale(path, scale, seed) for seed in seeds]
     compute(asked, keep=lambda one, done: computed.update({one.seed: done.notebook}))
     verdicts: dict[str, list[str]] = {}
     for seed in seeds:
         with tempfile.TemporaryDirectory() as copies:
             notebooks.write(Path(copies, path.name), computed[seed])
-            for record in claims.read(copies):
+            for record in claims.recorded(copies):
                 verdicts.setdefault(record["id"], []).append(record["verdict"])
     return verdicts

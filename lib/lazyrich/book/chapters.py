@@ -75,7 +75,7 @@ def find(folder: Path | str, names: Sequence[str] = ()) -> list[Path]:
     return [paths[name] for name in names or paths]
 
 
-def read(path: Path, scale: str, seed: int = 0) -> Chapter:
+def at_scale(path: Path, scale: str, seed: int = 0) -> Chapter:
     """A chapter from its file, set to a scale and a seed.
 
     Raises:
@@ -174,7 +174,7 @@ def _execute(waiting, drafts, engine, folder, keep, progress):
         figures = {part.name: part.read_bytes() for part in sorted(drawn[number].iterdir())}
         computed = Computed(result.notebook, figures, result.seconds, result.settings, True)
         if place:
-            store.write(place, store.pack(_for_store(computed)))
+            store.keep(place, store.pack(_for_store(computed)))
         keep(chapter, computed)
 
     tasks = [
@@ -212,7 +212,7 @@ def _from_store(chapter, place):
     """A chapter that was executed before; a LookupError if it was not, or there is no store."""
     if place is None:
         raise LookupError("there is no store")
-    kept = store.unpack(store.read(place))
+    kept = store.unpack(store.load(place))
     about = json.loads(kept["about"])
     notebook = copy.deepcopy(chapter.notebook)
     for cell, computed in zip(notebooks.code_cells(notebook), about["cells"], strict=True):

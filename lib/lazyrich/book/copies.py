@@ -32,7 +32,7 @@ def refresh(source: Path | str, work: Path | str, compute: Callable) -> list[str
     draft = work.with_name(work.name + ".part")
     for folder in (work, draft):
         _may_be_replaced(folder, source)
-    asked = [chapters.read(path, "book") for path in chapters.find(source)]
+    asked = [chapters.at_scale(path, "book") for path in chapters.find(source)]
     if draft.exists():
         shutil.rmtree(draft)
     draft.mkdir(parents=True)

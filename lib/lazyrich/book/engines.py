@@ -87,6 +87,7 @@ def _keeping(programs):
         "JAX_COMPILATION_CACHE_DIR": str(folder),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
+        "EQX_ON_ERROR": "nan",  # a program that could call Python to raise an error is not kept
     }
 
 

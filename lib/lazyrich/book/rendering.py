@@ -23,7 +23,7 @@ def outcome(record: dict) -> str:
     return record["verdict"] + (" (at reduced scale)" if reduced else "")
 
 
-def text(record: dict) -> str:
+def as_text(record: dict) -> str:
     """A claim as lines of text: the verdict, the statement, and each check."""
     lines = [f"{record['id']}  {outcome(record).upper()}", record["statement"]]
     for check in record["checks"]:

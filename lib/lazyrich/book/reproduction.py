@@ -31,7 +31,7 @@ class Figure(NamedTuple):
     """What it answers, as its caption says: a figure of the paper, a theorem, or nothing there."""
 
 
-def figures(folder: Path | str, names: Sequence[str] = ()) -> list[Figure]:
+def known_figures(folder: Path | str, names: Sequence[str] = ()) -> list[Figure]:
     """The figures of all chapters of a folder, or of those named, in the order of the book."""
     return [
         figure for path in chapters.find(folder, names) for figure, _ in _figures_of(path).values()
@@ -69,7 +69,7 @@ def reproduce(
             metadata of its cell; the other chapters are computed before.
     """
     wanted, out = select(folder, targets), places.place("out", out)
-    asked = {path: chapters.read(path, scale, seed) for path in wanted}
+    asked = {path: chapters.at_scale(path, scale, seed) for path in wanted}
     engine = compute.keywords["engine"]
     run = {"scale": scale, "seed": seed, "device": engine.device, "settings": engine.settings}
     manifest = manifests.begun(out, run | {"software": provenance.software()})
@@ -175,7 +175,7 @@ def _parts(target, chapter, computed, manifest):
 def _claims(name, notebook):
     with tempfile.TemporaryDirectory() as copies:
         notebooks.write(Path(copies, name), notebook)
-        return json.dumps(claims.read(copies), indent=1, ensure_ascii=False) + "\n"
+        return json.dumps(claims.recorded(copies), indent=1, ensure_ascii=False) + "\n"
 
 
 def _figures_of(path):

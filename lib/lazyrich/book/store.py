@@ -60,7 +60,7 @@ def hashed(*origin: Any) -> str:
     return joblib.hash(origin, hash_name="sha1")
 
 
-def write(path: Path, packed: bytes) -> None:
+def keep(path: Path, packed: bytes) -> None:
     """Keep a result that was packed, and sweep up what a writer of it left that was killed.
 
     Raises:
@@ -74,7 +74,7 @@ def write(path: Path, packed: bytes) -> None:
                 draft.unlink()
 
 
-def read(path: Path) -> bytes:
+def load(path: Path) -> bytes:
     """A packed result from its file.
 
     Raises:
@@ -111,7 +111,7 @@ def unpack(packed: bytes, modules: Collection[str] = ()) -> Any:
     """The result that was packed; all numbers and texts come back as arrays.
 
     Args:
-        packed: a whole result, as from :func:`read`.
+        packed: a whole result, as from :func:`load`.
         modules: the modules and packages whose named tuples may be made; no other is imported.
 
     Raises:

@@ -131,7 +131,7 @@ def _kept(folder, function, random, settings, points):
                 failures.append(f"  {_named(points[i])}: {error}")
                 continue
             if not place.exists():  # computed where this folder is not seen
-                store.write(place, packed)
+                store.keep(place, packed)
             results[i] = store.unpack(packed, {*needed.files, *needed.versions})
     except TerminatedWorkerError:
         left = [f"  {_named(point)}" for i, point in enumerate(points) if i not in results]
@@ -165,7 +165,7 @@ def _attempt(index, folder, loaded, function, random, settings, point):
         conditions = provenance.settings(), provenance.device()
     place = store.path(folder, name, loaded, random, point, conditions)
     with suppress(LookupError):
-        return index, place, store.read(place), None
+        return index, place, store.load(place), None
     try:
         packed = store.pack(_evaluate(function, random, settings, point))
     except (Exception, SystemExit) as raised:  # whatever it is, the other points go on
@@ -174,7 +174,7 @@ def _attempt(index, folder, loaded, function, random, settings, point):
     # what this one cannot write, that one will, or tells why not.
     with suppress(OSError):
         if folder.is_dir():
-            store.write(place, packed)
+            store.keep(place, packed)
     return index, place, packed, None
 
 

@@ -10,7 +10,7 @@ spectrum of deep linear networks (:mod:`~lazyrich.conditioning.linear`, and
 convolutions (:mod:`~lazyrich.conditioning.convolutions`), the Hessian
 (:mod:`~lazyrich.conditioning.hessian`), batch normalisation
 (:mod:`~lazyrich.conditioning.normalisation`), pruning (:mod:`~lazyrich.conditioning.pruning`) and
-what linear networks learn (:mod:`~lazyrich.conditioning.least_squares`). The chapter's experiments
+what linear networks learn (:mod:`~lazyrich.conditioning.regression`). The chapter's experiments
 with them are in :mod:`lazyrich.experiments.conditioning`.
 """
 
@@ -50,7 +50,6 @@ from lazyrich.conditioning.laws import (
     two_layer_law,
     two_layer_loose_law,
 )
-from lazyrich.conditioning.least_squares import LeastSquares, least_squares, loss_above_floor
 from lazyrich.conditioning.linear import (
     Factors,
     linear_condition_number,
@@ -70,6 +69,7 @@ from lazyrich.conditioning.normalisation import (
     normalised_spectrum,
 )
 from lazyrich.conditioning.pruning import magnitude_mask, pruned_kernel
+from lazyrich.conditioning.regression import LeastSquares, least_squares, loss_above_floor
 from lazyrich.conditioning.relu import (
     LeakyReluBounds,
     LeakyReluExtremes,

@@ -32,7 +32,7 @@ from jaxtyping import Array, Float
 
 from lazyrich import validation
 from lazyrich.arithmetic import dot
-from lazyrich.derivatives import along
+from lazyrich.derivatives import taylor_coefficients
 
 MOST_ROWS, MOST_ENTRIES = 16, 2**20
 SMOOTH = "apply must have finite derivatives"
@@ -99,7 +99,7 @@ def contracted(
     d = np.arange(1, validation.whole("order", order, least=1) + 1)
     rate, scale = validation.positives(rate=rate, scale=scale)
     x = _fitting(apply, params, x, direction)
-    terms = along(lambda params: apply(params, x), params, direction, order)
+    terms = taylor_coefficients(lambda params: apply(params, x), params, direction, order)
     scaled = _scaled(terms[1:], rate**d * scale ** (1.0 - d))
     _above_rounding(scale * terms[0], scaled)
     return scaled
@@ -127,7 +127,7 @@ def gradient_norms(
     def of_one(one):
         def outputs(params):
             of_x = lambda params: apply(params, one[None])[0]  # noqa: E731
-            return along(of_x, params, direction, order)[1:]
+            return taylor_coefficients(of_x, params, direction, order)[1:]
 
         values, pull = jax.vjp(outputs, params)
         unit = jnp.eye(values.size, dtype=values.dtype).reshape(values.size, *values.shape)

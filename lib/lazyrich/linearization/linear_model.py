@@ -19,7 +19,7 @@ from jaxtyping import Array, Float
 
 from lazyrich import validation
 from lazyrich.arithmetic import matmul
-from lazyrich.derivatives import along
+from lazyrich.derivatives import taylor_coefficients
 from lazyrich.linearization.correlations import SMOOTH
 
 
@@ -53,7 +53,7 @@ def taylor_expand(apply: Callable, params, order: int) -> Callable:
         validation.like("the parameters", moved, "those of the start", params)
         validation.parameters("the parameters", moved)
         way = jax.tree.map(jnp.subtract, moved, params)
-        terms = along(lambda params: apply(params, x), params, way, order)
+        terms = taylor_coefficients(lambda params: apply(params, x), params, way, order)
         return validation.finite_orders(SMOOTH, terms).sum(0)
 
     return polynomial

@@ -38,7 +38,7 @@ from jaxtyping import Array, Float
 
 from lazyrich import validation
 from lazyrich.arithmetic import root_mean_square
-from lazyrich.derivatives import along
+from lazyrich.derivatives import taylor_coefficients
 
 
 class Laziness(NamedTuple):
@@ -120,7 +120,7 @@ def _laziness(apply, steps, params, x, y, rate, x_test):
 
     def coefficients(path, x):
         """F(θ_0), F' φ_0, f_1 and f_2."""
-        return along(lambda t: apply(unravel(curve(path, t)), x), 0.0, 1.0, 3)
+        return taylor_coefficients(lambda t: apply(unravel(curve(path, t)), x), 0.0, 1.0, 3)
 
     def on_training(theta):
         return apply(unravel(theta), x)
@@ -133,7 +133,7 @@ def _laziness(apply, steps, params, x, y, rate, x_test):
             _, pull = jax.vjp(on_training, curve(path, t))
             return pull(_polynomial(residuals, t))[0]
 
-        return path - rate * along(gradient, 0.0, 1.0, 2)
+        return path - rate * taylor_coefficients(gradient, 0.0, 1.0, 2)
 
     def column(unit):
         """K_0, K_1 and K_2 against a unit vector."""
@@ -143,7 +143,7 @@ def _laziness(apply, steps, params, x, y, rate, x_test):
             _, pull = jax.vjp(on_training, theta)
             return jax.jvp(on_training, (theta,), pull(unit))[1].ravel()
 
-        return along(product, 0.0, 1.0, 2)
+        return taylor_coefficients(product, 0.0, 1.0, 2)
 
     path = jax.lax.fori_loop(0, steps, update, jnp.zeros((3, *start.shape), start.dtype))
     _, moved, *terms = coefficients(path, x_test)

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from lazyrich import data
 from lazyrich.conditioning.covariance import Covariance, on_range, second_moment, whiten, whitened
-from lazyrich.conditioning.least_squares import LeastSquares, least_squares
+from lazyrich.conditioning.regression import LeastSquares, least_squares
 from lazyrich.draws import normal
 
 CLASSES = 10

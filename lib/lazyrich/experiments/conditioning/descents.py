@@ -13,8 +13,8 @@ from lazyrich import spectra
 from lazyrich.arithmetic import matmul, numpy_if_known
 from lazyrich.conditioning.bounds import bounds_of, data_condition_number, extremes
 from lazyrich.conditioning.covariance import whitened
-from lazyrich.conditioning.least_squares import loss_above_floor
 from lazyrich.conditioning.linear import Factors, linear_factors, linear_rank, matrix_of
+from lazyrich.conditioning.regression import loss_above_floor
 from lazyrich.conditioning.weights import kaiming
 from lazyrich.experiments.conditioning.data_sets import CLASSES, classification, moment
 from lazyrich.experiments.conditioning.starts import coloured_matrix, layer_widths

@@ -1,0 +1,215 @@
+"""Checks: what was measured against what the theory allows, with a verdict that noise never helps.
+
+>>> check = near("slope", Estimate(-0.97, 0.02), -1.0, within=0.15)
+>>> check.verdict, check.measured, check.error, check.expected, check.tolerance
+('holds', '-0.970', '0.020', '-1', '0.15')
+
+What was measured is a number, or an :class:`~lazyrich.book.estimates.Estimate` with its standard
+error. Where a claim asks the same of many cases, it is a mapping of their names to these, and there
+is one check for each; what is expected may then be a mapping of the same names.
+
+>>> for check in at_most("loss at η = {:g}", {0.1: 0.25, 0.2: 0.5}, 0.3):
+...     print(check.what, check.verdict)
+loss at η = 0.1 holds
+loss at η = 0.2 fails
+"""
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import wraps
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from lazyrich.book.estimates import Estimate
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was measured, its standard error, what is expected, the tolerance, and the verdict.
+
+    All are strings, rounded as shown, so that the record equals what the reader sees.
+    """
+
+    what: str
+    measured: str
+    error: str
+    expected: str
+    tolerance: str
+    verdict: str
+
+
+def _of_many(check: Callable) -> Callable:
+    """A check that gives a list of checks, one a case, of a mapping of the cases' names."""
+
+    @wraps(check)
+    def checks(what, measured, *expectations, **options):
+        if not isinstance(measured, Mapping):
+            return check(what, measured, *expectations, **options)
+
+        def of(name, given):
+            return given[name] if isinstance(given, Mapping) else given
+
+        return [
+            check(
+                what.format(*name if isinstance(name, tuple) else (name,)),
+                value,
+                *(of(name, given) for given in expectations),
+                **{option: of(name, given) for option, given in options.items()},
+            )
+            for name, value in measured.items()
+        ]
+
+    return checks
+
+
+@_of_many
+def near(
+    what: str, measured: float | Estimate, expected: float, within: float, digits: int = 3
+) -> Check:
+    """A quantity that the theory predicts up to a tolerance.
+
+    With deviation δ = measured − expected, standard error s and tolerance τ = `within`, the check
+    *fails* if |δ| > τ + 2s, *holds* if |δ| ≤ τ and 2s ≤ τ, and is *undecided* otherwise. So noise
+    never helps a claim to pass: it turns *holds* and *fails* into *undecided*.
+
+    Args:
+        what: the quantity, in words; for many cases with ``{}`` where their names go.
+        measured: its value, or an estimate with its error s ≥ 0. A value that is not finite fails.
+        expected: what the theory predicts.
+        within: the tolerance τ ≥ 0, from the theory, never from the run.
+        digits: significant digits to show of a value without error.
+    """
+    value, error = _value_and_error(what, measured)
+    if not within >= 0 or math.isinf(within):
+        raise ValueError(f"within must be finite and not negative, got {within} for {what!r}")
+    deviation = abs(value - expected)
+    if not deviation <= within + 2 * error:
+        verdict = "fails"
+    else:
+        verdict = "holds" if deviation <= within and 2 * error <= within else "undecided"
+    return Check(what, *_shown(value, error, digits), _short(expected), _short(within), verdict)
+
+
+@_of_many
+def at_most(what: str, measured: float | Estimate, bound: float, digits: int = 3) -> Check:
+    """A quantity that must not exceed a bound.
+
+    It *fails* if measured > bound + 2s, is *undecided* if it lies within 2s of the bound (s > 0),
+    else *holds*.
+    """
+    return _one_sided(what, measured, bound, digits, 1, "≤")
+
+
+@_of_many
+def at_least(what: str, measured: float | Estimate, bound: float, digits: int = 3) -> Check:
+    """A quantity that must reach a bound; as :func:`at_most`, mirrored."""
+    return _one_sided(what, measured, bound, digits, -1, "≥")
+
+
+@_of_many
+def negligible(what: str, deviations: ArrayLike, bound: float) -> Check:
+    """Deviations that must all vanish, up to the error of rounding or of an integrator.
+
+    As :func:`at_most` for the largest of them, but the record shows the bound in place of the
+    number, whose digits are those of a machine. A deviation that is not a number fails.
+
+    Args:
+        what: what deviates from what, in words.
+        deviations: one or many; their absolute values count.
+        bound: the largest that may come from rounding or integration.
+
+    Raises:
+        ValueError: if there are no deviations.
+    """
+    sizes = np.abs(np.asarray(deviations, dtype=float))
+    if sizes.size == 0:
+        raise ValueError(f"deviations must hold at least one number, got none for {what!r}")
+    holds = bool((sizes <= bound).all())
+    sign = "≤" if holds else "not ≤"
+    outcome = "holds" if holds else "fails"
+    return Check(what, f"{sign} {_short(bound)}", "", f"≤ {_short(bound)}", "0", outcome)
+
+
+@_of_many
+def exactly(what: str, measured: int | str, expected: int | str) -> Check:
+    """A count, a name or a yes-or-no that must be just so."""
+    verdict = "holds" if measured == expected else "fails"
+    return Check(what, str(measured), "", str(expected), "0", verdict)
+
+
+@_of_many
+def measured(what: str, value: float | str | Estimate, digits: int = 3) -> Check:
+    """A quantity for which the theory has no expectation."""
+    if isinstance(value, str):
+        return Check(what, value, "", "", "", "measured")
+    return Check(what, *_shown(*_value_and_error(what, value), digits), "", "", "measured")
+
+
+def chaotic(check: Check) -> Check:
+    """The same check of a run so chaotic that its digits are those of a machine.
+
+    The record says whether it holds, and what was expected, in place of the number.
+
+    >>> chaotic(at_most("change", Estimate(-0.173, 0.02), 0)).measured
+    'chaotic'
+    """
+    return replace(check, measured="chaotic", error="")
+
+
+def verdict(checks: Sequence[Check]) -> str:
+    """The verdict of a claim on its checks.
+
+    It *holds* if all of them do, *fails* if none does, *holds in part* if they differ, and is
+    *undecided* if what does not hold is only undecided. Checks without expectation do not count,
+    unless there are no others: then the claim is *measured*.
+    """
+    judged = [check.verdict for check in checks if check.verdict != "measured"]
+    if not judged:
+        return "measured"
+    if all(one == "holds" for one in judged):
+        return "holds"
+    if "fails" not in judged:
+        return "undecided"
+    return "holds in part" if "holds" in judged else "fails"
+
+
+def _value_and_error(what, measured):
+    value, error = map(float, measured if isinstance(measured, Estimate) else (measured, 0.0))
+    if not error >= 0 or math.isinf(error):
+        raise ValueError(f"error must be finite and not negative, got {error} for {what!r}")
+    return value, error
+
+
+def _one_sided(what, measured, bound, digits, sign, symbol):
+    value, error = _value_and_error(what, measured)
+    excess = sign * (value - bound)
+    if not excess <= 2 * error:
+        verdict = "fails"
+    else:
+        verdict = "undecided" if error > 0 and excess > -2 * error else "holds"
+    return Check(what, *_shown(value, error, digits), f"{symbol} {_short(bound)}", "0", verdict)
+
+
+def _shown(value, error, digits):
+    """Value and error as strings: to two digits of the error, or to `digits` of the value."""
+    if not math.isfinite(value) or error == 0:
+        return _significant(value, digits), ""
+    places = max(0, 1 - math.floor(math.log10(error)))
+    if places > 6 or abs(value) >= 1e6:
+        return _significant(value, digits), _significant(error, 2)
+    return f"{value:z.{places}f}", f"{error:.{places}f}"
+
+
+def _significant(value, digits):
+    if value == 0 or not math.isfinite(value):
+        return _short(value)
+    if 1e-4 <= abs(value) < 1e6:
+        return f"{value:.{max(0, digits - 1 - math.floor(math.log10(abs(value))))}f}"
+    return re.sub(r"e([+-])0", r"e\1", f"{value:.{digits - 1}e}")
+
+
+def _short(value):
+    return re.sub(r"e([+-])0", r"e\1", f"{value:.4g}")

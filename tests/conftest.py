@@ -42,7 +42,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from lazyrich.book import claims, estimates, figures
+from lazyrich.book import checks, claims, estimates, figures
 
 SAMPLES = {"quick": 10, "book": 1000, "paper": 100_000}[scale]
 print(f"{SAMPLES} samples")

@@ -14,7 +14,7 @@ import numpy as np
 jax.config.update("jax_enable_x64", True)
 
 import points
-from lazyrich.book import claims, figures, scales, sweeps
+from lazyrich.book import checks, claims, figures, scales, sweeps
 
 size = scales.sizes(scale, numbers=(range(3, 9), range(3, 12), range(3, 15)))
 key = jax.random.key(seed)

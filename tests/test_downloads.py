@@ -122,7 +122,7 @@ def serve(server, unused, cache, monkeypatch):
     def replace(name, files, *kinds):
         server.files = files
         ports = [unused if kind == "refused" else server.server_port for kind in kinds]
-        source = getattr(downloads, f"fetch_{name}")._replace(
+        source = getattr(downloads, name)._replace(
             mirrors=tuple(
                 f"http://127.0.0.1:{port}/{kind}/" for port, kind in zip(ports, kinds, strict=True)
             ),

@@ -58,10 +58,13 @@ def fields_without_types(app, domain, kind, content):
 
 
 def only_exported(app, what, name, thing, skip, options):
-    """Of the functions in a package's modules show those that the package exports."""
-    package = sys.modules.get(getattr(thing, "__module__", "").rpartition(".")[0])
-    public = getattr(package, "__all__", [name])
-    return True if what == "module" and isfunction(thing) and name not in public else None
+    """Of the functions in the modules of formulas show those that the package exports."""
+    home = getattr(thing, "__module__", "").rpartition(".")[0]
+    shown = [key for key, one in vars(sys.modules.get(home, object)).items() if isfunction(one)]
+    exports = home.count(".") == 1 and shown  # neither the library itself nor what has no doors
+    return (
+        True if what == "module" and isfunction(thing) and exports and name not in shown else None
+    )
 
 
 def resolve_exported(app, env, node, text):

@@ -26,6 +26,8 @@ from matplotlib.figure import Figure
 
 from lazyrich import validation
 from lazyrich.book.estimates import Estimate
+from lazyrich.book.pictures import show as show
+from lazyrich.book.tables import table as table
 
 COLOURS = sns.color_palette("colorblind")
 """The palette: seaborn's, safe for the colour-blind."""

@@ -93,7 +93,7 @@ def test_photographs_are_cut_at_random_and_averaged():
 def test_mnist_keeps_every_fourth_pixel(monkeypatch):
     pixels = np.random.default_rng(0).integers(0, 256, (5, 28, 28)).astype(np.uint8)
     labels = np.array([5, 0, 4, 1, 9])
-    monkeypatch.setattr(data.downloads, "mnist", lambda: downloads.Images(pixels, labels))
+    monkeypatch.setattr(data.downloads, "fetch_mnist", lambda: downloads.RawImages(pixels, labels))
     x, y = data.mnist(3)
     assert x.shape == (3, 49) and y.tolist() == [5, 0, 4]
     rows, columns = np.divmod(np.arange(49), 7)
@@ -104,7 +104,8 @@ def test_mnist_keeps_every_fourth_pixel(monkeypatch):
 def test_cifar10_is_grey_and_averaged(monkeypatch):
     pixels = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3)).astype(np.uint8)
     labels = np.array([6, 9, 9, 4])
-    monkeypatch.setattr(data.downloads, "cifar10", lambda: downloads.Images(pixels, labels))
+    images = downloads.RawImages(pixels, labels)
+    monkeypatch.setattr(data.downloads, "fetch_cifar10", lambda: images)
     x, y = data.cifar10(3)
     assert x.shape == (3, 64) and y.tolist() == [6, 9, 9]
     for i in range(64):
@@ -115,9 +116,9 @@ def test_cifar10_is_grey_and_averaged(monkeypatch):
 
 
 def test_images_that_are_not_there_are_named(monkeypatch):
-    few = downloads.Images(np.zeros((5, 28, 28), np.uint8), np.zeros(5, int))
-    monkeypatch.setattr(data.downloads, "mnist", lambda: few)
-    monkeypatch.setattr(data.downloads, "cifar10", lambda: few)
+    few = downloads.RawImages(np.zeros((5, 28, 28), np.uint8), np.zeros(5, int))
+    monkeypatch.setattr(data.downloads, "fetch_mnist", lambda: few)
+    monkeypatch.setattr(data.downloads, "fetch_cifar10", lambda: few)
     for images, n in ((data.digits, 1797), (data.mnist, 5), (data.cifar10, 5)):
         message = f"samples must be at most {n}, the number of images, got {n + 1}"
         with pytest.raises(ValueError, match=message):

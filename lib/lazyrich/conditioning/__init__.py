@@ -11,7 +11,7 @@ convolutions (:mod:`~lazyrich.conditioning.convolutions`), the Hessian
 (:mod:`~lazyrich.conditioning.hessian`), batch normalisation
 (:mod:`~lazyrich.conditioning.normalisation`), pruning (:mod:`~lazyrich.conditioning.pruning`) and
 what linear networks learn (:mod:`~lazyrich.conditioning.regression`). The chapter's experiments
-with them are in :mod:`lazyrich.experiments.conditioning`.
+with them are in ``lazyrich.experiments.conditioning``.
 """
 
 from lazyrich.conditioning.bounds import (

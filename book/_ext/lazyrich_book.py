@@ -71,9 +71,10 @@ class Measured(SphinxDirective):
         result = [paragraph(circumstances(data))]
         if "chapters" in data:
             columns = ["chapter", "seconds", "tracing", "compiling", "programs", "drawing"]
-            columns += ["all else", "peak memory, MiB", "measured on"]
+            columns += ["all else", "peak MiB", "measured on"]
             rows = [
-                [page(self.env, chapter), *spent(one), f"{one['peak_memory_mib']:.0f}", one["date"]]
+                [page(self.env, chapter, chapter.replace("_", " ")), *spent(one)]
+                + [f"{one['peak_memory_mib']:.0f}", one["date"]]
                 for chapter, one in data["chapters"].items()
             ]
             result.append(table(columns, rows, "measured"))
@@ -184,13 +185,13 @@ def circumstances(data):
     return f"Measured on {data['machine']}{on}, with {with_all}."
 
 
-def page(env, name):
-    """A link to a page by its title; its bare name where there is no such page."""
+def page(env, name, text=None):
+    """A link to a page by its title or by a text; its bare name where there is no such page."""
     if name not in env.found_docs:
         return nodes.inline("", name)
     return addnodes.pending_xref(
-        "", nodes.inline("", name), refdomain="std", reftype="doc", reftarget=f"/{name}",
-        refexplicit=False, refdoc=env.docname,
+        "", nodes.inline("", text or name), refdomain="std", reftype="doc", reftarget=f"/{name}",
+        refexplicit=text is not None, refdoc=env.docname,
     )  # fmt: skip
 
 

@@ -35,3 +35,18 @@ def derivative(order, x):
 
 def flat(tree):
     return np.asarray(ravel_pytree(tree)[0])
+
+
+def stepped(A, H, steps, rate):
+    """max_s |F − F_lin|, with H a matrix and the gradient by finite differences."""
+    A, H = np.asarray(A), np.diag(H)
+    F = lambda theta: A @ theta + theta @ H @ theta / 2  # noqa: E731
+    theta, linear, far = np.zeros(len(A)), 0.0, 0.0
+    for _ in range(steps + 1):
+        far = max(far, abs(F(theta) - linear))
+        slope = [F(theta + e) - F(theta - e) for e in np.eye(len(A)) / 2]  # exact: F is quadratic
+        theta, linear = (
+            theta - rate * (F(theta) - 1) * np.array(slope),
+            linear - rate * (linear - 1),
+        )
+    return far

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from lazyrich.linearization import alternating_signs, train_quadratic
-from linearization.small import close
+from linearization.small import close, stepped
 
 ETA = 0.3
 
@@ -12,22 +12,10 @@ def unit(n):
     return A / np.linalg.norm(A)
 
 
-def stepped(A, H, steps):
-    """max_s |F − F_lin|, with H a matrix and the gradient by finite differences."""
-    A, H = np.asarray(A), np.diag(H)
-    F = lambda theta: A @ theta + theta @ H @ theta / 2  # noqa: E731
-    theta, linear, far = np.zeros(len(A)), 0.0, 0.0
-    for _ in range(steps + 1):
-        far = max(far, abs(F(theta) - linear))
-        slope = [F(theta + e) - F(theta - e) for e in np.eye(len(A)) / 2]  # exact: F is quadratic
-        theta, linear = theta - ETA * (F(theta) - 1) * np.array(slope), linear - ETA * (linear - 1)
-    return far
-
-
 def test_a_run_is_that_of_its_matrix():
     A, H = unit(16), np.random.default_rng(0).normal(size=16)
     run = train_quadratic(A, H, steps=20)
-    close(run.deviation, stepped(A, H, 20), rtol=1e-11)
+    close(run.deviation, stepped(A, H, 20, ETA), rtol=1e-11)
     close(run.C02, ETA**2 / 2 * A @ np.diag(H) @ A, rtol=1e-12)
     close(run.C11, ETA**1.5 * np.linalg.norm(np.diag(H) @ A), rtol=1e-12)
     close(run.hessian_norm, np.abs(H).max(), rtol=1e-15)
@@ -35,7 +23,7 @@ def test_a_run_is_that_of_its_matrix():
 
 def test_by_default_a_run_takes_sixty_steps_of_three_tenths_to_the_target_one():
     A, H = unit(8), np.resize([1.0, -1.0], 8)
-    close(train_quadratic(A, H).deviation, stepped(A, H, 60), rtol=1e-11)
+    close(train_quadratic(A, H).deviation, stepped(A, H, 60, ETA), rtol=1e-11)
 
 
 def test_random_signs_tend_to_a_number():

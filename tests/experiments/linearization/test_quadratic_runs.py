@@ -4,21 +4,9 @@ import pytest
 
 from lazyrich.experiments.linearization.quadratic_runs import quadratic_system, train_systems
 from lazyrich.linearization import alternating_signs
-from linearization.small import close
+from linearization.small import close, stepped
 
 KEY, ETA = jax.random.key(0), 0.3
-
-
-def stepped(A, H, steps):
-    """max_s |F − F_lin|, with H a matrix and the gradient by finite differences."""
-    A, H = np.asarray(A), np.diag(H)
-    F = lambda theta: A @ theta + theta @ H @ theta / 2  # noqa: E731
-    theta, linear, far = np.zeros(len(A)), 0.0, 0.0
-    for _ in range(steps + 1):
-        far = max(far, abs(F(theta) - linear))
-        slope = [F(theta + e) - F(theta - e) for e in np.eye(len(A)) / 2]  # exact: F is quadratic
-        theta, linear = theta - ETA * (F(theta) - 1) * np.array(slope), linear - ETA * (linear - 1)
-    return far
 
 
 @pytest.mark.parametrize(
@@ -29,7 +17,7 @@ def test_a_run_is_that_of_its_matrix(kind, m):
     for seed in range(2):
         A, H = quadratic_system(jax.random.fold_in(KEY, seed), 32, kind, m)
         close(np.linalg.norm(A), 1.0, rtol=1e-13)
-        close(run.deviation[seed], stepped(A, H, 20), rtol=1e-11, atol=1e-14)
+        close(run.deviation[seed], stepped(A, H, 20, ETA), rtol=1e-11, atol=1e-14)
         close(run.C02[seed], ETA**2 / 2 * A @ np.diag(H) @ A, rtol=1e-12, atol=1e-17)
         close(run.C11[seed], ETA**1.5 * np.linalg.norm(np.diag(H) @ A), rtol=1e-12, atol=1e-17)
         close(run.hessian_norm[seed], m**-0.5 if kind == "even" else 1, rtol=1e-15)
@@ -39,7 +27,7 @@ def test_by_default_a_run_takes_sixty_steps_of_three_tenths():
     run = train_systems(KEY, 8, "signs", 2)
     for seed in range(2):
         A, H = quadratic_system(jax.random.fold_in(KEY, seed), 8, "signs", 1)
-        close(run.deviation[seed], stepped(A, H, 60), rtol=1e-11, atol=1e-14)
+        close(run.deviation[seed], stepped(A, H, 60, ETA), rtol=1e-11, atol=1e-14)
 
 
 def test_a_share_of_axes_has_curvature_or_all_have_a_sign():

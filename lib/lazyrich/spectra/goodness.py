@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import scipy
 from jax.scipy.special import erfc, log_ndtr
-from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
 from lazyrich import validation
 from lazyrich.spectra.power_law import PowerLawFit, ascending, fit_logarithms
+from lazyrich.validation import ArrayLike
 
 ALTERNATIVES = ("log-normal", "exponential")
 """What :func:`likelihood_ratio` compares a power law with."""

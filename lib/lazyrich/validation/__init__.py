@@ -45,6 +45,7 @@ from lazyrich.validation.trees import (
     inputs,
     like,
     members,
+    output_tree,
     outputs,
     parameters,
 )

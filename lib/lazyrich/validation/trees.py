@@ -50,7 +50,15 @@ def inputs(name: str, value) -> jax.Array:
 
 
 def outputs(apply: Callable, params, x: ArrayLike, name: str = "x") -> jax.ShapeDtypeStruct:
-    """Shape and dtype of a network's outputs, which must be floats, on the samples of a name."""
+    """Shape and dtype of a network's outputs, one array of floats, on the samples of a name."""
+    outputs = output_tree(apply, params, x, name)
+    if not isinstance(outputs, jax.ShapeDtypeStruct):
+        raise ValueError(f"apply must give an array of floats, got {outputs}")
+    return outputs
+
+
+def output_tree(apply: Callable, params, x: ArrayLike, name: str = "x") -> Any:
+    """Shapes and dtypes of a network's outputs, a pytree of arrays of floats."""
     x = inputs(name, x)
     try:
         outputs = jax.eval_shape(apply, params, x)
@@ -58,7 +66,8 @@ def outputs(apply: Callable, params, x: ArrayLike, name: str = "x") -> jax.Shape
         raise ValueError(
             f"apply must take params and {name}, of shape {x.shape}: {first_line(error)}"
         ) from error
-    if not jnp.issubdtype(getattr(outputs, "dtype", bool), jnp.floating):
+    leaves = jax.tree.leaves(outputs)
+    if not leaves or not all(jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in leaves):
         raise ValueError(f"apply must give an array of floats, got {outputs}")
     return outputs
 

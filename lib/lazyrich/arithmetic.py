@@ -16,6 +16,9 @@ dot, matmul, einsum = (
     for product in (jnp.dot, jnp.matmul, jnp.einsum)
 )
 
+quickly_compiled = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+"""``jax.jit`` for what runs briefly: little optimised, it compiles in half the time."""
+
 
 def numpy_if_known(function: Callable) -> Callable:
     """Let a function of arrays run in NumPy where these are known and no GPU holds them.

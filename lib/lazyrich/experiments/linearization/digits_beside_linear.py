@@ -111,5 +111,5 @@ def _trained(network, images, rate, steps, params):
         network.apply(end, images.x_test).ravel(),
         start.ravel(),
         empirical_ntk(network, params, both, images.x),
-        [root_mean_square(term) for term in terms],
+        jax.vmap(root_mean_square)(terms.reshape(2, -1)),
     )

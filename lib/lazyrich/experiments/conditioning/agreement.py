@@ -63,7 +63,7 @@ def linear_spectra(
     weights, x = _on_coloured_data(key, widths, samples)
     weights = cond.with_skips(weights, skip)
     exact = cond.linear_spectrum(weights, cond.on_range(cond.second_moment(x)))
-    return SpectrumPair(exact, spectra.eigenvalues(_gauss_newton(weights, x)))
+    return SpectrumPair(exact, spectra.eigenvalues(_gauss_newton(cond.linear_network, weights, x)))
 
 
 def two_layer_numbers(key: jax.Array, widths: tuple[int, int, int]) -> TwoLayerPair:
@@ -71,7 +71,7 @@ def two_layer_numbers(key: jax.Array, widths: tuple[int, int, int]) -> TwoLayerP
     weights, x = _on_coloured_data(key, widths, 40)
     inputs = cond.on_range(cond.second_moment(x))
     kappa = cond.linear_two_layer_condition_number(weights, inputs)
-    return TwoLayerPair(kappa, spectra.eigenvalues(_gauss_newton(weights, x)))
+    return TwoLayerPair(kappa, spectra.eigenvalues(_gauss_newton(cond.linear_network, weights, x)))
 
 
 def normalised_spectra(
@@ -85,8 +85,8 @@ def normalised_spectra(
     x = np.asarray(x) + 1.0  # a mean that must not matter
     inputs = cond.on_range(cond.second_moment(x - x.mean(axis=0)))
     params = cond.normalised_parameters(weights)
-    automatic = spectra.eigenvalues(_normalised_gauss_newton(params, jax.device_put(x)))
-    return SpectrumPair(cond.normalised_spectrum(weights, inputs), automatic)
+    automatic = _gauss_newton(cond.normalised_outputs, params, jax.device_put(x))
+    return SpectrumPair(cond.normalised_spectrum(weights, inputs), spectra.eigenvalues(automatic))
 
 
 def hessians(key: jax.Array, widths: tuple[int, ...]) -> Hessians:
@@ -108,14 +108,7 @@ def _on_coloured_data(key, widths, samples):
     return cond.kaiming(on_weights, widths), coloured_samples(on_data, samples, widths[0])
 
 
-@quickly_compiled
-def _gauss_newton(weights, x):
-    return derivatives.gauss_newton(cond.linear_network, weights, x)
-
-
-@quickly_compiled
-def _normalised_gauss_newton(params, x):
-    return derivatives.gauss_newton(cond.normalised_outputs, params, x)
+_gauss_newton = quickly_compiled(derivatives.gauss_newton, static_argnames="apply")
 
 
 @quickly_compiled

@@ -60,13 +60,6 @@ def change(before: m.State, after: m.State) -> Change:
     )
 
 
-def _flow_to(end, u, v, **tolerance):
-    """The weights of networks after gradient flow for a time in units of their 1/λ."""
-    times = np.asarray(end / m.learning_speed(ONES, u, v))[:, None] * [0.0, 1.0]
-    weights = jax.device_get(m.flow(m.squared_loss, ONES, u, v, times, **tolerance))
-    return m.Weights(*(layer[:, -1] for layer in weights))
-
-
 def flow_scaled(
     key: jax.Array, scale: float, networks: int, d: int, symmetric: bool = False
 ) -> Change:
@@ -194,3 +187,10 @@ def _off_the_line(trained, W, x, u, std):
     extra = jax.vmap(predict, in_axes=(None, 0, 0, 0))(1.0, trained, W[..., 1:], x)
     exact = m.fixed_point(ONES, u, W[..., 0]).u
     return (extra**2).mean(-1), m.orthogonal_error(ONES, exact, std, x.shape[-1])
+
+
+def _flow_to(end, u, v, **tolerance):
+    """The weights of networks after gradient flow for a time in units of their 1/λ."""
+    times = np.asarray(end / m.learning_speed(ONES, u, v))[:, None] * [0.0, 1.0]
+    weights = jax.device_get(m.flow(m.squared_loss, ONES, u, v, times, **tolerance))
+    return m.Weights(*(layer[:, -1] for layer in weights))

@@ -209,7 +209,7 @@ class Ends(NamedTuple):
     """λ_max."""
 
 
-def ends(weights, inputs, scale) -> Ends:
+def ends(weights, inputs, scale=1.0) -> Ends:
     """κ and λ_max of many networks of two layers, V learning at these rates along Σ."""
     (_, m, d), (_, k, _) = (W.shape for W in weights)
     rank = cond.linear_rank((d, m, k), len(inputs.variances))

@@ -57,7 +57,7 @@ def spectra_in_training(
     problem, inputs = classification(data, whiten=False, all_pixels=True), whole_moment(data)
     widths = layer_widths(len(inputs.directions), width, 2, CLASSES)
     weights = cond.kaiming(key, widths, draws)
-    top = ends(weights, problem.inputs, np.ones(len(problem.inputs.variances))).largest
+    top = ends(weights, problem.inputs).largest
 
     def matrices(weights, top):
         return _matrices(weights, 1 / top, problem, inputs, schedule=(0, steps))

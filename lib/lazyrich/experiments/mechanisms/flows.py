@@ -146,10 +146,9 @@ def neurons(cases: Cases, run: LineRun, networks: int = 4) -> Neurons:
     shared = np.nanmean(exact, axis=-1, keepdims=True)
     wide = np.flatnonzero((~missing).sum(1) >= 3)
     chosen = wide[np.argsort(-np.abs(np.log(shared[wide, -1, 0])))][:networks]
-    time = (
-        np.asarray(m.learning_speed(cases.setting, run.u[:, 0], run.v[:, 0]))[:, None] * run.times
-    )
-    series = [x[chosen] for x in (time[..., None], growth, shared, U, V, exact_U, exact_V)]
+    speed = np.asarray(m.learning_speed(cases.setting, run.u[:, 0], run.v[:, 0]))
+    time = speed[:, None, None] * np.asarray(run.times)[..., None]
+    series = [x[chosen] for x in (time, growth, shared, U, V, exact_U, exact_V)]
     return Neurons(chosen[:, None, None], np.arange(NEURONS), *series)
 
 

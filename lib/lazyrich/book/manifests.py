@@ -62,7 +62,9 @@ def _read(path):
 
 
 def _write(out, manifest):
-    files.replace(out / MANIFEST, json.dumps(manifest, indent=1) + "\n")
+    # Chapters that are computed side by side end in any order.
+    ordered = manifest | {"computed": dict(sorted(manifest["computed"].items()))}
+    files.replace(out / MANIFEST, json.dumps(ordered, indent=1) + "\n")
 
 
 def outdated(manifest: dict, chapter: str, mark: str) -> list[str]:

@@ -14,7 +14,13 @@ from jaxtyping import Array, Bool, Float, Int
 
 from lazyrich import validation
 from lazyrich.arithmetic import numpy_if_known
-from lazyrich.spectra.power_law import PowerLawFit, ascending, fit_logarithms, logarithms
+from lazyrich.spectra.power_law import (
+    PowerLawFit,
+    ascending,
+    fit_logarithms,
+    in_order,
+    logarithms,
+)
 
 ALTERNATIVES = ("log-normal", "exponential")
 """What :func:`likelihood_ratio` compares a power law with."""
@@ -79,7 +85,7 @@ def power_law_goodness(
     parts = min(replicas, 1 + replicas * logs.size // AT_ONCE)
     keys = [key] if parts == 1 else jax.random.split(key, parts)
     drawn = (_replicas(one, logs, fit, math.ceil(replicas / parts)) for one in keys)
-    distances = [fit_logarithms(each, smallest).distance for each in drawn]
+    distances = [fit_logarithms(in_order(each), smallest).distance for each in drawn]
     return Goodness(_share_farther(distances, fit, replicas=replicas), fit)
 
 
@@ -137,7 +143,7 @@ def valid_tail(
 
 @partial(jax.jit, static_argnames="replicas")
 def _replicas(key, logs, fit, replicas):
-    """Logarithms of replicas of a spectrum, ascending, shape (replicas, …, d)."""
+    """Logarithms of replicas of a spectrum, in any order, shape (replicas, …, d)."""
     d, shape = logs.shape[-1], (replicas, *logs.shape)
     logs, tail, exponent = logs[None], fit.tail[None, ..., None], fit.exponent[None, ..., None]
     below = d - tail
@@ -147,7 +153,7 @@ def _replicas(key, logs, fit, replicas):
     body = jnp.take_along_axis(jnp.broadcast_to(logs, shape), places, axis=-1)
     cut = jnp.take_along_axis(logs, jnp.minimum(below, d - 1), axis=-1)
     drawn = cut + jax.random.exponential(third, shape, logs.dtype) / (exponent - 1)
-    return jnp.sort(jnp.where(in_tail, drawn, body), axis=-1)
+    return jnp.where(in_tail, drawn, body)
 
 
 @numpy_if_known

@@ -94,11 +94,16 @@ def ascending(eigenvalues: ArrayLike, positive: int = 1) -> Float[Array, "*batch
         raise ValueError(
             f"eigenvalues must hold at least {positive} positive numbers a spectrum, got {least}"
         )
-    return _sorted(values)
+    return in_order(values)
+
+
+def in_order(values: Float[Array, "*batch d"]) -> Float[Array, "*batch d"]:
+    """`values`, ascending."""
+    return _in_order(values)
 
 
 @numpy_if_known
-def _sorted(xp, values):
+def _in_order(xp, values):
     return xp.sort(values, axis=-1)
 
 

@@ -253,7 +253,7 @@ def _fit(logs, tail, ratio, conditional):
     tables = jax.vmap(table)(shapes)
 
     def most_likely(spectrum):
-        best = jnp.argmax(jax.vmap(lambda one: highest(one, *spectrum)[1])(tables))
+        best = jnp.argmax(jax.lax.map(lambda one: highest(one, *spectrum)[1], tables))
         near = best + jnp.linspace(-1, 1, FINER, dtype=u.dtype)
         finer = jnp.interp(near, jnp.arange(len(shapes)), shapes)
         heights = jax.lax.map(lambda shape: highest(table(shape), *spectrum)[1], finer)

@@ -10,7 +10,6 @@ export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/_build/programs/$(shell uname -n)
 export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0
 export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES ?= 0
 export EQX_ON_ERROR ?= nan
-.SHELLFLAGS := -o pipefail -c
 VENV ?= .venv
 BIN := $(VENV)/bin
 PYTHON ?= $(or $(wildcard $(BIN)/python),python3)
@@ -97,7 +96,7 @@ $(READY): requirements.lock pyproject.toml
 		"$(VENV) is not an environment: name another folder, as in make VENV=.venv"; exit 1; }
 	@echo "Installing requirements.lock into $(VENV) (the first time: 1.2 GB, some minutes)"
 	@$(BIN)/python$(VERSION) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
-	@$(PIP) --progress-bar off --require-hashes -r requirements.lock \
+	@set -o pipefail; $(PIP) --progress-bar off --require-hashes -r requirements.lock \
 		| sed -nE 's/^ *Downloading ([^ ]+) \(([0-9.]+ [MG]B)\).*/  \1 (\2)/p'
 	@$(PIP) --quiet --no-deps -e .
 	@rm -f $(VENV)/ready-* && touch $@

@@ -1,6 +1,8 @@
 """``pyproject.toml`` is the one list of what is needed; the other files follow it."""
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -68,3 +70,19 @@ def test_the_project_itself_is_installed_without_another_list():
     for name in ("postBuild", "Makefile"):
         content = (ROOT / name).read_text(encoding="utf-8")
         assert content.count("--no-deps -e .\n") == 1, name
+
+
+def test_an_environment_whose_installation_fails_is_not_ready(tmp_path):
+    """Also with GNU make 3.81, that of macOS, which knows no ``.SHELLFLAGS``."""
+    environment = tmp_path / "venv"
+    (environment / "bin").mkdir(parents=True)
+    (environment / "pyvenv.cfg").touch()
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    for name in ("python", f"python{version}"):  # has pip, and what it installs has another hash
+        fake = environment / "bin" / name
+        fake.write_text('#!/bin/sh\ncase "$*" in *require-hashes*) exit 1;; esac\n')
+        fake.chmod(0o755)
+    ready = environment / f"ready-{version}"
+    command = ["make", "-C", ROOT, f"PYTHON={sys.executable}", f"VENV={environment}", ready]
+    done = subprocess.run([*command, ".SHELLFLAGS=-c"], capture_output=True, text=True)
+    assert done.returncode != 0 and not ready.exists(), done.stderr

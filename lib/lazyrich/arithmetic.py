@@ -83,6 +83,20 @@ def ratio(x: ArrayLike, y: ArrayLike, xp=jnp) -> Float[Array | np.ndarray, "*sha
     return xp.where(y > 0, x / xp.where(y > 0, y, 1), xp.inf)
 
 
+def binary_unit(xp, sizes: ArrayLike) -> ArrayLike:
+    """Powers of two near sizes, by which to divide so that nothing overflows or is rounded.
+
+    Where a size is 0 or not finite it is 1. The powers and their reciprocals are normal numbers.
+
+    >>> binary_unit(np, np.array([5.0, 0.0, 1e-300])).tolist() == [4.0, 1.0, 2.0**-997]
+    True
+    """
+    limit = xp.finfo(sizes.dtype).maxexp - 4
+    ordinary = (sizes > 0) & (sizes < xp.inf)
+    _, exponent = xp.frexp(xp.where(ordinary, sizes, 1))
+    return xp.ldexp(xp.ones_like(sizes), xp.clip(exponent - 1, -limit, limit))
+
+
 def _of_numpy(array):
     # A number of Python's stays one, so that it does not decide the dtype of a result.
     return np.asarray(array) if isinstance(array, jax.Array) else array

@@ -10,13 +10,19 @@ from jaxtyping import Array, Float
 from lazyrich import validation
 from lazyrich.arithmetic import matmul
 from lazyrich.networks import Network
+from lazyrich.validation import ArrayLike
 
 
-def jacobian(apply: Callable, params, x: Float[Array, "samples inputs"]) -> Float[Array, "rows p"]:
+def jacobian(apply: Callable, params, x: ArrayLike) -> Float[Array, "rows p"]:
     """The Jacobian ∂F(x)/∂θ, a row a sample and output, a column a parameter.
 
     Works for any network. Costs a backward pass a row or a forward pass a parameter, whichever are
-    fewer, and memory samples × outputs × parameters.
+    fewer, and memory samples × outputs × parameters. A network that is differentiable in one
+    direction only, as one with a ``jax.custom_vjp`` or with a while loop, takes that.
+
+    Raises:
+        ValueError: if params are not finite floats, or the network does not take the samples, or
+            is not differentiable.
     """
     blocks = _blocks(apply, params, x)
     return blocks[0] if len(blocks) == 1 else jnp.concatenate(blocks, axis=1)
@@ -25,8 +31,8 @@ def jacobian(apply: Callable, params, x: Float[Array, "samples inputs"]) -> Floa
 def empirical_ntk(
     network: Callable | Network,
     params,
-    x: Float[Array, "samples inputs"],
-    others: Float[Array, "others inputs"] | None = None,
+    x: ArrayLike,
+    others: ArrayLike | None = None,
 ) -> Float[Array, "rows columns"]:
     """The empirical tangent kernel J J'ᵀ of samples and others, with J the :func:`jacobian`.
 
@@ -46,6 +52,7 @@ def empirical_ntk(
     [[1.0, 1.0], [1.0, 5.0]]
     """
     if isinstance(network, Network) and network.sensitivities is not None:
+        params = validation.parameters("params", params)
         x = _samples(network.apply, params, x, "x")
         others = None if others is None else _samples(network.apply, params, others, "others")
         return _layer_wise(network, params, x, others)
@@ -55,7 +62,7 @@ def empirical_ntk(
     return sum(matmul(J, J_other.T) for J, J_other in zip(rows, columns, strict=True))
 
 
-def gauss_newton(apply: Callable, params, x: Float[Array, "samples inputs"]) -> Float[Array, "p p"]:
+def gauss_newton(apply: Callable, params, x: ArrayLike) -> Float[Array, "p p"]:
     """The Gauss-Newton matrix Jᵀ J/samples of the loss ½ |F − y|², averaged over the samples.
 
     It has the non-zero spectrum of the :func:`empirical_ntk` over the number of samples. Through
@@ -167,13 +174,21 @@ def _samples(apply, params, x, name):
 
 def _blocks(apply, params, x, name="x"):
     """The columns of the Jacobian that belong to each array of parameters."""
-    validation.parameters("params", params)
+    params = validation.parameters("params", params)
     x = validation.inputs(name, x)
     rows = math.prod(validation.outputs(apply, params, x, name).shape)
 
     def flat(params):
         return apply(params, x).reshape(-1)
 
-    leaves = jax.tree.leaves(params)
-    derivative = jax.jacrev if rows <= sum(jnp.size(leaf) for leaf in leaves) else jax.jacfwd
-    return [leaf.reshape(rows, -1) for leaf in jax.tree.leaves(derivative(flat)(params))]
+    directions = [jax.jacrev, jax.jacfwd]
+    if rows > sum(jnp.size(leaf) for leaf in jax.tree.leaves(params)):
+        directions.reverse()
+    for derivative in directions:
+        try:
+            blocks = jax.tree.leaves(derivative(flat)(params))
+            return [block.reshape(rows, -1) for block in blocks]
+        # Not all networks have both, as one with a while loop or with a jax.custom_vjp.
+        except (TypeError, ValueError, NotImplementedError) as error:
+            reason = error
+    raise ValueError(f"apply must be differentiable: {validation.first_line(reason)}") from reason

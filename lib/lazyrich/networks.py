@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Real
 
 from lazyrich import validation
 from lazyrich.arithmetic import matmul
@@ -135,23 +135,23 @@ def fully_connected(
     def with_constant(layer, x):
         return jnp.pad(x, ((0, 0), (0, 1)), constant_values=bias / layer.multiplier)
 
-    def features(params, x: Float[Array, "samples inputs"]) -> list[Float[Array, "samples _"]]:
-        inputs = [x]
+    def features(params, x: Real[Array, "samples inputs"]) -> list[Float[Array, "samples _"]]:
+        inputs = [_as_floats(x, params)]
         for layer, one in zip(layers[:-1], params[:-1], strict=True):
             inputs.append(activation(affine(layer, one, inputs[-1])))
         return inputs
 
-    def apply(params, x: Float[Array, "samples inputs"]) -> Float[Array, "samples outputs"]:
+    def apply(params, x: Real[Array, "samples inputs"]) -> Float[Array, "samples outputs"]:
         return affine(layers[-1], params[-1], features(params, x)[-1])
 
-    def sensitivities(params, x: Float[Array, "samples inputs"]):
-        inputs, slopes = [x], []
+    def sensitivities(params, x: Real[Array, "samples inputs"]):
+        inputs, slopes = [_as_floats(x, params)], []
         for layer, one in zip(layers[:-1], params[:-1], strict=True):
             z = affine(layer, one, inputs[-1])
-            value, slope = jax.jvp(activation, (z,), (jnp.ones_like(z),))
+            value, slope = _with_slope(activation, z)
             inputs.append(value)
             slopes.append(slope)
-        outputs = jnp.eye(widths[-1], dtype=x.dtype)
+        outputs = jnp.eye(widths[-1], dtype=inputs[-1].dtype)
         back = [jnp.broadcast_to(outputs, (len(x), *outputs.shape))]
         for layer, one, slope in zip(layers[:0:-1], params[:0:-1], slopes[::-1], strict=True):
             back.append(layer.multiplier * matmul(back[-1], one["weight"]) * slope[:, None])
@@ -167,3 +167,17 @@ def _layer(normal, columns, std):
     weight = {"weight": jnp.asarray(std * normal[:, :columns], normal.dtype)}
     biased = normal.shape[1] > columns
     return weight | {"bias": jnp.asarray(normal[:, columns])} if biased else weight
+
+
+def _as_floats(x, params):
+    """Inputs in the precision of the weights if they are integers, whose products overflow."""
+    return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(params[0]["weight"].dtype)
+
+
+def _with_slope(activation, z):
+    """An activation and its derivative, forwards or, if it has none forwards, backwards."""
+    try:
+        return jax.jvp(activation, (z,), (jnp.ones_like(z),))
+    except (TypeError, NotImplementedError):  # as of a jax.custom_vjp
+        value, pull = jax.vjp(activation, z)
+        return value, *pull(jnp.ones_like(value))

@@ -12,10 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import validation
+from lazyrich.validation import ArrayLike
 
 
 class Trained(NamedTuple):

@@ -18,7 +18,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import spectra
@@ -27,6 +26,7 @@ from lazyrich.conditioning.covariance import Covariance, checked_moment, white
 from lazyrich.conditioning.linear import Factors, factors_of, one_of_factors, spectrum_of
 from lazyrich.conditioning.weights import checked, sizes, wide_enough
 from lazyrich.spectra.symmetric import values_only
+from lazyrich.validation import ArrayLike
 
 SWEEPS = 60
 

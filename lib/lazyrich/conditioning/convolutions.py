@@ -23,7 +23,6 @@ from itertools import pairwise
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import validation
@@ -31,6 +30,7 @@ from lazyrich.arithmetic import matmul, numpy_if_known
 from lazyrich.conditioning.covariance import Covariance, checked_moment, on_range
 from lazyrich.draws import normal
 from lazyrich.spectra.symmetric import values_only
+from lazyrich.validation import ArrayLike
 
 
 def kaiming_filters(

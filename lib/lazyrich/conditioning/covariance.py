@@ -4,11 +4,11 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import spectra, validation
 from lazyrich.arithmetic import matmul, numpy_if_known
+from lazyrich.validation import ArrayLike
 
 
 class Covariance(NamedTuple):

@@ -19,13 +19,13 @@ from typing import NamedTuple
 
 import jax
 from jax.flatten_util import ravel_pytree
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import derivatives, validation
 from lazyrich.arithmetic import numpy_if_known
 from lazyrich.conditioning.linear import products
 from lazyrich.conditioning.weights import checked, outputs_of, samples_for
+from lazyrich.validation import ArrayLike
 
 
 class HessianParts(NamedTuple):

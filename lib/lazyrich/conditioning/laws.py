@@ -4,12 +4,12 @@ d inputs, k outputs and L layers with hidden widths m; the data are whitened, Σ
 the condition number of other data as a factor κ(Σ) at most. Arrays broadcast.
 """
 
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import validation
 from lazyrich.arithmetic import numpy_if_known, ratio
 from lazyrich.spectra.marchenko_pastur import edges
+from lazyrich.validation import ArrayLike
 
 
 def two_layer_law(

@@ -22,7 +22,6 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import spectra, validation
@@ -30,6 +29,7 @@ from lazyrich.arithmetic import numpy_if_known
 from lazyrich.conditioning.covariance import Covariance
 from lazyrich.conditioning.weights import checked, sizes
 from lazyrich.spectra.symmetric import values_only
+from lazyrich.validation import ArrayLike
 
 
 class Factors(NamedTuple):

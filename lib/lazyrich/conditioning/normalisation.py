@@ -21,13 +21,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import spectra, validation
 from lazyrich.arithmetic import matmul, numpy_if_known
 from lazyrich.conditioning.covariance import Covariance
 from lazyrich.conditioning.weights import checked, sizes
+from lazyrich.validation import ArrayLike
 
 
 class Normalised(NamedTuple):

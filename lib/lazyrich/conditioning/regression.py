@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import validation
 from lazyrich.arithmetic import matmul, numpy_if_known
 from lazyrich.conditioning.covariance import Covariance, checked_moment
+from lazyrich.validation import ArrayLike
 
 
 class LeastSquares(NamedTuple):

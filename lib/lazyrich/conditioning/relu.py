@@ -11,13 +11,13 @@ T = σ(V X)ᵀ σ(V X), n times the Gauss-Newton matrix has the non-zero spectru
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import spectra, validation
 from lazyrich.arithmetic import numpy_if_known, ratio
 from lazyrich.conditioning.weights import checked, samples_for
 from lazyrich.spectra.symmetric import values_only
+from lazyrich.validation import ArrayLike
 
 
 class LeakyReluExtremes(NamedTuple):

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import jax
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import validation
 from lazyrich.arithmetic import numpy_if_known
 from lazyrich.conditioning.covariance import checked_moment
 from lazyrich.draws import normal
+from lazyrich.validation import ArrayLike
 
 
 def kaiming(

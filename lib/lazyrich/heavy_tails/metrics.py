@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import validation
@@ -21,6 +20,7 @@ from lazyrich.heavy_tails.single_index import (
     hidden_features,
 )
 from lazyrich.spectra.weights import spectrum_of
+from lazyrich.validation import ArrayLike
 
 SCALINGS = ("as coded", "as written")
 """How the features are scaled."""

@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.typing import ArrayLike
 
 from lazyrich import validation
+from lazyrich.validation import ArrayLike
 
 BETA_1, BETA_2 = 0.9, 0.999
 NEVER = jnp.iinfo(jnp.int32).max  # steps are counted in int32

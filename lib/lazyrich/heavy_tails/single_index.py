@@ -13,12 +13,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike, DTypeLike
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from lazyrich import validation
 from lazyrich.arithmetic import matmul, numpy_if_known
 from lazyrich.draws import normal
+from lazyrich.validation import ArrayLike
 
 ACTIVATIONS = {
     "tanh": jnp.tanh,

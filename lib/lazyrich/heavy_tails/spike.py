@@ -19,12 +19,12 @@ A spiked-matrix formula without it (here *naive*) puts the spike too high.
 from typing import NamedTuple
 
 import numpy as np
-from jax.typing import ArrayLike
 
 from lazyrich import validation
 from lazyrich.heavy_tails.first_step import checked_rate, law_of
 from lazyrich.heavy_tails.normal_means import SLOPE, TEACHER_POWER, TEACHER_SLOPE
 from lazyrich.heavy_tails.single_index import Sizes, checked_noise, checked_sizes
+from lazyrich.validation import ArrayLike
 
 OPTIMIZERS = ("GD", "Adam")
 """The optimisers of the chapter by name."""

@@ -15,10 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.errors import UnexpectedTracerError
 from jax.experimental.jet import jet
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import validation
+from lazyrich.validation import ArrayLike
 
 ACTIVATIONS_BY_NAME: dict[str, Callable] = {
     "linear": lambda z: z,

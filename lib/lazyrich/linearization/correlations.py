@@ -27,12 +27,12 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import validation
 from lazyrich.arithmetic import dot
 from lazyrich.derivatives import taylor_coefficients
+from lazyrich.validation import ArrayLike
 
 MOST_ROWS, MOST_ENTRIES = 16, 2**20
 SMOOTH = "apply must have finite derivatives"

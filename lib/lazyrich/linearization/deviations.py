@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from lazyrich import validation
 from lazyrich.arithmetic import matmul, root_mean_square
 from lazyrich.derivatives import empirical_ntk, jacobian
 from lazyrich.networks import Network
+from lazyrich.validation import ArrayLike
 
 
 class Deviations(NamedTuple):

@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import validation
 from lazyrich.linearization.correlations import contracted
+from lazyrich.validation import ArrayLike
 
 
 class OneStep(NamedTuple):

@@ -14,13 +14,13 @@ from collections.abc import Callable, Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import validation
 from lazyrich.arithmetic import matmul
 from lazyrich.derivatives import taylor_coefficients
 from lazyrich.linearization.correlations import SMOOTH
+from lazyrich.validation import ArrayLike
 
 
 def linearize(apply: Callable, params) -> Callable:

@@ -33,12 +33,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import validation
 from lazyrich.arithmetic import root_mean_square
 from lazyrich.derivatives import taylor_coefficients
+from lazyrich.validation import ArrayLike
 
 
 class Laziness(NamedTuple):

@@ -5,11 +5,11 @@ import itertools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import validation
 from lazyrich.arithmetic import einsum
+from lazyrich.validation import ArrayLike
 
 STARTS, ITERATIONS = 16, 200
 

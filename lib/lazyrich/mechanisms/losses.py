@@ -9,13 +9,13 @@ from collections.abc import Callable
 from functools import partial
 
 import jax
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import validation
 from lazyrich.arithmetic import dot
 from lazyrich.mechanisms.setting import Setting, Weights, checked
 from lazyrich.training import gradient_flow
+from lazyrich.validation import ArrayLike
 
 
 def squared_loss(

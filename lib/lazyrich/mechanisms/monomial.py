@@ -10,11 +10,11 @@ internal time S = ∫ h dt.
 """
 
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import validation
 from lazyrich.mechanisms.setting import Setting, checked, checked_setting
+from lazyrich.validation import ArrayLike
 
 
 def neuron_constants(

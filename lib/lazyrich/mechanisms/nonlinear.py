@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import networks
 from lazyrich.arithmetic import dot
 from lazyrich.mechanisms.setting import length, quotient
+from lazyrich.validation import ArrayLike
 
 
 class Alignment(NamedTuple):

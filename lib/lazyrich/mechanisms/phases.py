@@ -7,10 +7,9 @@ exponents decide the phase.
 
 from typing import NamedTuple
 
-from jax.typing import ArrayLike
-
 from lazyrich import validation
 from lazyrich.mechanisms.setting import Setting, Weights
+from lazyrich.validation import ArrayLike
 
 
 class Scaling(NamedTuple):

@@ -26,11 +26,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import validation
 from lazyrich.arithmetic import dot
+from lazyrich.validation import ArrayLike
 
 
 class Setting(NamedTuple):

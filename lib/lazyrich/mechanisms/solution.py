@@ -7,7 +7,6 @@ gradients.
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import validation
@@ -26,6 +25,7 @@ from lazyrich.mechanisms.setting import (
     root,
     shared_rate,
 )
+from lazyrich.validation import ArrayLike
 
 
 def solve(setting: Setting, u: ArrayLike, v: ArrayLike, times: ArrayLike) -> Weights:

@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import validation
@@ -24,6 +23,7 @@ from lazyrich.mechanisms.setting import (
     parts,
     shared_rate,
 )
+from lazyrich.validation import ArrayLike
 
 
 class LineDescent(NamedTuple):

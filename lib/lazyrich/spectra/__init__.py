@@ -40,4 +40,4 @@ from lazyrich.spectra.symmetric import (
     numerical_rank,
     rounding_floor,
 )
-from lazyrich.spectra.weights import participation, stable_rank, weight_spectrum
+from lazyrich.spectra.weights import as_matrix, participation, stable_rank, weight_spectrum

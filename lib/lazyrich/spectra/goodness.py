@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 import scipy
 from jax.scipy.special import erfc, log_ndtr
-from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
 from lazyrich import validation
@@ -21,6 +20,7 @@ from lazyrich.spectra.power_law import (
     in_order,
     logarithms,
 )
+from lazyrich.validation import ArrayLike
 
 ALTERNATIVES = ("log-normal", "exponential")
 """What :func:`likelihood_ratio` compares a power law with."""

@@ -26,7 +26,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import gammaln
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import validation
@@ -39,6 +38,7 @@ from lazyrich.spectra.goodness import (
     valid_tail,
 )
 from lazyrich.spectra.power_law import ascending
+from lazyrich.validation import ArrayLike
 
 LIMITS = (0.5, 1e4)  # of κ; towards ½ the quadrature has fewer digits
 NODES, DEPTH = 192, 24.0  # of the quadrature, and the logarithm of what it leaves out

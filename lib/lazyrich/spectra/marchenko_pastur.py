@@ -20,11 +20,11 @@ factor r = d/m and by zeros, so that F_r(x) = 1 − 1/r + F_(1/r)(x/r)/r.
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import validation
 from lazyrich.arithmetic import numpy_if_known
+from lazyrich.validation import ArrayLike
 
 NODES = 64  # of the quadrature, whose error is then rounding for all r
 BISECTIONS = 60

@@ -5,11 +5,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from lazyrich import validation
 from lazyrich.arithmetic import numpy_if_known
+from lazyrich.validation import ArrayLike
 
 
 class PowerLawFit(NamedTuple):

@@ -6,12 +6,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from lazyrich import validation
 from lazyrich.spectra import marchenko_pastur as law
 from lazyrich.spectra.power_law import ascending, hill_of_ascending
+from lazyrich.validation import ArrayLike
 
 SHAPES = (
     "Rank-collapse",

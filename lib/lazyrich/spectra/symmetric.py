@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from lazyrich import validation
 from lazyrich.arithmetic import at_hand, numpy_if_known
+from lazyrich.validation import ArrayLike
 
 
 def eigenvalues(matrix: ArrayLike) -> Float[Array, "*batch n"]:

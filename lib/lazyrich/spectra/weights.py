@@ -1,46 +1,93 @@
 """The spectrum of a weight matrix, and how its strength is spread."""
 
-import jax.numpy as jnp
+import math
+from collections.abc import Sequence
+
 import numpy as np
 from jax.core import Tracer
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from lazyrich import validation
+from lazyrich.arithmetic import binary_unit, numpy_if_known
 from lazyrich.spectra.power_law import ascending
 from lazyrich.spectra.symmetric import values_only
+from lazyrich.validation import ArrayLike
 
 
-def weight_spectrum(W: ArrayLike) -> Float[Array, "*batch d"]:
+def weight_spectrum(W: ArrayLike, rows: int | Sequence[int] = 0) -> Float[Array, "d"]:
     """All d eigenvalues of WᵀW, ascending: the squared singular values of W, and zeros.
 
     They are those of the smaller of WᵀW and WWᵀ, in the precision of W; for h < d there are d − h
-    zeros besides. The squaring loses what is below ε ‖W‖² (ε = 2e-16 in float64, 1e-7 in float32);
-    what rounding makes negative is zero here.
+    zeros besides. What is below the rounding floor d ε ‖W‖² is zero here (ε = 2e-16 in float64,
+    1e-7 in float32), so that a matrix of low rank has as many eigenvalues as its rank.
 
     Args:
-        W: shape (…, h, d).
+        W: the weights of a layer, shape (h, d). Those with more axes become a matrix by `rows`, as
+            the kernel of a convolution; many matrices are taken by ``jax.vmap``.
+        rows: the axis or axes of W that count the rows; the others, in their order, count the
+            columns. By default the first, that of the outputs in PyTorch; −1 is that in Flax.
 
     Raises:
-        ValueError: if it is not of floats, finite, and of at least one row and one column.
+        ValueError: if W is not of floats, finite, and of at least one row and one column, an axis
+            is not there, or the eigenvalues are out of the range of this precision.
 
     >>> weight_spectrum(jnp.array([[3.0, 0.0, 4.0]])).tolist()
     [0.0, 0.0, 25.0]
+    >>> weight_spectrum(jnp.ones((8, 4, 3, 3))).shape
+    (36,)
     """
-    W = validation.floating("W", W, ndim=2)
-    if 0 in W.shape[-2:]:
-        raise ValueError(f"W must have at least one row and one column, got shape {W.shape}")
-    return spectrum_of(W)
+    W = as_matrix(W, rows)
+    return validation.in_range("W", W, spectrum_of(W))
+
+
+def as_matrix(W: ArrayLike, rows: int | Sequence[int] = 0) -> Float[Array, "h d"]:
+    """The weights of a layer as a matrix, its rows counted by some of the axes.
+
+    Args:
+        W: two axes or more.
+        rows: as for :func:`weight_spectrum`.
+
+    >>> as_matrix(jnp.ones((3, 3, 4, 8)), rows=-1).shape
+    (8, 36)
+    """
+    W = validation.filled("W", validation.floating("W", W, ndim=2))
+    given = [rows] if isinstance(rows, int) else list(rows)
+    first = [axis % W.ndim for axis in given if -W.ndim <= axis < W.ndim]
+    if len(set(first)) < len(given) or not 0 < len(given) < W.ndim:
+        raise ValueError(
+            f"rows must be some axes of W, which has shape {W.shape}, but not all, got {rows}"
+        )
+    others = [axis for axis in range(W.ndim) if axis not in first]
+    height = math.prod(W.shape[axis] for axis in first)
+    return W.transpose(*first, *others).reshape(height, -1) if W.ndim > 2 or first != [0] else W
 
 
 def spectrum_of(W: Float[Array, "*batch h d"]) -> Float[Array, "*batch d"]:
-    """:func:`weight_spectrum` of a matrix that is known to be finite and not empty."""
-    h, d = W.shape[-2:]
-    transposed = jnp.swapaxes(W, -1, -2)
-    left, right = (transposed, W) if d <= h else (W, transposed)
-    values = jnp.maximum(values_only(jnp.matmul(left, right, precision="highest")), 0)
-    zeros = [(0, 0)] * (values.ndim - 1) + [(d - min(h, d), 0)]
-    return jnp.pad(values, zeros)
+    """:func:`weight_spectrum` of matrices that are known to be finite and not empty."""
+    gram, unit = _unit_gram(W)
+    return _whole(values_only(gram), unit, size=W.shape[-1])
+
+
+@numpy_if_known
+def _unit_gram(xp, W):
+    """The smaller of WᵀW and WWᵀ, of W in units of a power of two, so that no square is lost."""
+    unit = binary_unit(xp, xp.abs(W).max((-2, -1)))
+    W = W / unit[..., None, None]
+    transposed = xp.swapaxes(W, -1, -2)
+    return transposed @ W if W.shape[-1] <= W.shape[-2] else W @ transposed, unit
+
+
+@numpy_if_known
+def _whole(xp, values, unit, *, size):
+    """All eigenvalues from those of :func:`_unit_gram`, with zeros for what rounding left."""
+    values = above_floor(xp, values, size * xp.finfo(values.dtype).eps)
+    missing = [(0, 0)] * (values.ndim - 1) + [(size - values.shape[-1], 0)]
+    return xp.pad(values * unit[..., None] * unit[..., None], missing)
+
+
+def above_floor(xp, values, relative):
+    """Ascending eigenvalues, those that are small relative to the largest replaced by zeros."""
+    return xp.where(values > relative * values[..., -1:], values, 0)
 
 
 def stable_rank(eigenvalues: ArrayLike) -> Float[Array, "*batch"]:
@@ -55,7 +102,12 @@ def stable_rank(eigenvalues: ArrayLike) -> Float[Array, "*batch"]:
     >>> float(stable_rank(jnp.array([1.0, 4.0, 2.0])))
     1.75
     """
-    values = ascending(eigenvalues)
+    return _stable_rank(ascending(eigenvalues))
+
+
+@numpy_if_known
+def _stable_rank(xp, values):
+    values = values / binary_unit(xp, values[..., -1:])
     return values.sum(axis=-1) / values[..., -1]
 
 

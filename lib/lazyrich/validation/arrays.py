@@ -7,8 +7,15 @@ from numbers import Real
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
+
+ArrayLike = jax.typing.ArrayLike | Sequence
+"""What :func:`numpy.asarray` makes an array: arrays, numbers, and nested sequences of them."""
+
+EXTENDED = {np.dtype(np.longdouble), np.dtype(np.clongdouble)} - {
+    np.dtype(float),
+    np.dtype(complex),
+}
 
 
 def floating(name: str, value: ArrayLike, ndim: int = 0) -> Float[Array, "..."]:
@@ -83,7 +90,7 @@ def unit(name: str, value: object) -> Float[Array, "_"]:
     return array
 
 
-def vector(name: str, value: ArrayLike | Sequence[float]) -> Float[Array, "_"]:
+def vector(name: str, value: ArrayLike) -> Float[Array, "_"]:
     """`value` as floats on one axis, at least one, every one finite."""
     array = _finite(name, value)
     if array.ndim != 1 or array.size == 0:
@@ -162,6 +169,57 @@ def symmetric(name: str, value: ArrayLike) -> Float[Array, "*batch n n"]:
     return _of_jax(array)
 
 
+def in_range(name: str, value: object, result: jax.Array | np.ndarray) -> jax.Array | np.ndarray:
+    """`result`, computed from `value`, which must not be too large or too small for its dtype."""
+    if not isinstance(result, jax.core.Tracer) and np.any(value):
+        largest, info = np.abs(result).max(initial=0.0), np.finfo(result.dtype)
+        if not info.tiny / info.eps <= largest < np.inf:
+            raise ValueError(
+                f"{name} must be of a size whose result is in the range of {info.dtype}, got "
+                f"entries up to {np.abs(value).max():.3g}: divide by that"
+            )
+    return result
+
+
+def array_of(name: str, value: object) -> jax.Array | np.ndarray:
+    """`value` as an array of the machine's byte order and of a precision that JAX is set to.
+
+    A mask is refused, since it would be dropped, and so are numbers that are lost in float32.
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        raise ValueError(f"{name} must be an array without a mask, got {type(value).__name__}")
+    if isinstance(value, jax.Array):
+        return value
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{name} must be an array of numbers: {first_line(error)}") from error
+    if array.dtype in EXTENDED:
+        raise ValueError(f"{name} must be float32 or float64, got dtype {array.dtype}")
+    return _native(name, array) if array.dtype.kind in "biufc" else array
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, without the paragraphs that follow."""
+    return f"{str(error) or type(error).__name__}".splitlines()[0]
+
+
+def _native(name, array):
+    dtype = jax.dtypes.canonicalize_dtype(array.dtype.newbyteorder("="))
+    with np.errstate(over="ignore", under="ignore"):
+        native = array.astype(dtype, copy=False)
+    if dtype.itemsize < array.dtype.itemsize and array.dtype.kind == "f":
+        lost = np.isfinite(array) & ~np.isfinite(native)
+        if array.any() and not native.any():
+            lost = array != 0
+        if lost.any():
+            raise ValueError(
+                f"{name} must be in the range of float32, as jax_enable_x64 is off, "
+                f"got {array[lost].flat[0]}"
+            )
+    return native
+
+
 def _finite(name, value, ndim=0):
     if isinstance(value, Real) and not isinstance(value, (bool, np.floating)):
         try:
@@ -176,15 +234,11 @@ def _finite(name, value, ndim=0):
 
 
 def _floats(name, value):
-    try:
-        array = value if isinstance(value, jax.Array) else np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"{name} must be an array of floats, got ragged nested lists") from error
+    array = array_of(name, value)
     if not jnp.issubdtype(array.dtype, jnp.floating):
         raise ValueError(f"{name} must be an array of floats, got dtype {array.dtype}")
-    if array.dtype.itemsize < 4:
-        raise ValueError(f"{name} must be float32 or float64, got dtype {array.dtype}")
-    return array
+    # Half precision, as that of checkpoints, is computed in float32.
+    return array.astype(np.float32) if array.dtype.itemsize < 4 else array
 
 
 def _require(name, array, allowed, description):

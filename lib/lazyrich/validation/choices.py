@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lazyrich.validation.arrays import array_of
+
 
 def whole(name: str, value: object, least: int = 0) -> int:
     """`value` as an integer that is at least `least` and that int32 holds."""
@@ -45,7 +47,7 @@ def widths(name: str, value: object, least: int = 2) -> tuple[int, ...]:
 
 def kind(name: str, value: object, of: str) -> np.ndarray | jax.Array:
     """`value` as an array of ``"integers"`` or of ``"truth values"``."""
-    array = value if isinstance(value, jax.Array) else np.asarray(value)
+    array = array_of(name, value)
     if not jnp.issubdtype(array.dtype, {"integers": jnp.integer, "truth values": jnp.bool_}[of]):
         raise ValueError(f"{name} must be of {of}, got dtype {array.dtype}")
     return array

@@ -6,9 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
 
-from lazyrich.validation.arrays import _finite
+from lazyrich.validation.arrays import ArrayLike, _finite, array_of, first_line
 
 
 def members(name: str, value: Any) -> int:
@@ -25,12 +24,9 @@ def members(name: str, value: Any) -> int:
 
 def parameters(name: str, value):
     """`value`, a pytree of arrays of floats, at least one, every entry finite."""
-    leaves = jax.tree.leaves(value)
-    if not leaves:
+    if not jax.tree.leaves(value):
         raise ValueError(f"{name} must hold at least one array of floats, got {value!r}")
-    for leaf in leaves:
-        _finite(name, leaf)
-    return value
+    return jax.tree.map(lambda leaf: _finite(name, leaf), value)
 
 
 def like(name: str, value, other: str, wanted):
@@ -43,15 +39,14 @@ def like(name: str, value, other: str, wanted):
 
 def inputs(name: str, value) -> jax.Array:
     """`value` as an array of samples along its first axis, one or more; floats must be finite."""
-    try:
-        array = jnp.asarray(value if isinstance(value, jax.Array) else np.asarray(value))
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must be an array of numbers: {first_line(error)}") from error
+    array = array_of(name, value)
+    if not (jnp.issubdtype(array.dtype, jnp.number) or array.dtype == bool):
+        raise ValueError(f"{name} must be an array of numbers, got dtype {array.dtype}")
     if array.ndim == 0 or len(array) == 0:
         raise ValueError(f"{name} must hold samples along its first axis, got shape {array.shape}")
     if jnp.issubdtype(array.dtype, jnp.floating):
-        _finite(name, array)
-    return array
+        array = _finite(name, array)
+    return jnp.asarray(array)
 
 
 def outputs(apply: Callable, params, x: ArrayLike, name: str = "x") -> jax.ShapeDtypeStruct:
@@ -102,8 +97,3 @@ def finite_orders(sentence: str, terms, first: int = 0):
         if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(term)):
             raise ValueError(f"{sentence}, got inf or nan in order {order}")
     return terms
-
-
-def first_line(error: Exception) -> str:
-    """What an error says, without the paragraphs that follow."""
-    return f"{str(error) or type(error).__name__}".splitlines()[0]

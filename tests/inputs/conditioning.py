@@ -1,0 +1,4 @@
+"""Calls of the functions of :mod:`lazyrich.conditioning`."""
+
+EXAMPLES = {}
+NOT_TRIED = {}

@@ -1,0 +1,4 @@
+"""Calls of the functions of :mod:`lazyrich.linearization`."""
+
+EXAMPLES = {}
+NOT_TRIED = {}

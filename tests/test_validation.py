@@ -191,6 +191,39 @@ def test_a_result_beyond_its_dtype_is_named_by_what_it_is_from():
     assert jax.jit(lambda x: validation.in_range("W", x, x**2))(1e300) == np.inf
 
 
+def test_a_result_of_several_values_may_be_zero_where_one_of_them_is():
+    values, zero = {"W": np.ones(2), "V": -3.0 * np.ones(1)}, [np.zeros(2), np.zeros(1)]
+    with pytest.raises(ValueError, match=r"W must be of a size .* entries up to 3: divide by"):
+        validation.in_range("W", values, zero)
+    assert validation.in_range("W", values, zero, vanishing=True) is zero
+    assert validation.in_range("W", values | {"V": np.zeros(1)}, zero) is zero
+    for bad in (np.inf, -np.inf, np.nan):
+        with pytest.raises(ValueError, match="W must be of a size whose result is in the range of"):
+            validation.in_range("W", values, [np.ones(1), np.array([1.0, bad])], vanishing=True)
+
+
+def test_arrays_that_fit_are_finite_and_of_the_first_ones_dtype():
+    W, x, mask = validation.fitting(
+        W=(np.ones((2, 3), "float32"), "k d"),
+        x=(np.full((1, 3), 200, np.uint8), "n d"),
+        mask=(jnp.ones((1, 2), bool), "1 k"),
+    )
+    assert x.tolist() == [[200.0] * 3] and {W.dtype, x.dtype, mask.dtype} == {np.dtype("float32")}
+    for bad, sentence in (
+        (np.ones((5, 3)), "x must have the dtype of W, float32, got float64"),
+        (np.full((5, 3), np.nan, "float32"), "x must be finite, got nan"),
+        (np.ones((5, 2), int), r"x must have shape \(n, 3\), got \(5, 2\)"),
+        (np.ones((5, 3), complex), "x must be an array of floats, got dtype complex128"),
+        (np.ma.ones((5, 3)), "x must be an array without a mask, got MaskedArray"),
+    ):
+        with pytest.raises(ValueError, match="^" + sentence):
+            validation.fitting(W=(W, "k d"), x=(bad, "n d"))
+    with pytest.raises(ValueError, match="^W must be an array of floats, got dtype int64"):
+        validation.fitting(W=(np.ones((2, 3), int), "k d"))
+    with pytest.raises(ValueError, match=r"^x must have shape \(1, k\), got \(2, 3\)"):
+        validation.fitting(x=(np.ones((2, 3)), "1 k"))
+
+
 def test_times_increase():
     validation.increasing("t", jnp.array([[0.0, 1.0], [0.5, 0.5]]))
     with pytest.raises(ValueError, match="t must be increasing, got a step of -0.5"):

@@ -13,6 +13,7 @@ from lazyrich.validation.arrays import (
     broadcasting,
     filled,
     first_line,
+    fitting,
     floating,
     in_range,
     increasing,

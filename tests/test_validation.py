@@ -336,13 +336,18 @@ def test_parameters_are_finite_floats():
 
 def test_a_tree_is_like_another_in_structure_and_shapes():
     one = {"w": np.ones((2, 3)), "b": 1.0}
-    assert validation.like("v", one, "params", {"w": np.zeros((2, 3)), "b": 0.0}) is one
+    found = validation.like("v", one, "params", {"w": np.zeros((2, 3)), "b": 0.0})
+    assert found["w"] is one["w"] and found["b"] == 1 and found["b"].dtype == float
+    with pytest.raises(ValueError, match="v must be finite, got nan"):
+        validation.like("v", {"w": np.full((2, 3), np.nan), "b": 1.0}, "params", one)
     with pytest.raises(ValueError, match=r"v must be a pytree with the shapes of params, got \("):
         validation.like("v", np.ones(2), "params", one)
 
 
 def test_a_network_gives_floats_from_parameters_and_samples():
-    assert validation.outputs(lambda w, x: x @ w, np.ones(3), np.ones((2, 3))).shape == (2,)
+    params, x, outputs = validation.network(lambda w, x: x @ w, np.ones(3), np.ones((2, 3)))
+    assert params.shape == (3,) and x.shape == (2, 3)
+    assert outputs.shape == (2,) and outputs.dtype == float
     for apply, x, sentence in (
         (lambda w, x: x @ w, np.ones((0, 3)), r"x must hold samples .*, got shape \(0, 3\)"),
         (lambda w, x: x @ w, np.full((2, 3), np.nan), "x must be finite, got nan"),
@@ -351,7 +356,24 @@ def test_a_network_gives_floats_from_parameters_and_samples():
         (lambda w, x: (x, x), np.ones((2, 3)), "apply must give an array of floats, got"),
     ):
         with pytest.raises(ValueError, match=sentence):
-            validation.outputs(apply, np.ones(3), x)
+            validation.network(apply, np.ones(3), x)
+
+
+def test_targets_have_the_shape_and_the_dtype_of_outputs():
+    outputs = jax.ShapeDtypeStruct((2, 1), jnp.float32)
+    assert validation.as_outputs("y", np.ones((2, 1)), outputs).dtype == jnp.float32
+    sentence = r"y must have the shape of the outputs, \(2, 1\), got \(2,\)"
+    with pytest.raises(ValueError, match=sentence):
+        validation.as_outputs("y", np.ones(2), outputs)
+
+
+def test_what_jax_cannot_differentiate_is_named():
+    sentence = "^apply must be differentiable by jax.vjp: no rule$"
+    with (
+        pytest.raises(ValueError, match=sentence),
+        validation.differentiable("apply", "by jax.vjp"),
+    ):
+        raise NotImplementedError("no rule\n\nand much more")
 
 
 def test_samples_may_come_in_nested_lists_and_are_named():
@@ -367,7 +389,7 @@ def test_samples_may_come_in_nested_lists_and_are_named():
         with pytest.raises(ValueError, match=sentence):
             inputs("x_test", bad)
     with pytest.raises(ValueError, match=r"apply must take params and x_test, of shape \(2, 4\)"):
-        validation.outputs(lambda w, x: x @ w, np.ones(3), np.ones((2, 4)), "x_test")
+        validation.network(lambda w, x: x @ w, np.ones(3), np.ones((2, 4)), "x_test")
 
 
 def test_a_function_gives_floats_of_a_shape():

@@ -52,9 +52,9 @@ def empirical_ntk(
     [[1.0, 1.0], [1.0, 5.0]]
     """
     if isinstance(network, Network) and network.sensitivities is not None:
-        params = validation.parameters("params", params)
-        x = _samples(network.apply, params, x, "x")
-        others = None if others is None else _samples(network.apply, params, others, "others")
+        params, x, _ = validation.network(network.apply, params, x)
+        if others is not None:
+            _, others, _ = validation.network(network.apply, params, others, "others")
         return _layer_wise(network, params, x, others)
     apply = network.apply if isinstance(network, Network) else network
     rows = _blocks(apply, params, x)
@@ -97,22 +97,24 @@ def taylor_coefficients(function: Callable, params, direction, order: int) -> Ar
     >>> taylor_coefficients(lambda x: 1 / (1 - x), 0.0, 1.0, 3).tolist()
     [1.0, 1.0, 1.0, 1.0]
     """
-    validation.like("direction", direction, "params", params)
+    params = validation.parameters("params", params)
+    direction = validation.like("direction", direction, "params", params)
+    order = validation.whole("order", order)
+    with validation.differentiable("function", f"{order} times by jax.jvp"):
+        return coefficients_along(function, params, direction, order)
+
+
+def coefficients_along(function: Callable, params, direction, order: int) -> Array:
+    """:func:`taylor_coefficients` of what fits, with JAX's own errors."""
     g = lambda t: (function(_moved(params, t, direction)),)  # noqa: E731
-    for _ in range(validation.whole("order", order)):
+    for _ in range(order):
         g = _with_one_more(g)
 
     @jax.jit
     def coefficients():
         return jnp.stack([value / math.factorial(k) for k, value in enumerate(g(0.0))])
 
-    try:
-        return coefficients()
-    except (TypeError, ValueError, NotImplementedError) as error:
-        raise ValueError(
-            f"function must be differentiable {order} times by jax.jvp: "
-            f"{validation.first_line(error)}"
-        ) from error
+    return coefficients()
 
 
 def jumps(function: Callable, params, direction, order: int, step: float = 1e-6) -> Array:
@@ -165,18 +167,10 @@ def _layer_wise(network, params, x, others):
     return kernel.reshape(n * outputs, m * outputs)
 
 
-def _samples(apply, params, x, name):
-    """The samples as an array, once they are known to fit the network."""
-    x = validation.inputs(name, x)
-    validation.outputs(apply, params, x, name)
-    return x
-
-
 def _blocks(apply, params, x, name="x"):
     """The columns of the Jacobian that belong to each array of parameters."""
-    params = validation.parameters("params", params)
-    x = validation.inputs(name, x)
-    rows = math.prod(validation.outputs(apply, params, x, name).shape)
+    params, x, outputs = validation.network(apply, params, x, name)
+    rows = math.prod(outputs.shape)
 
     def flat(params):
         return apply(params, x).reshape(-1)

@@ -165,11 +165,8 @@ def _second_derivative(twice, function, params):
 
 def _problem(apply, params, x, y):
     """Parameters, samples and targets that fit the network."""
-    params, x = validation.parameters("params", params), validation.inputs("x", x)
-    outputs, y = validation.outputs(apply, params, x), validation.inputs("y", y)
-    if y.shape != outputs.shape:
-        raise ValueError(f"y must have the shape of the outputs, {outputs.shape}, got {y.shape}")
-    return params, x, y.astype(outputs.dtype)
+    params, x, outputs = validation.network(apply, params, x)
+    return params, x, validation.as_outputs("y", y, outputs)
 
 
 def _hessian(of, apply, params, x, y):

@@ -53,11 +53,10 @@ def pruned_kernel(network: Network, params, mask, x: ArrayLike) -> Float[Array, 
     """
     if network.sensitivities is None:
         raise ValueError("network must show its sensitivities, got one that does not")
-    params, x = validation.parameters("params", params), validation.inputs("x", x)
+    params, x, _ = validation.network(network.apply, params, x)
     dtype = jax.tree.leaves(params)[0].dtype
     mask = jax.tree.map(lambda M: validation.array_of("mask", M).astype(dtype), mask)
     validation.like("mask", mask, "params", params)
-    validation.outputs(network.apply, params, x)
     features, sensitivities = network.sensitivities(jax.tree.map(jnp.multiply, params, mask), x)
     samples, outputs = sensitivities[-1].shape[:2]
     kernel = 0.0

@@ -40,12 +40,14 @@ from lazyrich.validation.choices import (
     widths,
 )
 from lazyrich.validation.trees import (
+    as_outputs,
+    differentiable,
     finite_orders,
     function,
     giving,
     inputs,
     like,
     members,
-    outputs,
+    network,
     parameters,
 )

@@ -1,6 +1,7 @@
 """Pytrees of arrays, and networks, which are functions of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -30,7 +31,8 @@ def parameters(name: str, value):
 
 
 def like(name: str, value, other: str, wanted):
-    """`value`, a pytree with the structure and the shapes of another."""
+    """`value`, parameters with the structure and the shapes of another pytree."""
+    value = parameters(name, value)
     shapes, wanted = (jax.tree.map(jnp.shape, tree) for tree in (value, wanted))
     if shapes != wanted:
         raise ValueError(f"{name} must be a pytree with the shapes of {other}, got {shapes}")
@@ -49,9 +51,11 @@ def inputs(name: str, value) -> jax.Array:
     return jnp.asarray(array)
 
 
-def outputs(apply: Callable, params, x: ArrayLike, name: str = "x") -> jax.ShapeDtypeStruct:
-    """Shape and dtype of a network's outputs, which must be floats, on the samples of a name."""
-    x = inputs(name, x)
+def network(
+    apply: Callable, params, x: ArrayLike, name: str = "x"
+) -> tuple[Any, jax.Array, jax.ShapeDtypeStruct]:
+    """Parameters and samples of a name, and shape and dtype of the network's outputs, floats."""
+    params, x = parameters("params", params), inputs(name, x)
     try:
         outputs = jax.eval_shape(apply, params, x)
     except Exception as error:
@@ -60,7 +64,17 @@ def outputs(apply: Callable, params, x: ArrayLike, name: str = "x") -> jax.Shape
         ) from error
     if not jnp.issubdtype(getattr(outputs, "dtype", bool), jnp.floating):
         raise ValueError(f"apply must give an array of floats, got {outputs}")
-    return outputs
+    return params, x, outputs
+
+
+def as_outputs(name: str, value: ArrayLike, outputs: jax.ShapeDtypeStruct) -> jax.Array:
+    """`value` as floats of the shape and the dtype of a network's outputs; it may be integers."""
+    array = inputs(name, value)
+    if array.shape != outputs.shape:
+        raise ValueError(
+            f"{name} must have the shape of the outputs, {outputs.shape}, got {array.shape}"
+        )
+    return array.astype(outputs.dtype)
 
 
 def function(name: str, value: object) -> Callable:
@@ -84,6 +98,15 @@ def giving(
     if given.shape != shape or not jnp.issubdtype(given.dtype, jnp.floating):
         raise ValueError(f"{name} must give {wanted}, got {given.dtype} of shape {given.shape}")
     return given
+
+
+@contextmanager
+def differentiable(name: str, how: str) -> Iterator[None]:
+    """One sentence if JAX cannot differentiate the function of a name, in what is done within."""
+    try:
+        yield
+    except (TypeError, ValueError, NotImplementedError) as error:
+        raise ValueError(f"{name} must be differentiable {how}: {first_line(error)}") from error
 
 
 def finite_orders(sentence: str, terms, first: int = 0):

@@ -1,5 +1,7 @@
 """Pruning at the start: what is left of a network without its smallest weights."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -14,10 +16,11 @@ def magnitude_mask(params, share: float):
     """1 where |W| is at least the `share`-quantile of its own array, else 0; a pytree as `params`.
 
     Args:
-        params: a pytree of arrays.
+        params: a pytree of arrays, none of them empty.
         share: the share p of weights that go, 0 ≤ p < 1.
     """
     params = validation.parameters("params", params)
+    jax.tree.map(partial(validation.filled, "params"), params)
     p = float(validation.scalar("share", validation.nonnegative("share", share)))
     if p >= 1:
         raise ValueError(f"share must be below 1, got {p}")

@@ -66,7 +66,9 @@ def scalar(name: str, value: Float[Array, "..."]) -> Float[Array, ""]:
     return value
 
 
-def filled(name: str, value: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+def filled(
+    name: str, value: Float[Array | np.ndarray, "*shape"]
+) -> Float[Array | np.ndarray, "*shape"]:
     """`value`, which must hold at least one number."""
     if 0 in value.shape:
         raise ValueError(f"{name} must hold at least one number, got shape {value.shape}")

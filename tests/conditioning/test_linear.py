@@ -11,7 +11,15 @@ from hypothesis.extra.numpy import arrays
 from hypothesis.strategies import floats
 
 from lazyrich import spectra
-from lazyrich.conditioning import bounds, linear, matrix_free, on_range, second_moment, with_skips
+from lazyrich.conditioning import (
+    bounds,
+    linear,
+    matrix_free,
+    on_range,
+    relu,
+    second_moment,
+    with_skips,
+)
 
 SAMPLES = 40
 RANKS = {
@@ -419,3 +427,18 @@ def test_a_spectrum_beyond_all_floats_is_one_sentence():
     for function in (linear.linear_spectrum, linear.linear_factors, bounds.layer_extremes):
         with pytest.raises(ValueError, match="^weights and inputs must be of a size whose result"):
             function(weights)
+
+
+def test_layers_too_far_apart_for_any_float_are_one_sentence():
+    V, W = drawn((5, 7, 3))
+    for function in (
+        linear.linear_condition_number,
+        linear.linear_two_layer_condition_number,
+        bounds.linear_bounds,
+        lambda weights: relu.leaky_relu_condition_number(weights, np.ones((2, 5)), 0.1),
+        lambda weights: relu.leaky_relu_bounds(weights, np.ones((2, 5)), 0.1),
+    ):
+        with pytest.raises(
+            ValueError, match="^weights and .* must be of a size whose result is in"
+        ):
+            function([1e-200 * V, 1e200 * W])

@@ -157,7 +157,7 @@ def _windows(xp, inputs, *, size):
 
 @jax.jit
 def _filter_matrix(filters, windows):
-    root = windows.directions * jnp.sqrt(windows.variances)
+    root = windows.directions * jnp.sqrt(windows.variances)[None]
 
     def seen(filters):
         with jax.default_matmul_precision("highest"):

@@ -148,7 +148,8 @@ def linear_two_layer_condition_number(
         inputs: Σ on its range; by default Σ = I.
     """
     weights, inputs = fitting(weights, inputs, layers=2)
-    return two_layer_reduction(factors_of(*in_units(weights, inputs)), len(weights[0]))
+    factors = factors_in_range(*in_units(weights, inputs))
+    return two_layer_reduction(factors, len(weights[0]))
 
 
 # What the modules of this package share

@@ -75,7 +75,7 @@ def leaky_relu_condition_number(
     Neither a factor of all weights nor one of the samples changes it. Arguments as for
     :func:`leaky_relu_matrix`.
     """
-    values = values_only(_leaky_relu_matrix(*_in_units(*_fitting(weights, x, slope))))
+    values = values_only(_matrix_in_range(*_in_units(*_fitting(weights, x, slope))))
     return spectra.condition_number(values, len(values))
 
 
@@ -83,9 +83,7 @@ def leaky_relu_extremes(
     weights: Sequence[ArrayLike], x: ArrayLike, slope: ArrayLike
 ) -> LeakyReluExtremes:
     """The extreme eigenvalues that enter the bounds. Arguments as for :func:`leaky_relu_matrix`."""
-    V, W, x, slope = _fitting(weights, x, slope)
-    grams = validation.in_range("weights and x", (V, W, x), _grams(V, W, x, slope))
-    return _extremes(grams)
+    return _extremes_in_range(*_fitting(weights, x, slope))
 
 
 def leaky_relu_bounds(
@@ -100,7 +98,7 @@ def leaky_relu_bounds(
     Arguments as for :func:`leaky_relu_matrix`.
     """
     V, W, x, slope = _in_units(*_fitting(weights, x, slope))
-    return _bounds(_extremes(_grams(V, W, x, slope)), slope, samples=len(x))
+    return _bounds(_extremes_in_range(V, W, x, slope), slope, samples=len(x))
 
 
 @numpy_if_known
@@ -144,6 +142,11 @@ def _leaky(xp, z, slope):
 def _matrix_in_range(V, W, x, slope):
     matrix = _leaky_relu_matrix(V, W, x, slope)
     return validation.in_range("weights and x", (V, W, x), matrix, vanishing=True)
+
+
+def _extremes_in_range(V, W, x, slope):
+    grams = _grams(V, W, x, slope)
+    return _extremes(validation.in_range("weights and x", (V, W, x), grams, vanishing=True))
 
 
 def _fitting(weights, x, slope):

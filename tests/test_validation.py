@@ -197,6 +197,7 @@ def test_a_result_of_several_values_may_be_zero_where_one_of_them_is():
         validation.in_range("W", values, zero)
     assert validation.in_range("W", values, zero, vanishing=True) is zero
     assert validation.in_range("W", values | {"V": np.zeros(1)}, zero) is zero
+    assert validation.in_range("W", np.array([np.inf, 1.0]), zero) is zero
     for bad in (np.inf, -np.inf, np.nan):
         with pytest.raises(ValueError, match="W must be of a size whose result is in the range of"):
             validation.in_range("W", values, [np.ones(1), np.array([1.0, bad])], vanishing=True)

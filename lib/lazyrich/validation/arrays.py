@@ -200,11 +200,13 @@ def in_range(name: str, value: object, result: object, vanishing: bool = False):
     """`result`, computed from `value`, which must not be too large or too small for its dtype.
 
     Both may be pytrees of arrays. A result is zero where one of the values is zero; that of
-    `vanishing` values may be so elsewhere.
+    `vanishing` values may be so elsewhere. Of what is not finite it may be anything.
     """
     if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(result)):
         return result
     largest, sizes = max(_sizes(result)), _sizes(value)
+    if np.inf in sizes:
+        return result
     info = np.finfo(np.asarray(jax.tree.leaves(result)[0]).dtype)
     least = 0 if vanishing or 0 in sizes else info.tiny / info.eps
     if not least <= largest < np.inf:

@@ -159,7 +159,7 @@ def product_vector_bound(factors: Factors) -> RayleighBound:
 
 
 def extremes_of(weights, inputs=None):
-    """:func:`layer_extremes` of checked weights."""
+    """:func:`layer_extremes` of weights that fit."""
     return extremes(*factors_in_range(weights, None if inputs is None else white(inputs)))
 
 
@@ -178,7 +178,7 @@ def bounds_of(xp, ends, data):
 
 
 def data_condition(inputs):
-    """:func:`data_condition_number` of a checked second moment."""
+    """:func:`data_condition_number` of a second moment that fits."""
     return spectra.condition_number(inputs.variances, len(inputs.variances))
 
 

@@ -157,14 +157,14 @@ def linear_two_layer_condition_number(
 
 @numpy_if_known
 def factors_of(xp, weights, inputs=None):
-    """:func:`linear_factors` of checked weights."""
+    """:func:`linear_factors` of weights that fit."""
     after, before = products(xp, weights, inputs)
     return Factors(xp.stack([P @ P.T for P in after]), xp.stack([P.T @ P for P in before]))
 
 
 @numpy_if_known
 def matrix_of(xp, factors):
-    """:func:`reduced_matrix` of checked factors."""
+    """:func:`reduced_matrix` of factors that fit."""
     *draws, _, k, _ = factors.A.shape
     s = factors.C.shape[-1]
     product = xp.einsum("...lab,...lst->...asbt", *factors, optimize=True)
@@ -172,7 +172,7 @@ def matrix_of(xp, factors):
 
 
 def spectrum_of(weights, inputs=None):
-    """:func:`linear_spectrum` of checked weights."""
+    """:func:`linear_spectrum` of weights that fit."""
     matrix = matrix_of(factors_of(weights, inputs))
     return values_only(
         validation.in_range("weights and inputs", (weights, inputs), matrix, vanishing=True)
@@ -180,7 +180,7 @@ def spectrum_of(weights, inputs=None):
 
 
 def factors_in_range(weights, inputs):
-    """:func:`linear_factors` of checked weights."""
+    """:func:`linear_factors` of weights that fit."""
     factors = factors_of(weights, inputs)
     return validation.in_range("weights and inputs", (weights, inputs), factors)
 
@@ -209,7 +209,7 @@ def _partial_products(xp, weights, inputs):
 
 
 def products(xp, weights, inputs=None):
-    """:func:`partial_products` of checked weights, in the operations of ``xp``."""
+    """:func:`partial_products` of weights that fit, in the operations of ``xp``."""
     identity = lambda size: xp.eye(size, dtype=weights[0].dtype)  # noqa: E731
     left = lambda product, W: W @ product  # noqa: E731
     after = [identity(len(weights[-1])), *accumulate(weights[:0:-1], xp.matmul)]

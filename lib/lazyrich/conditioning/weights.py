@@ -63,7 +63,7 @@ def linear_network(weights: Sequence[ArrayLike], x: ArrayLike) -> Float[Array, "
 
 @numpy_if_known
 def outputs_of(xp, weights, x):
-    """:func:`linear_network` of checked weights and samples."""
+    """:func:`linear_network` of weights and samples that fit."""
     for W in weights:
         x = x @ W.T
     return x

@@ -202,5 +202,9 @@ def test_hessians_of_what_lies_on_a_disk():
         np.testing.assert_array_equal(hessian.split_hessian(network, params, x, y)[0], expected)
     with pytest.raises(ValueError, match="^y must be an array without a mask"):
         hessian.loss_hessian(network, w, x, np.ma.array(y, mask=[[False]]))
+    with pytest.raises(
+        ValueError, match="^y must be finite, got inf"
+    ):  # in the network's precision
+        hessian.loss_hessian(network, w.astype("float32"), x, np.array([[1e40]]))
     with pytest.raises(ValueError, match="^params, x and y must be of a size whose result is in"):
         hessian.loss_hessian(network, w, 1e200 * x, y)

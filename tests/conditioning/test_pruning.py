@@ -89,11 +89,13 @@ def test_masks_may_be_of_truth_values_and_networks_may_have_biases(key):
     network = networks.fully_connected((3, 4, 2), jnp.tanh, bias=0.5)
     params, x = network.init(key()), jax.random.normal(key(), (4, 3))
     mask = jax.tree.map(lambda W: np.asarray(W) > -0.2, params)
+    larger = jax.tree.map(lambda M: 1e40 * M, mask)
     pruned = jax.tree.map(jnp.multiply, params, mask)
     J = derivatives.jacobian(network.apply, pruned, x)
     kept = np.concatenate([leaf.ravel() for leaf in jax.tree.leaves(mask)])
-    measured = pruning.pruned_kernel(network, params, mask, x)
-    np.testing.assert_allclose(measured, J[:, kept] @ J[:, kept].T, rtol=1e-12, atol=1e-14)
+    for one in (mask, larger):
+        measured = pruning.pruned_kernel(network, params, one, x)
+        np.testing.assert_allclose(measured, J[:, kept] @ J[:, kept].T, rtol=1e-12, atol=1e-14)
 
 
 def test_what_does_not_fit_the_network_is_named(key):

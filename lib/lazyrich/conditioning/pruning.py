@@ -47,7 +47,7 @@ def pruned_kernel(network: Network, params, mask, x: ArrayLike) -> Float[Array, 
     Args:
         network: a layered network (:mod:`lazyrich.networks`).
         params: its parameters.
-        mask: 1 or True for each weight that is kept and 0 or False for the others, as `params`.
+        mask: 0 or False for each weight that goes, anything else for the others, as `params`.
         x: the samples, shape (samples, inputs).
 
     Raises:
@@ -58,7 +58,7 @@ def pruned_kernel(network: Network, params, mask, x: ArrayLike) -> Float[Array, 
         raise ValueError("network must show its sensitivities, got one that does not")
     params, x, _ = validation.network(network.apply, params, x)
     dtype = jax.tree.leaves(params)[0].dtype
-    mask = jax.tree.map(lambda M: validation.array_of("mask", M).astype(dtype), mask)
+    mask = jax.tree.map(lambda M: (validation.array_of("mask", M) != 0).astype(dtype), mask)
     validation.like("mask", mask, "params", params)
     features, sensitivities = network.sensitivities(jax.tree.map(jnp.multiply, params, mask), x)
     samples, outputs = sensitivities[-1].shape[:2]

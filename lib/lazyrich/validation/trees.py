@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lazyrich.validation.arrays import ArrayLike, _finite, array_of, first_line
+from lazyrich.validation.arrays import ArrayLike, _finite, array_of, first_line, floating
 
 
 def members(name: str, value: Any) -> int:
@@ -74,7 +74,7 @@ def as_outputs(name: str, value: ArrayLike, outputs: jax.ShapeDtypeStruct) -> ja
         raise ValueError(
             f"{name} must have the shape of the outputs, {outputs.shape}, got {array.shape}"
         )
-    return array.astype(outputs.dtype)
+    return floating(name, array.astype(outputs.dtype))
 
 
 def function(name: str, value: object) -> Callable:

@@ -182,4 +182,7 @@ def test_what_has_no_spectrum_of_filters_is_named():
         convolutions.filter_spectrum([np.ones((1, 1, 3)), np.ones((2, 1, 3))], 9)
     with pytest.raises(ValueError, match=r"inputs.directions must have shape \(9, 8\), got \(8"):
         convolutions.filter_spectrum(drawn(2, 3, 2), 9, on_range(np.eye(8)))
+    nothing = on_range(np.eye(9))._replace(variances=np.zeros(9))
+    with pytest.raises(ValueError, match="the largest of inputs.variances must be positive, got 0"):
+        convolutions.filter_spectrum(drawn(2, 3, 2), 9, nothing)
     assert len(convolutions.toeplitz(drawn(2, 3, 2), 5)) == 2

@@ -95,6 +95,7 @@ def filter_spectrum(
         places, dtype = length - size + 1, filters[0].dtype
         windows = Covariance(jnp.full(size, places, dtype), jnp.eye(size, dtype=dtype))
     else:
+        validation.positive("the largest of inputs.variances", inputs.variances.max())
         windows = on_range(_windows(inputs, size=size))
     matrix = _filter_matrix(filters, windows)
     return values_only(validation.in_range("filters and inputs", (filters, inputs), matrix))

@@ -356,7 +356,7 @@ def test_samples_may_come_in_nested_lists_and_are_named():
         with pytest.raises(ValueError, match=sentence):
             inputs("x_test", bad)
     with pytest.raises(ValueError, match=r"apply must take params and x_test, of shape \(2, 4\)"):
-        validation.outputs(lambda w, x: x @ w, np.ones(3), np.ones((2, 4)), "x_test")
+        validation.network(lambda w, x: x @ w, np.ones(3), np.ones((2, 4)), "x_test")
 
 
 def test_a_function_gives_floats_of_a_shape():

@@ -13,7 +13,6 @@ from lazyrich.validation.arrays import (
     broadcasting,
     filled,
     first_line,
-    fitting,
     floating,
     in_range,
     increasing,
@@ -42,6 +41,7 @@ from lazyrich.validation.choices import (
 from lazyrich.validation.trees import (
     as_outputs,
     differentiable,
+    finite,
     finite_orders,
     function,
     giving,

@@ -179,6 +179,7 @@ def _layer(normal, columns, std):
 
 def _as_floats(x, params):
     """Inputs in the precision of the weights if they are integers, whose products overflow."""
+    x = jnp.asarray(x)
     return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(params[0]["weight"].dtype)
 
 

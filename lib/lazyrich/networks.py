@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Shaped
 
 from lazyrich import validation
@@ -138,16 +139,20 @@ def fully_connected(
     def with_constant(layer, x):
         return jnp.pad(x, ((0, 0), (0, 1)), constant_values=bias / layer.multiplier)
 
-    def features(params, x: Shaped[Array, "samples inputs"]) -> list[Float[Array, "samples _"]]:
+    def features(
+        params, x: Shaped[Array | np.ndarray, "samples inputs"]
+    ) -> list[Float[Array, "samples _"]]:
         inputs = [_as_floats(x, params)]
         for layer, one in zip(layers[:-1], params[:-1], strict=True):
             inputs.append(activation(affine(layer, one, inputs[-1])))
         return inputs
 
-    def apply(params, x: Shaped[Array, "samples inputs"]) -> Float[Array, "samples outputs"]:
+    def apply(
+        params, x: Shaped[Array | np.ndarray, "samples inputs"]
+    ) -> Float[Array, "samples outputs"]:
         return affine(layers[-1], params[-1], features(params, x)[-1])
 
-    def sensitivities(params, x: Shaped[Array, "samples inputs"]):
+    def sensitivities(params, x: Shaped[Array | np.ndarray, "samples inputs"]):
         inputs, slopes = [_as_floats(x, params)], []
         for layer, one in zip(layers[:-1], params[:-1], strict=True):
             z = affine(layer, one, inputs[-1])
@@ -174,6 +179,7 @@ def _layer(normal, columns, std):
 
 def _as_floats(x, params):
     """Inputs in the precision of the weights if they are integers, whose products overflow."""
+    x = jnp.asarray(x)
     return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(params[0]["weight"].dtype)
 
 

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from lazyrich import validation
-from lazyrich.linearization.correlations import contractions, fitting
+from lazyrich.linearization.correlations import IN_RANGE, contractions, fitting
 from lazyrich.validation import ArrayLike
 
 
@@ -67,4 +67,5 @@ def one_step(
     deviation = scale.astype(change.dtype) * change + changes[0]
     signs = (-1.0) ** jnp.arange(2, order + 1).reshape(-1, *[1] * deviation.ndim)
     terms = signs.astype(changes.dtype) * changes[1:]
-    return OneStep(deviation, terms, deviation - jnp.cumsum(terms, axis=0))
+    step = OneStep(deviation, terms, deviation - jnp.cumsum(terms, axis=0))
+    return validation.finite(IN_RANGE, step)

@@ -42,6 +42,7 @@ from lazyrich.validation.choices import (
 from lazyrich.validation.trees import (
     as_outputs,
     differentiable,
+    finite,
     finite_orders,
     function,
     giving,

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lazyrich.arithmetic import at_hand
 from lazyrich.validation.arrays import ArrayLike, _finite, array_of, first_line, floating
 
 
@@ -117,6 +118,19 @@ def finite_orders(sentence: str, terms, first: int = 0):
     if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(terms)):
         return terms
     for order, term in enumerate(terms, first):
-        if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(term)):
-            raise ValueError(f"{sentence}, got inf or nan in order {order}")
+        finite(sentence, term, f" in order {order}")
     return terms
+
+
+def finite(sentence: str, result, where: str = ""):
+    """`result`, a pytree of arrays that are finite where they are known.
+
+    The sentence says who must have or leave a finite one.
+    """
+    for leaf in jax.tree.leaves(result):
+        if isinstance(leaf, jax.core.Tracer):
+            continue
+        xp = np if at_hand(leaf) else jnp  # a large array stays on its GPU
+        if not xp.isfinite(leaf).all():
+            raise ValueError(f"{sentence}, got inf or nan{where}")
+    return result

@@ -176,3 +176,34 @@ def test_results_are_stacked_along_a_new_axis():
     each = ({"a": jnp.full(3, i), "b": (jnp.asarray(i),)} for i in range(2))
     both = training.stacked(each)
     assert both["a"].tolist() == [[0, 0, 0], [1, 1, 1]] and both["b"][0].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("name", ["params", "times", "rates"])
+def test_a_flow_takes_any_byte_order_and_no_mask(name):
+    arguments = {"params": np.ones(2), "times": np.array([0.0, 0.5]), "rates": np.array(2.0)}
+    flow = lambda **others: training.gradient_flow(  # noqa: E731
+        lambda x: (x**2).sum() / 2, **{**arguments, **others}
+    )
+    value = arguments[name]
+    np.testing.assert_array_equal(flow(**{name: value.astype(">f8")}), flow())
+    with pytest.raises(ValueError, match=f"{name} must be an array without a mask"):
+        flow(**{name: np.ma.array(value, mask=np.zeros(value.shape, bool))})
+
+
+def test_members_have_any_byte_order_and_no_mask():
+    x = np.arange(3.0)
+    double = jax.jit(lambda one: 2 * one)
+    assert training.each(double, x.astype(">f8")).tolist() == [0.0, 2.0, 4.0]
+    with pytest.raises(ValueError, match="members must be an array without a mask"):
+        training.each(double, np.ma.array(x, mask=[0, 0, 1]))
+
+
+def test_a_loss_is_a_number():
+    for loss, sentence in (
+        (lambda x, step=0: x, r"loss must give a number, got float64 of shape \(2,\)"),
+        (lambda x, step=0: x @ jnp.ones(3), "loss must give a number: "),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            training.train(loss, np.ones(2), optax.sgd(0.1), [1])
+        with pytest.raises(ValueError, match=sentence):
+            training.gradient_flow(loss, np.ones(2), [1.0])

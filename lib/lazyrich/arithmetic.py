@@ -74,6 +74,16 @@ def root_mean_square(x: Float[Array, "..."]) -> Float[Array, ""]:
     return jnp.sqrt((x**2).mean())
 
 
+def relative_size(x: Float[Array, "..."], other: Float[Array, "..."]) -> Float[Array, ""]:
+    """|x|/|other|, whose squares stay in the floats where the entries do; nan if both are zero.
+
+    >>> float(relative_size(jnp.array([3e-200, 4e-200]), jnp.array([1e-200])))
+    5.0
+    """
+    largest = jnp.abs(other).max()
+    return jnp.linalg.norm(x / largest) / jnp.linalg.norm(other / largest)
+
+
 def ratio(x: ArrayLike, y: ArrayLike, xp=jnp) -> Float[Array | np.ndarray, "*shape"]:
     """x/y, and ``inf`` with gradient 0 where y ≤ 0, in the operations of ``xp``.
 

@@ -6,6 +6,7 @@ time. Training that diverges is a result: its parameters become inf or nan, and 
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -53,13 +54,17 @@ def train(
             in weight normalisation; observed is what the step makes of them.
 
     Raises:
-        ValueError: if the schedule is not an increasing sequence of integers ≥ 0.
+        ValueError: if the schedule is not an increasing sequence of integers ≥ 0, params are not
+            finite floats, or loss does not give a number of them.
 
     >>> loss = lambda x, step: x**2 / 2
     >>> train(loss, 1.0, optax.sgd(0.5), [0, 1, 3], lambda x, step: x).observed.tolist()
     [1.0, 0.5, 0.125]
     """
     steps = validation.schedule("schedule", schedule)
+    params = validation.parameters("params", params)
+    [until] = validation.axes(until=(until, ""))
+    value = validation.giving("loss", "a number", (), loss, params, 0)
     observe = observe or (lambda params, step: None)
     before = before or _itself
     value_and_grad = jax.value_and_grad(loss)
@@ -80,7 +85,6 @@ def train(
         return carry, observe(carry[0], carry[2])
 
     params = jax.tree.map(jnp.asarray, params)
-    value = jax.eval_shape(loss, params, 0)
     start = (params, optimizer.init(params), 0, jnp.full((), jnp.inf, value.dtype))
     (params, _, step, _), observed = jax.lax.scan(interval, start, jnp.asarray(steps))
     return Trained(params, step, observed)
@@ -112,11 +116,16 @@ def gradient_flow(
     import diffrax  # here, since it takes longer to load than all the rest
 
     times = validation.increasing("times", validation.nonnegative("times", times, ndim=1))
+    params = jax.tree.map(jnp.asarray, validation.parameters("params", params))
+    rates = validation.parameters("rates", rates)
+    validation.giving("loss", "a number", (), loss, params)
     gradient = jax.grad(loss)
 
     def field(t, params, _):
         return jax.tree.map(
-            lambda rate, slope: jax.tree.map(lambda s: -rate * s, slope), rates, gradient(params)
+            lambda rate, slope: jax.tree.map(lambda s: -rate.astype(s.dtype) * s, slope),
+            rates,
+            gradient(params),
         )
 
     return diffrax.diffeqsolve(
@@ -213,6 +222,7 @@ def each(function: Callable, *members: Any) -> Any:
     >>> each(jax.jit(lambda x, y: x + y), jnp.arange(3.0), jnp.ones(3)).tolist()
     [1.0, 2.0, 3.0]
     """
+    members = jax.tree.map(partial(validation.array_of, "members"), members)
     number, devices = validation.members("members", members), jax.local_devices()
     if jax.default_backend() == "cpu":
         leaves, tree = jax.tree.flatten(members)
@@ -232,24 +242,25 @@ def stacked(results: Iterable) -> Any:
 
     Raises:
         ValueError: under ``jit``, ``vmap`` or ``grad``, which members run one by one cannot pass.
+            Any numbers may, inf and nan among them.
 
     >>> stacked([{"x": 1.0}, {"x": 2.0}])["x"].tolist()
     [1.0, 2.0]
     """
-    results = list(results)
+    results = jax.tree.map(partial(validation.array_of, "results"), list(results))
     if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(results)):
         raise ValueError("results must be known numbers, got some that jit, vmap or grad traces")
     return jax.device_put(jax.tree.map(lambda *each: np.stack(each), *results))
 
 
-def mean_squared_error(
-    predictions: Float[Array, "..."], targets: Float[Array, "..."]
-) -> Float[Array, ""]:
-    """½ mean (f − y)², of predictions and targets of one shape."""
+def mean_squared_error(predictions: ArrayLike, targets: ArrayLike) -> Float[Array, ""]:
+    """½ mean (f − y)², of predictions and targets of one shape; inf or nan where they diverge."""
+    predictions = validation.kind("predictions", predictions, "floats")
+    targets = validation.array_of("targets", targets)
     if jnp.shape(predictions) != jnp.shape(targets):
         shapes = f"{jnp.shape(predictions)} and {jnp.shape(targets)}"
         raise ValueError(f"predictions and targets must have one shape, got {shapes}")
-    return jnp.mean((predictions - targets) ** 2) / 2
+    return jnp.mean(jnp.subtract(predictions, targets) ** 2) / 2
 
 
 def _itself(params):

@@ -51,7 +51,7 @@ def train_quadratic(
     steps: int = 60,
     y: ArrayLike = 1.0,
 ) -> QuadraticRun:
-    """Train a quadratic system beside its linear model.
+    """Train a quadratic system beside its linear model; steps that diverge leave inf or nan.
 
     Args:
         A: the gradient at the start, of length one.
@@ -66,18 +66,24 @@ def train_quadratic(
     A, H = validation.unit("A", A), validation.vector("H", H)
     if A.shape != H.shape:
         raise ValueError(f"H must have an entry for each of {len(A)} axes, got {len(H)}")
-    [rate] = validation.positives(rate=rate)
-    return _train(A, H, rate, y, validation.whole("steps", steps, least=1))
+    rate, y = (number.astype(A.dtype) for number in _numbers(rate, y))
+    return _train(A, H.astype(A.dtype), rate, y, validation.whole("steps", steps, least=1))
 
 
-def alternating_signs(rate: float = 0.3, steps: int = 60, y: float = 1.0) -> PlaneRun:
+def alternating_signs(rate: ArrayLike = 0.3, steps: int = 60, y: ArrayLike = 1.0) -> PlaneRun:
     """F and F_lin of the system with random signs, in the limit of many axes, at 0, …, steps.
 
     There θ stays in the plane of A and HA, which are orthogonal: with θ = b A + e HA and
-    F = b (1 + e), a step takes b to b − η c (1 + e) and e to e − η c b.
+    F = b (1 + e), a step takes b to b − η c (1 + e) and e to e − η c b. Steps that diverge leave
+    inf or nan.
     """
-    [rate] = validation.positives(rate=rate)
+    rate, y = _numbers(rate, y)
     return _in_the_plane(rate, y, validation.whole("steps", steps, least=1))
+
+
+def _numbers(rate, y):
+    [rate] = validation.positives(rate=rate)
+    return rate, validation.scalar("y", validation.floating("y", y)).astype(rate.dtype)
 
 
 @partial(jax.jit, static_argnames="steps")

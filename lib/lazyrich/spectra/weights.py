@@ -120,8 +120,8 @@ def participation(overlaps: ArrayLike) -> Float[Array, "*batch"]:
             tall matrix; what lies outside then counts for nothing.
 
     Raises:
-        ValueError: if one is negative or not finite, or the sum is above one (to half the digits)
-            or zero.
+        ValueError: if one is negative or not finite, the sum is above one (to half the digits) or
+            zero, or their squares are out of range.
 
     >>> float(participation(jnp.array([0.25, 0.25, 0.25, 0.25])))
     4.0
@@ -134,4 +134,4 @@ def participation(overlaps: ArrayLike) -> Float[Array, "*batch"]:
             raise ValueError(
                 f"overlaps must sum to 1, or to less but not 0, got a sum of {sums[wrong][0]:.6g}"
             )
-    return 1 / (overlaps**2).sum(axis=-1)
+    return validation.in_range("overlaps", overlaps, 1 / (overlaps**2).sum(axis=-1))

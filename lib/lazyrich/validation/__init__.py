@@ -13,6 +13,7 @@ from lazyrich.validation.arrays import (
     broadcasting,
     filled,
     first_line,
+    fitting,
     floating,
     in_range,
     increasing,
@@ -39,12 +40,15 @@ from lazyrich.validation.choices import (
     widths,
 )
 from lazyrich.validation.trees import (
+    as_outputs,
+    differentiable,
+    finite,
     finite_orders,
     function,
     giving,
     inputs,
     like,
     members,
-    outputs,
+    network,
     parameters,
 )

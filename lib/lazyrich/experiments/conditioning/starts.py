@@ -113,6 +113,8 @@ def certificate(
 ) -> Certificate:
     """Kaiming starts between their bounds, on whitened or on coloured data.
 
+    All draws share the same data, and so one Σ: they vary by their weights alone.
+
     Args:
         key: the draws.
         widths: d, the hidden widths, k; none below min(s, k), s the rank of Σ, so that Ĝ is not

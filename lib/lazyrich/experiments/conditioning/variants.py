@@ -146,7 +146,8 @@ def pruned_start(
 ) -> Float[Array, "draws"]:
     """κ of pruned networks with two hidden layers on the digits, over all samples × 10 eigenvalues.
 
-    The pixels are those of the first 150 digits, centred.
+    The pixels are those of the first 150 digits, centred. Hidden layers start with the gain √2, the
+    library's default and that of ReLU, where the linear networks of the chapter have gain 1.
 
     Args:
         key: the same weights at every share.

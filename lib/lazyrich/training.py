@@ -104,7 +104,9 @@ def gradient_flow(
         rates: the learning rates, a pytree of numbers with the structure of `params` or a prefix
             of it.
         observe: ``observe(params) -> pytree``; by default the parameters themselves.
-        rtol, atol: relative and absolute tolerance of a step.
+        rtol, atol: relative and absolute tolerance of a step. At the default, weights at the end
+            are right to about 1e-11. Between two steps they are interpolated, at a lower order:
+            to about 1e-9, at 1e-12 and 1e-14 to 1e-10. For more digits take smaller ones.
 
     Returns:
         The observations, stacked along time. They are inf after a step limit of a million.

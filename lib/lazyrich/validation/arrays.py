@@ -41,7 +41,8 @@ def between(name: str, value: ArrayLike, low: float, high: float) -> Float[Array
     """`value` as floats, every one from `low` to `high`."""
     array = _finite(name, value)
     allowed = lambda known: (low <= known) & (known <= high)  # noqa: E731
-    _require(name, array, allowed, f"from {low} to {high}")
+    with np.errstate(over="ignore"):  # a limit may be beyond float32
+        _require(name, array, allowed, f"from {low} to {high}")
     return _of_jax(array)
 
 
@@ -170,8 +171,11 @@ def symmetric(name: str, value: ArrayLike) -> Float[Array, "*batch n n"]:
 
 
 def in_range(name: str, value: object, result: jax.Array | np.ndarray) -> jax.Array | np.ndarray:
-    """`result`, computed from `value`, which must not be too large or too small for its dtype."""
-    if not isinstance(result, jax.core.Tracer) and np.any(value):
+    """`result`, computed from `value`, which must not be too large or too small for its dtype.
+
+    Of what is not finite it may be anything.
+    """
+    if not isinstance(result, jax.core.Tracer) and np.any(value) and np.isfinite(value).all():
         largest, info = np.abs(result).max(initial=0.0), np.finfo(result.dtype)
         if not info.tiny / info.eps <= largest < np.inf:
             raise ValueError(

@@ -17,6 +17,11 @@ dot, matmul, einsum = (
 )
 
 
+def quickly_compiled(function: Callable, **settings) -> Callable:
+    """``jax.jit`` for what runs briefly: little optimised, it compiles in half the time."""
+    return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0}, **settings)
+
+
 def numpy_if_known(function: Callable) -> Callable:
     """Let a function of arrays run in NumPy where these are known and no GPU holds them.
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 
 import jax
 import numpy as np
@@ -42,6 +43,24 @@ def standard_normal(
     if size > BLOCK:
         return np.asarray(jax.random.normal(key, tuple(shape)))
     return np.asarray(_first(key))[:size].reshape(shape)
+
+
+def standard_normals(
+    key: jax.Array, shapes: Sequence[Sequence[int]], axes: Sequence[int] = ()
+) -> list[Array | np.ndarray]:
+    """Arrays of several shapes, cut one after another from one :func:`standard_normal` draw.
+
+    One draw for all, since compiling a draw takes longer than drawing.
+
+    Args:
+        key: a random key.
+        shapes: of the arrays.
+        axes: what stands in front of each shape, and of the draw.
+    """
+    ends = list(accumulate(map(math.prod, shapes), initial=0))
+    numbers = standard_normal(key, (*axes, ends[-1]))
+    pieces = (numbers[..., start:end] for start, end in pairwise(ends))
+    return [piece.reshape((*axes, *shape)) for piece, shape in zip(pieces, shapes, strict=True)]
 
 
 @jax.jit

@@ -6,7 +6,7 @@ ones here also show the input of each layer, and how the outputs depend on what 
 """
 
 from collections.abc import Callable, Sequence
-from itertools import accumulate, pairwise
+from itertools import pairwise
 from typing import NamedTuple
 
 import jax
@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Real
 
 from lazyrich import validation
 from lazyrich.arithmetic import matmul
-from lazyrich.draws import standard_normal
+from lazyrich.draws import standard_normals
 
 
 class Network(NamedTuple):
@@ -118,17 +118,14 @@ def fully_connected(
     biased = bias != 0
     layers = parametrisation(widths, gain)
 
-    shapes = list(zip(widths[1:], widths[:-1], strict=True))
-    cuts = list(accumulate(rows * (columns + biased) for rows, columns in shapes))
+    shapes = [(rows, columns + biased) for columns, rows in pairwise(widths)]
 
     def init(key: jax.Array) -> list[dict[str, Array]]:
         validation.random_key("key", key)
-        # One draw for all layers, since compiling a draw takes longer than drawing.
-        normal = standard_normal(key, (cuts[-1],))
-        pieces = [normal[start:end] for start, end in pairwise([0, *cuts])]
+        normals = standard_normals(key, shapes)
         return [
-            _layer(piece.reshape(rows, columns + biased), columns, scale * layer.std)
-            for layer, piece, (rows, columns) in zip(layers, pieces, shapes, strict=True)
+            _layer(normal, columns, scale * layer.std)
+            for layer, normal, columns in zip(layers, normals, widths[:-1], strict=True)
         ]
 
     def affine(layer, params, x):

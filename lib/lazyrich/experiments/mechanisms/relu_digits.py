@@ -10,15 +10,12 @@ import optax
 from jaxtyping import Array
 
 from lazyrich import data, networks
+from lazyrich import mechanisms as m
 from lazyrich.arithmetic import root_mean_square
 from lazyrich.derivatives import empirical_ntk
-from lazyrich.mechanisms.nonlinear import alignment, turning_share
 from lazyrich.training import ensemble, mean_squared_error, stacked, train
 
-PARAMETRISATIONS = {
-    "standard": networks.standard,
-    "maximal update": networks.maximal_update,
-}
+PARAMETRISATIONS = {"standard": networks.standard, "maximal update": networks.maximal_update}
 PROBES = 64
 
 
@@ -110,7 +107,7 @@ def _train_one(network, schedule, until, params, split):
 
     def observe(params, step):
         wrong = jnp.sign(network.apply(params, split.x_test)[:, 0]) != split.y_test
-        now, angle = kernel(params), alignment(network, params, split.x)
+        now, angle = kernel(params), m.alignment(network, params, split.x)
         return ReluRun(
             step,
             loss(params, step),
@@ -145,7 +142,7 @@ def median_turning_share(run: ReluRun) -> tuple[np.ndarray, np.ndarray]:
 
     Intervals count in which an output keeps its sign and changes by two per cent or more.
     """
-    shares = turning_share(run.cosine, run.scale, axis=1, least=0.02)
+    shares = m.turning_share(run.cosine, run.scale, axis=1, least=0.02)
     return tuple(np.nanmedian(share, axis=(1, 2)) for share in shares)
 
 

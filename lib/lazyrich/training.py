@@ -27,6 +27,8 @@ class Trained(NamedTuple):
     """The number of steps taken."""
     observed: Any
     """The observations, stacked along their first axis."""
+    memory: Any
+    """What the optimizer remembers, with which training goes on."""
 
 
 def train(
@@ -42,7 +44,8 @@ def train(
 
     Args:
         loss: ``loss(params, step) -> number``; the step lets it choose its batch.
-        params: a pytree.
+        params: a pytree; or what an earlier training left, a :class:`Trained`, with which it goes
+            on: its steps count on, and its optimizer, of the same kind, has the same memory.
         optimizer: an optax transformation, as ``optax.sgd(0.1)``.
         schedule: after how many steps to observe, increasing; 0 is the start, the last one ends
             the training.
@@ -56,8 +59,11 @@ def train(
         ValueError: if the schedule is not an increasing sequence of integers ≥ 0.
 
     >>> loss = lambda x, step: x**2 / 2
-    >>> train(loss, 1.0, optax.sgd(0.5), [0, 1, 3], lambda x, step: x).observed.tolist()
+    >>> trained = train(loss, 1.0, optax.sgd(0.5), [0, 1, 3], lambda x, step: x)
+    >>> trained.observed.tolist()
     [1.0, 0.5, 0.125]
+    >>> train(loss, trained, optax.sgd(0.5), [3, 4], lambda x, step: x).observed.tolist()
+    [0.125, 0.0625]
     """
     steps = validation.schedule("schedule", schedule)
     observe = observe or (lambda params, step: None)
@@ -79,11 +85,15 @@ def train(
         carry = jax.lax.while_loop(going, update, carry)
         return carry, observe(carry[0], carry[2])
 
-    params = jax.tree.map(jnp.asarray, params)
+    if isinstance(params, Trained):
+        params, step, _, memory = params
+    else:
+        params = _arrays(params)
+        step, memory = 0, optimizer.init(params)
     value = jax.eval_shape(loss, params, 0)
-    start = (params, optimizer.init(params), 0, jnp.full((), jnp.inf, value.dtype))
-    (params, _, step, _), observed = jax.lax.scan(interval, start, jnp.asarray(steps))
-    return Trained(params, step, observed)
+    start = (params, memory, step, jnp.full((), jnp.inf, value.dtype))
+    (params, memory, step, _), observed = jax.lax.scan(interval, start, jnp.asarray(steps))
+    return Trained(params, step, observed, memory)
 
 
 def gradient_flow(
@@ -114,7 +124,7 @@ def gradient_flow(
     import diffrax  # here, since it takes longer to load than all the rest
 
     times = validation.increasing("times", validation.nonnegative("times", times, ndim=1))
-    gradient = jax.grad(loss)
+    params, gradient = _arrays(params), jax.grad(loss)
 
     def field(t, params, _):
         return jax.tree.map(
@@ -252,6 +262,10 @@ def mean_squared_error(
         shapes = f"{jnp.shape(predictions)} and {jnp.shape(targets)}"
         raise ValueError(f"predictions and targets must have one shape, got {shapes}")
     return jnp.mean((predictions - targets) ** 2) / 2
+
+
+def _arrays(params):
+    return jax.tree.map(lambda leaf: jnp.asarray(validation.array_of("params", leaf)), params)
 
 
 def _itself(params):

@@ -116,7 +116,7 @@ def test_the_share_of_a_network_is_the_median_over_images_and_intervals():
     growth = np.exp(np.linspace(0, 1, 5))[None, :, None] * np.ones(2)
     turned = growth * np.array([0.1, -0.05])
     runs = [
-        ReluRun(*[None] * 3, cosine, scale, *[None] * 6)
+        ReluRun(*[None] * 3, cosine, scale, *[None] * 8)
         for cosine, scale in ((turned, np.ones_like(turned)), (0 * turned + 0.6, growth))
     ]
     close(relu_digits.median_turning_share(runs[0])[0], [1])

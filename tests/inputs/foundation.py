@@ -16,6 +16,9 @@ EXAMPLES = {
     "derivatives.empirical_ntk": Example(
         {"network": NETWORK, "params": PARAMS, "x": X, "others": OTHERS}
     ),
+    "derivatives.largest_ntk_eigenvalue": Example(
+        {"apply": NETWORK.apply, "params": PARAMS, "x": X}
+    ),
     "derivatives.gauss_newton": Example({"apply": NETWORK.apply, "params": PARAMS, "x": X}),
 }
 NOT_TRIED = {

@@ -12,7 +12,7 @@ from jaxtyping import Array
 from lazyrich import data, networks
 from lazyrich import mechanisms as m
 from lazyrich.arithmetic import root_mean_square
-from lazyrich.derivatives import empirical_ntk
+from lazyrich.derivatives import empirical_ntk, largest_ntk_eigenvalue
 from lazyrich.training import ensemble, mean_squared_error, stacked, train
 
 PARAMETRISATIONS = {"standard": networks.standard, "maximal update": networks.maximal_update}
@@ -107,7 +107,7 @@ def _train(params, splits, layers, widths, schedule, until, rate):
 def _train_one(network, schedule, until, rate, params, split):
     kernel = partial(empirical_ntk, network, x=split.x[:PROBES])
     start = kernel(params)
-    top_eigenvalue = partial(_top_eigenvalue, network, x=split.x)
+    top_eigenvalue = partial(largest_ntk_eigenvalue, network.apply, x=split.x)
     rate = jnp.minimum(rate, len(split.x) / top_eigenvalue(params))
 
     def loss(params, step):
@@ -133,18 +133,6 @@ def _train_one(network, schedule, until, rate, params, split):
         )
 
     return train(loss, params, optax.sgd(rate), schedule, observe, until).observed
-
-
-def _top_eigenvalue(network, params, x, iterations=30):
-    """The largest eigenvalue of the tangent kernel, by power iteration without the kernel."""
-    f = lambda params: network.apply(params, x)[:, 0]  # noqa: E731
-    _, pull = jax.vjp(f, params)
-
-    def once(_, vector):
-        _, push = jax.jvp(f, (params,), pull(vector / jnp.linalg.norm(vector)))
-        return push
-
-    return jnp.linalg.norm(jax.lax.fori_loop(0, iterations, once, jnp.ones(len(x), x.dtype)))
 
 
 def median_turning_share(run: ReluRun) -> tuple[np.ndarray, np.ndarray]:

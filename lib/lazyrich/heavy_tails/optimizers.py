@@ -86,7 +86,7 @@ def adam_variant(variant: AdamVariant) -> optax.GradientTransformation:
         def change(mean, corrected):
             root = jnp.sqrt(corrected) + epsilon.astype(corrected.dtype)
             step = mean / (1 - BETA_1**count) / root
-            return (-rate.astype(mean.dtype) * step).astype(mean.dtype)
+            return (-rate.astype(step.dtype) * step).astype(mean.dtype)
 
         changes = jax.tree.map(change, mean, corrected)
         return changes, _Moments(count, mean, square, largest, corrected)

@@ -44,6 +44,13 @@ def test_the_tangent_kernel_is_that_of_the_layers(network):
     np.testing.assert_allclose(K, expected, rtol=1e-12, atol=1e-13)
 
 
+def test_the_largest_eigenvalue_is_found_without_the_kernel(network):
+    expected = np.linalg.eigvalsh(derivatives.empirical_ntk(*network))[-1]
+    top = derivatives.largest_ntk_eigenvalue(*network, iterations=200)
+    np.testing.assert_allclose(top, expected, rtol=1e-6)
+    assert derivatives.largest_ntk_eigenvalue(*network, iterations=1) < expected
+
+
 def test_any_parameters_will_do():
     def apply(params, x):
         return params["scale"] * x @ params["matrix"] + params["shift"]

@@ -76,6 +76,31 @@ def test_loss_and_gradient_are_taken_at_the_changed_parameters():
     assert halved.steps == 2
 
 
+def test_training_goes_on_where_an_earlier_one_ended(start):
+    def loss(params, step):
+        return bowl(params) * (1 + step)
+
+    optimizer, observe = optax.adam(0.05), lambda p, step: (p, step)
+    whole = training.train(loss, start, optimizer, [0, 4, 7], observe)
+    first = training.train(loss, start, optimizer, [0, 4], observe)
+    rest = training.train(loss, first, optimizer, [4, 7], observe)
+    assert rest.steps == 7 and rest.observed[1].tolist() == [4, 7]
+    jax.tree.map(np.testing.assert_array_equal, rest.params, whole.params)
+    jax.tree.map(np.testing.assert_array_equal, rest.memory, whole.memory)
+    # Without what Adam remembers it would be another training.
+    anew = training.train(loss, first.params, optimizer, [3], observe)
+    assert (anew.params["x"] != whole.params["x"]).all()
+
+
+def test_parameters_with_a_mask_are_refused():
+    masked = np.ma.array([1.0, 2.0], mask=[0, 1])
+    message = "params must be an array without a mask"
+    with pytest.raises(ValueError, match=message):
+        training.train(lambda x, step: (x**2).sum(), masked, optax.sgd(0.1), [1])
+    with pytest.raises(ValueError, match=message):
+        training.gradient_flow(lambda x: (x**2).sum(), masked, [0.0, 1.0])
+
+
 def test_training_that_diverges_is_a_result():
     loss = lambda x, step: x**4  # noqa: E731
     trained = training.train(loss, 3.0, optax.sgd(1.0), [0, 2, 500], lambda x, step: x)

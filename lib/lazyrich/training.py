@@ -28,6 +28,8 @@ class Trained(NamedTuple):
     """The number of steps taken."""
     observed: Any
     """The observations, stacked along their first axis."""
+    memory: Any
+    """What the optimizer remembers, with which training goes on."""
 
 
 def train(
@@ -43,7 +45,8 @@ def train(
 
     Args:
         loss: ``loss(params, step) -> number``; the step lets it choose its batch.
-        params: a pytree.
+        params: a pytree; or what an earlier training left, a :class:`Trained`, with which it goes
+            on: its steps count on, and its optimizer, of the same kind, has the same memory.
         optimizer: an optax transformation, as ``optax.sgd(0.1)``.
         schedule: after how many steps to observe, increasing; 0 is the start, the last one ends
             the training.
@@ -58,11 +61,16 @@ def train(
             finite floats, or loss does not give a number of them.
 
     >>> loss = lambda x, step: x**2 / 2
-    >>> train(loss, 1.0, optax.sgd(0.5), [0, 1, 3], lambda x, step: x).observed.tolist()
+    >>> trained = train(loss, 1.0, optax.sgd(0.5), [0, 1, 3], lambda x, step: x)
+    >>> trained.observed.tolist()
     [1.0, 0.5, 0.125]
+    >>> train(loss, trained, optax.sgd(0.5), [3, 4], lambda x, step: x).observed.tolist()
+    [0.125, 0.0625]
     """
     steps = validation.schedule("schedule", schedule)
-    params = validation.parameters("params", params)
+    taken, memory = (params.steps, params.memory) if isinstance(params, Trained) else (0, None)
+    params = _arrays(params.params if isinstance(params, Trained) else params)
+    memory = optimizer.init(params) if memory is None else memory
     [until] = validation.axes(until=(until, ""))
     value = validation.giving("loss", "a number", (), loss, params, 0)
     observe = observe or (lambda params, step: None)
@@ -84,10 +92,9 @@ def train(
         carry = jax.lax.while_loop(going, update, carry)
         return carry, observe(carry[0], carry[2])
 
-    params = jax.tree.map(jnp.asarray, params)
-    start = (params, optimizer.init(params), 0, jnp.full((), jnp.inf, value.dtype))
-    (params, _, step, _), observed = jax.lax.scan(interval, start, jnp.asarray(steps))
-    return Trained(params, step, observed)
+    start = (params, memory, taken, jnp.full((), jnp.inf, value.dtype))
+    (params, memory, step, _), observed = jax.lax.scan(interval, start, jnp.asarray(steps))
+    return Trained(params, step, observed, memory)
 
 
 def gradient_flow(
@@ -108,7 +115,9 @@ def gradient_flow(
         rates: the learning rates, a pytree of numbers with the structure of `params` or a prefix
             of it.
         observe: ``observe(params) -> pytree``; by default the parameters themselves.
-        rtol, atol: relative and absolute tolerance of a step.
+        rtol, atol: relative and absolute tolerance of a step. At the default, weights at the end
+            are right to about 1e-11. Between two steps they are interpolated, at a lower order:
+            to about 1e-9, at 1e-12 and 1e-14 to 1e-10. For more digits take smaller ones.
 
     Returns:
         The observations, stacked along time. They are inf after a step limit of a million.
@@ -116,7 +125,7 @@ def gradient_flow(
     import diffrax  # here, since it takes longer to load than all the rest
 
     times = validation.increasing("times", validation.nonnegative("times", times, ndim=1))
-    params = jax.tree.map(jnp.asarray, validation.parameters("params", params))
+    params = _arrays(params)
     rates = validation.parameters("rates", rates)
     validation.giving("loss", "a number", (), loss, params)
     gradient = jax.grad(loss)
@@ -261,6 +270,10 @@ def mean_squared_error(predictions: ArrayLike, targets: ArrayLike) -> Float[Arra
         shapes = f"{jnp.shape(predictions)} and {jnp.shape(targets)}"
         raise ValueError(f"predictions and targets must have one shape, got {shapes}")
     return jnp.mean(jnp.subtract(predictions, targets) ** 2) / 2
+
+
+def _arrays(params):
+    return jax.tree.map(jnp.asarray, validation.parameters("params", params))
 
 
 def _itself(params):

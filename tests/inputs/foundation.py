@@ -29,6 +29,9 @@ EXAMPLES = {
     "derivatives.empirical_ntk": Example(
         {"network": NETWORK, "params": PARAMS, "x": X, "others": OTHERS}
     ),
+    "derivatives.largest_ntk_eigenvalue": Example(
+        {"apply": NETWORK.apply, "params": PARAMS, "x": X}
+    ),
     "derivatives.gauss_newton": Example({"apply": NETWORK.apply, "params": PARAMS, "x": X}),
     "derivatives.taylor_coefficients": Example(
         {"function": of_params, "params": PARAMS, "direction": WAY, "order": 2}

@@ -26,7 +26,8 @@ class AdamVariant(NamedTuple):
     epsilon: ArrayLike = 1e-8
     """ε."""
     amsgrad: ArrayLike = False
-    """Whether √v takes the largest v so far, as AMSGrad does."""
+    """Whether v is the largest so far, as in AMSGrad. The maximum is taken before the correction of
+    bias, so that what Adam divides by, √v̂ = √(v/(1 − 0.999^t)), still falls as that goes to one."""
     frozen_from: ArrayLike = NEVER
     """The step from which on v̂ stays what it is."""
 
@@ -47,8 +48,8 @@ def optimizer(name: str, rate: ArrayLike, decay: ArrayLike = 1.0) -> optax.Gradi
         rate: η.
         decay: γ.
     """
-    validation.scalar("rate", validation.nonnegative("rate", rate))
-    validation.scalar("decay", validation.positive("decay", decay))
+    rate = validation.scalar("rate", validation.nonnegative("rate", rate))
+    decay = validation.scalar("decay", validation.positive("decay", decay))
     makers = {"GD": optax.sgd, "Adam": optax.adam}
     make = makers[validation.one_of("name", name, makers)]
     return make(lambda count: rate * decay**count)
@@ -57,8 +58,8 @@ def optimizer(name: str, rate: ArrayLike, decay: ArrayLike = 1.0) -> optax.Gradi
 def adam_variant(variant: AdamVariant) -> optax.GradientTransformation:
     """Adam with the changes of an :class:`AdamVariant`; by default it is ``optax.adam``."""
     rate, epsilon, amsgrad, frozen_from = validation.instance("variant", variant, AdamVariant)
-    validation.scalar("variant.rate", validation.nonnegative("variant.rate", rate))
-    validation.scalar("variant.epsilon", validation.positive("variant.epsilon", epsilon))
+    rate = validation.scalar("variant.rate", validation.nonnegative("variant.rate", rate))
+    epsilon = validation.scalar("variant.epsilon", validation.positive("variant.epsilon", epsilon))
     validation.kind("variant.amsgrad", amsgrad, "truth values")
     frozen_from = validation.kind("variant.frozen_from", frozen_from, "integers")
     if isinstance(frozen_from, np.ndarray):
@@ -83,8 +84,9 @@ def adam_variant(variant: AdamVariant) -> optax.GradientTransformation:
         corrected = jax.tree.map(correct, square, largest, moments.corrected)
 
         def change(mean, corrected):
-            step = mean / (1 - BETA_1**count) / (jnp.sqrt(corrected) + epsilon)
-            return (-rate * step).astype(mean.dtype)
+            root = jnp.sqrt(corrected) + epsilon.astype(corrected.dtype)
+            step = mean / (1 - BETA_1**count) / root
+            return (-rate.astype(step.dtype) * step).astype(mean.dtype)
 
         changes = jax.tree.map(change, mean, corrected)
         return changes, _Moments(count, mean, square, largest, corrected)

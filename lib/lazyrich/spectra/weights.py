@@ -80,14 +80,15 @@ def _unit_gram(xp, W):
 @numpy_if_known
 def _whole(xp, values, unit, *, size):
     """All eigenvalues from those of :func:`_unit_gram`, with zeros for what rounding left."""
-    values = above_floor(xp, values, size * xp.finfo(values.dtype).eps)
+    values = above_floor(xp, values, size)
     missing = [(0, 0)] * (values.ndim - 1) + [(size - values.shape[-1], 0)]
     return xp.pad(values * unit[..., None] * unit[..., None], missing)
 
 
-def above_floor(xp, values, relative):
-    """Ascending eigenvalues, those that are small relative to the largest replaced by zeros."""
-    return xp.where(values > relative * values[..., -1:], values, 0)
+def above_floor(xp, values, size=None):
+    """Ascending eigenvalues, those below the rounding floor of a matrix of a size set to zero."""
+    floor = (size or values.shape[-1]) * xp.finfo(values.dtype).eps * values[..., -1:]
+    return xp.where(values <= floor, 0, values)  # nan stays
 
 
 def stable_rank(eigenvalues: ArrayLike) -> Float[Array, "*batch"]:

@@ -41,7 +41,8 @@ def between(name: str, value: ArrayLike, low: float, high: float) -> Float[Array
     """`value` as floats, every one from `low` to `high`."""
     array = _finite(name, value)
     allowed = lambda known: (low <= known) & (known <= high)  # noqa: E731
-    _require(name, array, allowed, f"from {low} to {high}")
+    with np.errstate(over="ignore"):  # a limit may be beyond float32
+        _require(name, array, allowed, f"from {low} to {high}")
     return _of_jax(array)
 
 

@@ -70,6 +70,18 @@ def long_run(
     return LongRun(np.asarray(schedule), *observed)
 
 
+def last_calm_step(run: LongRun, fitted: float = 1e-6) -> int:
+    """The last observed step before any student, once fitted, has a larger loss again.
+
+    Args:
+        run: the students.
+        fitted: the training loss below which the data are fitted.
+    """
+    below = np.minimum.accumulate(np.asarray(run.loss), axis=1) < fitted
+    bursts = (below[:, :-1] & (np.asarray(run.largest_loss)[:, 1:] > fitted)).any(axis=0)
+    return int(run.step[bursts.argmax() if bursts.any() else -1])
+
+
 @partial(jax.jit, static_argnames="schedule")
 def _long_run(problem, variant, *, schedule):
     """The observations of one student; the variant is data, so that one program serves all."""

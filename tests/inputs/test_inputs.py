@@ -49,8 +49,10 @@ FUNCTIONS = {
     for package in PACKAGES
     for name, function in public_functions(package).items()
 }
-EXAMPLES = {name: e for one in set(PACKAGES.values()) for name, e in one.EXAMPLES.items()}
-NOT_TRIED = {name: why for one in set(PACKAGES.values()) for name, why in one.NOT_TRIED.items()}
+EXAMPLES = {name: e for one in dict.fromkeys(PACKAGES.values()) for name, e in one.EXAMPLES.items()}
+NOT_TRIED = {
+    name: why for one in dict.fromkeys(PACKAGES.values()) for name, why in one.NOT_TRIED.items()
+}
 
 
 def arrays(value):

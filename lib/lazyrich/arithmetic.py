@@ -17,9 +17,27 @@ dot, matmul, einsum = (
 )
 
 
+def ordinarily(function: Callable) -> Callable:
+    """Let a function mix ranks and dtypes as JAX does by itself, however a user has set it."""
+
+    @wraps(function)
+    def ordinary(*arguments, **settings):
+        with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
+            return function(*arguments, **settings)
+
+    return ordinary
+
+
+def jit(function: Callable | None = None, **settings) -> Callable:
+    """:func:`jax.jit`, which is traced :func:`ordinarily`; also as ``@jit(static_argnames=…)``."""
+    if function is None:
+        return partial(jit, **settings)
+    return ordinarily(jax.jit(function, **settings))
+
+
 def quickly_compiled(function: Callable, **settings) -> Callable:
     """``jax.jit`` for what runs briefly: little optimised, it compiles in half the time."""
-    return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0}, **settings)
+    return jit(function, compiler_options={"xla_backend_optimization_level": 0}, **settings)
 
 
 def numpy_if_known(function: Callable) -> Callable:
@@ -47,7 +65,7 @@ def numpy_if_known(function: Callable) -> Callable:
             return function(jnp, *arrays, **settings)
 
     in_full_precision.__name__ = function.__name__
-    compiled = jax.jit(in_full_precision, static_argnames=settings)
+    compiled = jit(in_full_precision, static_argnames=settings)
 
     @wraps(function)
     def either(*arrays, **settings):

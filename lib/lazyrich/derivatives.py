@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from lazyrich import validation
-from lazyrich.arithmetic import matmul
+from lazyrich.arithmetic import jit, matmul
 from lazyrich.networks import Network
 from lazyrich.validation import ArrayLike
 
@@ -81,8 +81,7 @@ def largest_ntk_eigenvalue(
     >>> float(largest_ntk_eigenvalue(lambda w, x: x @ w, jnp.ones(2), jnp.eye(2)))
     1.0
     """
-    params, x = validation.parameters("params", params), validation.inputs("x", x)
-    rows = validation.outputs(apply, params, x)
+    params, x, rows = validation.network(apply, params, x)
     f = lambda params: apply(params, x).reshape(-1)  # noqa: E731
     _, pull = jax.vjp(f, params)
 
@@ -146,7 +145,7 @@ def coefficients_along(function: Callable, params, direction, order: int) -> Arr
     for _ in range(order):
         g = _with_one_more(g)
 
-    @jax.jit
+    @jit
     def coefficients():
         return jnp.stack([value / math.factorial(k) for k, value in enumerate(g(0.0))])
 

@@ -9,7 +9,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from lazyrich.arithmetic import numpy_if_known
+from lazyrich.arithmetic import jit, numpy_if_known
 
 BLOCK = 2**16
 
@@ -63,12 +63,12 @@ def standard_normals(
     return [piece.reshape((*axes, *shape)) for piece, shape in zip(pieces, shapes, strict=True)]
 
 
-@jax.jit
+@jit
 def _first(key):
     return jax.random.normal(key, (BLOCK,))
 
 
-@jax.jit
+@jit
 def _block(key, i):
     return jax.random.normal(jax.random.fold_in(key, i), (BLOCK,))
 

@@ -16,6 +16,7 @@ import optax
 from jaxtyping import Array, Float
 
 from lazyrich import validation
+from lazyrich.arithmetic import jit
 from lazyrich.validation import ArrayLike
 
 
@@ -179,7 +180,7 @@ def ensemble(function: Callable) -> Callable:
             return jax.lax.map(lambda one: function(*one), arguments)
         return jax.vmap(function)(*arguments)
 
-    @jax.jit
+    @jit
     def mapped(*arguments):
         members, devices = validation.members("arguments", arguments), jax.local_devices()
         within_another = jax.sharding.get_abstract_mesh().manual_axes

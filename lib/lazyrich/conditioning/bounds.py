@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from lazyrich import spectra, validation
-from lazyrich.arithmetic import binary_unit, einsum, numpy_if_known, ratio
+from lazyrich.arithmetic import binary_unit, einsum, jit, numpy_if_known, ratio
 from lazyrich.conditioning.covariance import Covariance, fitting_moment, white
 from lazyrich.conditioning.linear import Factors, checked_factors, factors_in_range, spectrum_of
 from lazyrich.conditioning.weights import fitting, in_units, sizes
@@ -208,7 +208,7 @@ def _partial_trace_bound(xp, *factors):
     return _rayleigh_bound(xp, xp.maximum(P_k[-1], P_d[-1]), xp.minimum(P_k[0], P_d[0]))
 
 
-@jax.jit
+@jit
 def _product_vector_bound(A, C):
     _, P_d = _partial_traces(jnp, A, C)
     starts = jnp.linalg.eigh(P_d)[1].T

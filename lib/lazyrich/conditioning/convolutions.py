@@ -25,7 +25,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from lazyrich import validation
-from lazyrich.arithmetic import matmul, numpy_if_known
+from lazyrich.arithmetic import jit, matmul, numpy_if_known
 from lazyrich.conditioning.covariance import Covariance, axes_of, on_range
 from lazyrich.draws import normal
 from lazyrich.spectra.symmetric import values_only
@@ -156,7 +156,7 @@ def _windows(xp, inputs, *, size):
     return xp.einsum("iat,ibt->ab", seen, seen)
 
 
-@jax.jit
+@jit
 def _filter_matrix(filters, windows):
     root = windows.directions * jnp.sqrt(windows.variances)[None]
 

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from lazyrich import spectra, validation
-from lazyrich.arithmetic import matmul, numpy_if_known
+from lazyrich.arithmetic import jit, matmul, numpy_if_known
 from lazyrich.validation import ArrayLike
 
 
@@ -116,7 +116,7 @@ def axes_of(inputs, entries="d", name="inputs"):
     }
 
 
-@jax.jit
+@jit
 def _second_moment(x):
     return matmul(x.T, x) / len(x)
 

@@ -13,7 +13,6 @@ and none by one layer twice.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -22,7 +21,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from lazyrich import derivatives, validation
-from lazyrich.arithmetic import numpy_if_known
+from lazyrich.arithmetic import jit, numpy_if_known
 from lazyrich.conditioning.linear import products
 from lazyrich.conditioning.weights import fitting, outputs_of
 from lazyrich.validation import ArrayLike
@@ -139,7 +138,7 @@ def _plus_and_minus(xp, Omega, *, width):
     return xp.sort(xp.repeat(xp.concatenate([-values, zeros, values]), width))
 
 
-@partial(jax.jit, static_argnames=("apply", "twice"))
+@jit(static_argnames=("apply", "twice"))
 def _loss_hessian(apply, twice, params, x, y):
     def loss(params):
         return ((apply(params, x) - y) ** 2).sum() / (2 * len(x))
@@ -147,7 +146,7 @@ def _loss_hessian(apply, twice, params, x, y):
     return _second_derivative(twice, loss, params)
 
 
-@partial(jax.jit, static_argnames=("apply", "twice"))
+@jit(static_argnames=("apply", "twice"))
 def _functional_part(apply, twice, params, x, y):
     residual = apply(params, x) - y
 

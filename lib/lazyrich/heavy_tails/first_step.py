@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from lazyrich import validation
-from lazyrich.arithmetic import matmul
+from lazyrich.arithmetic import jit, matmul
 from lazyrich.heavy_tails.normal_means import (
     FEATURE_POWER,
     SLOPE,
@@ -136,7 +136,7 @@ def directions(problem: Problem) -> Directions:
     return directions_of(problem.W, problem.a, problem.train)
 
 
-@jax.jit
+@jit
 def directions_of(W, a, samples):
     """:func:`directions` of weights and training samples that fit."""
     x, y = samples

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from lazyrich import validation
-from lazyrich.arithmetic import binary_unit, matmul, numpy_if_known
+from lazyrich.arithmetic import binary_unit, jit, matmul, numpy_if_known
 from lazyrich.heavy_tails.single_index import (
     ACTIVATIONS,
     Problem,
@@ -169,7 +169,7 @@ def _gram_eigenvalues(xp, grams):
     return xp.where(finite[..., 0], above_floor(xp, values), xp.nan)
 
 
-@jax.jit
+@jit
 def _decomposed(W):
     """The eigenvalues of WᵀW and its top vector, of W in units of a power of two."""
     unit = binary_unit(jnp, jnp.abs(W).max())

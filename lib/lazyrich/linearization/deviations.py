@@ -7,7 +7,6 @@ the same steps.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -16,7 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from lazyrich import validation
-from lazyrich.arithmetic import matmul, relative_size, root_mean_square
+from lazyrich.arithmetic import jit, matmul, relative_size, root_mean_square
 from lazyrich.derivatives import empirical_ntk, jacobian
 from lazyrich.networks import Network
 from lazyrich.validation import ArrayLike
@@ -174,7 +173,7 @@ class _Start(NamedTuple):
     """What is taken off the outputs."""
 
 
-@partial(jax.jit, static_argnames="network")
+@jit(static_argnames="network")
 def _start(network, params, problem, centred):
     """What is kept of the start, and the linear model there."""
     both = jnp.concatenate([problem.x, problem.x_test])
@@ -183,7 +182,7 @@ def _start(network, params, problem, centred):
     return _Start(params, T, centred * outputs), (1 - centred) * outputs
 
 
-@partial(jax.jit, static_argnames="network")
+@jit(static_argnames="network")
 def _interval(network, start, params, linear, ends, problem):
     """The parameters and the linear model some steps later, and what is observed there."""
     x, y, x_test, rate, scale, samples, noise = problem

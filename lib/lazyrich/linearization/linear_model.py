@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from lazyrich import validation
-from lazyrich.arithmetic import matmul
+from lazyrich.arithmetic import jit, matmul
 from lazyrich.derivatives import coefficients_along
 from lazyrich.linearization.correlations import SMOOTH
 from lazyrich.validation import ArrayLike
@@ -140,7 +140,7 @@ def predict_linear(
     return _closed_form(outputs, kernel, values, Q, y, rate, times)
 
 
-@jax.jit
+@jit
 def _closed_form(outputs, kernel, values, Q, y, rate, times):
     train = len(values)
     shares = rate / train * jnp.maximum(values, 0)

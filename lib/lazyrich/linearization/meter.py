@@ -27,7 +27,6 @@ that in the end should fall as n^(−¼).
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -36,7 +35,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from lazyrich import validation
-from lazyrich.arithmetic import relative_size, root_mean_square
+from lazyrich.arithmetic import jit, relative_size, root_mean_square
 from lazyrich.derivatives import coefficients_along
 from lazyrich.validation import ArrayLike
 
@@ -103,7 +102,7 @@ def laziness(
         return _laziness(apply, steps, params, x, y, rate.astype(outputs.dtype), x_test)
 
 
-@partial(jax.jit, static_argnames=("apply", "steps"))
+@jit(static_argnames=("apply", "steps"))
 def _laziness(apply, steps, params, x, y, rate, x_test):
     start, unravel = ravel_pytree(params)
 

@@ -10,7 +10,6 @@ nothing beyond. So each of the conditions of the theorem can fail alone:
 - H = 1/√m on all axes: C^{1,1} ∝ 1/√m but C^{0,2} ∝ 1/√m too, and dev ∝ 1/√m, not 1/m.
 """
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -18,7 +17,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from lazyrich import validation
-from lazyrich.arithmetic import dot
+from lazyrich.arithmetic import dot, jit
 from lazyrich.validation import ArrayLike
 
 
@@ -86,7 +85,7 @@ def _numbers(rate, y):
     return rate, validation.scalar("y", validation.floating("y", y)).astype(rate.dtype)
 
 
-@partial(jax.jit, static_argnames="steps")
+@jit(static_argnames="steps")
 def _train(A, H, rate, y, steps):
     def step(state, _):
         theta, linear = state
@@ -104,7 +103,7 @@ def _train(A, H, rate, y, steps):
     )
 
 
-@partial(jax.jit, static_argnames="steps")
+@jit(static_argnames="steps")
 def _in_the_plane(rate, y, steps):
     def step(state, _):
         b, e, linear = state

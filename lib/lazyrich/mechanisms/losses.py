@@ -6,13 +6,12 @@ function of the output.
 """
 
 from collections.abc import Callable
-from functools import partial
 
 import jax
 from jaxtyping import Array, Float
 
 from lazyrich import validation
-from lazyrich.arithmetic import dot
+from lazyrich.arithmetic import dot, jit
 from lazyrich.mechanisms.setting import Setting, Weights, checked, in_range, over_networks
 from lazyrich.training import gradient_flow
 from lazyrich.validation import ArrayLike
@@ -78,7 +77,7 @@ def flow(
     return _flow(loss, setting, Weights(u, v), times, rtol)
 
 
-@partial(jax.jit, static_argnames=("loss", "rtol"))
+@jit(static_argnames=("loss", "rtol"))
 def _flow(loss, setting, weights, times, rtol):
     rates = Weights(setting.eta_u, setting.eta_w)
 

@@ -29,8 +29,7 @@ class Alignment(NamedTuple):
 
 def alignment(network: networks.Network, params, x: ArrayLike) -> Alignment:
     """Angle and scale at each sample, for a network with one output."""
-    params, x = validation.parameters("params", params), validation.inputs("x", x)
-    validation.outputs(network.apply, params, x)
+    params, x, _ = validation.network(network.apply, params, x)
     u = params[-1]["weight"]
     if u.shape[0] != 1:
         raise ValueError(f"network must have one output, got {u.shape[0]}")

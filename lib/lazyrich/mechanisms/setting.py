@@ -31,7 +31,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from lazyrich import validation
-from lazyrich.arithmetic import binary_unit, dot
+from lazyrich.arithmetic import binary_unit, dot, jit
 from lazyrich.validation import ArrayLike
 
 
@@ -137,7 +137,7 @@ def over_networks(signature, result=None):
 
         many = jnp.vectorize(one, signature="(),(),(),(),(),()," + signature)
 
-        @jax.jit
+        @jit
         def compiled(setting, *arguments):
             values = many(*setting, *arguments)
             return values if result is None else result(*values)

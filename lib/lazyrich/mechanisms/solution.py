@@ -5,12 +5,11 @@ float32 that takes weights above 1e-9, since the squares of outputs stand in the
 gradients.
 """
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from lazyrich import validation
-from lazyrich.arithmetic import dot
+from lazyrich.arithmetic import dot, jit
 from lazyrich.mechanisms.setting import (
     Setting,
     State,
@@ -170,17 +169,17 @@ def orthogonal_error(
     return in_range(_orthogonal_error(gamma, u, std_w, square))
 
 
-@jax.jit
+@jit
 def _kernel_law(s, output, N):
     return 2 * s.gamma * shared_rate(s) * hypotenuse(N, output)
 
 
-@jax.jit
+@jit
 def _cosine_law(output, N_perp):
     return quotient(output, hypotenuse(N_perp, output))
 
 
-@jax.jit
+@jit
 def _orthogonal_error(gamma, u, std_w, squared_length):
     return (gamma * std_w) ** 2 * (u * u).sum(-1) * squared_length
 

@@ -12,7 +12,7 @@ from jax.scipy.special import erfc, log_ndtr
 from jaxtyping import Array, Bool, Float, Int
 
 from lazyrich import validation
-from lazyrich.arithmetic import numpy_if_known
+from lazyrich.arithmetic import jit, numpy_if_known
 from lazyrich.spectra.power_law import (
     PowerLawFit,
     ascending,
@@ -141,7 +141,7 @@ def valid_tail(
     return tail, values
 
 
-@partial(jax.jit, static_argnames="replicas")
+@jit(static_argnames="replicas")
 def _replicas(key, logs, fit, replicas):
     """Logarithms of replicas of a spectrum, in any order, shape (replicas, …, d)."""
     d, shape = logs.shape[-1], (replicas, *logs.shape)
@@ -163,7 +163,7 @@ def _share_farther(xp, distances, fit, *, replicas):
     return xp.where(xp.isfinite(fit.exponent), farther, xp.nan)
 
 
-@jax.jit
+@jit
 def above_cut(
     logs: Float[Array, "*batch d"], tail: Int[Array, "*batch"]
 ) -> tuple[Float[Array, "*batch d"], Bool[Array, "*batch d"]]:
@@ -173,7 +173,7 @@ def above_cut(
     return jnp.where(kept, logs - jnp.take_along_axis(logs, start, axis=-1), 0), kept
 
 
-@jax.jit
+@jit
 def kept_mean(
     values: Float[Array, "*batch d"], kept: Bool[Array, "*batch d"]
 ) -> Float[Array, "*batch 1"]:
@@ -182,7 +182,7 @@ def kept_mean(
     return jnp.where(kept, values, 0).sum(axis=-1, keepdims=True) / number
 
 
-@jax.jit
+@jit
 def against_power_law(
     y: Float[Array, "*batch d"],
     kept: Bool[Array, "*batch d"],
@@ -201,7 +201,7 @@ def against_power_law(
     return LikelihoodRatio(ratio, erfc(jnp.abs(ratio) / 2**0.5))
 
 
-@partial(jax.jit, static_argnames="alternative")
+@jit(static_argnames="alternative")
 def _likelihood_ratio(logs, tail, alternative):
     y, kept = above_cut(logs, tail)
     mean = partial(kept_mean, kept=kept)

@@ -29,7 +29,7 @@ from jax.scipy.special import gammaln
 from jaxtyping import Array, Float
 
 from lazyrich import validation
-from lazyrich.arithmetic import numpy_if_known
+from lazyrich.arithmetic import jit, numpy_if_known
 from lazyrich.spectra.goodness import (
     LikelihoodRatio,
     above_cut,
@@ -167,7 +167,7 @@ def _border(x, ratio, shape):
     return x, ratio, shape
 
 
-@jax.jit
+@jit
 def _law(x, ratio, shape):
     """Density and the share above x, which for x ≤ 0 is that of the eigenvalues above zero."""
     positive = x > 0
@@ -216,7 +216,7 @@ def _stieltjes(x, ratio, g, weights):
     return jnp.where(near, v.real + 1j * jnp.maximum(v.imag, 0), 1)
 
 
-@jax.jit
+@jit
 def _fit(logs, tail, ratio, conditional):
     """The most likely κ and σ² of the `tail` largest, with or without the cut below them."""
     y, kept = above_cut(logs, tail)

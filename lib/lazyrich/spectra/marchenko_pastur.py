@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from lazyrich import validation
-from lazyrich.arithmetic import numpy_if_known
+from lazyrich.arithmetic import jit, numpy_if_known
 from lazyrich.validation import ArrayLike
 
 NODES = 64  # of the quadrature, whose error is then rounding for all r
@@ -183,7 +183,7 @@ def marchenko_pastur_distance(eigenvalues: ArrayLike, ratio: ArrayLike) -> Float
     return lower_distance(jnp.sort(values, axis=-1), ratio, values.shape[-1])
 
 
-@jax.jit
+@jit
 def lower_distance(
     ascending: Float[Array, "*batch n"], ratio: Float[Array, "..."], count: ArrayLike
 ) -> Float[Array, "*batch"]:
@@ -203,7 +203,7 @@ def _reduced(ratio):
     return jnp.where(large, 1 / ratio, ratio), jnp.where(large, ratio, 1), jnp.minimum(1, 1 / ratio)
 
 
-@jax.jit
+@jit
 def _distribution(x, ratio):
     r, factor, share = _reduced(ratio)
     s = jnp.sqrt(r)
@@ -234,7 +234,7 @@ def _angle(probability, r):
     return jax.lax.fori_loop(0, BISECTIONS, halve, start)[1]
 
 
-@jax.jit
+@jit
 def quantile_of(probability, ratio):
     """:func:`marchenko_pastur_quantile` of what fits."""
     r, factor, share = _reduced(ratio)
@@ -249,7 +249,7 @@ def median_of(ratio):
     return quantile_of(jnp.asarray(0.5, ratio.dtype), ratio)
 
 
-@jax.jit
+@jit
 def hill_of(ratio):
     """:func:`marchenko_pastur_hill` of what fits."""
     r, _, share = _reduced(ratio)

@@ -1,6 +1,5 @@
 """A rule that names the shape of a weight spectrum, from noise to a heavy tail."""
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -9,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from lazyrich import validation
-from lazyrich.arithmetic import binary_unit
+from lazyrich.arithmetic import binary_unit, jit
 from lazyrich.spectra import marchenko_pastur as law
 from lazyrich.spectra.power_law import ascending, hill_of_ascending
 from lazyrich.validation import ArrayLike
@@ -95,7 +94,7 @@ def shape(eigenvalues: ArrayLike, height: int) -> Shape:
     return _shape(values, ratio, law.median_of(ratio), law.hill_of(ratio), height=height)
 
 
-@partial(jax.jit, static_argnames="height")
+@jit(static_argnames="height")
 def _shape(values, ratio, center, hill_of_law, *, height):
     d, largest = values.shape[-1], values[..., -1]
     unit, hill = binary_unit(jnp, largest), hill_of_ascending(values)

@@ -1,6 +1,5 @@
 """Deep linear networks in training: gradient descent, and what becomes of the conditioning."""
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -11,7 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from lazyrich import conditioning as cond
 from lazyrich import spectra
-from lazyrich.arithmetic import matmul, numpy_if_known
+from lazyrich.arithmetic import jit, matmul, numpy_if_known
 from lazyrich.conditioning.linear import matrix_of
 from lazyrich.experiments.conditioning.data_sets import CLASSES, classification, moment
 from lazyrich.experiments.conditioning.starts import conditions_on, layer_widths
@@ -161,7 +160,7 @@ def _zero_where_diverged(xp, factors):
     return cond.Factors(xp.where(kept, A, 0), xp.where(kept, C, 0))
 
 
-@partial(jax.jit, static_argnames="schedule")
+@jit(static_argnames="schedule")
 def _descend(weights, problem, rate, schedule):
     white = cond.whitened(problem.inputs)
 
@@ -174,7 +173,7 @@ def _descend(weights, problem, rate, schedule):
     return ensemble(one)(weights)
 
 
-@partial(jax.jit, static_argnames="schedule")
+@jit(static_argnames="schedule")
 def _descend_to_fit(weights, rates, problem, scale, share, schedule):
     Q, limit = problem.inputs.directions, schedule[-1]
 

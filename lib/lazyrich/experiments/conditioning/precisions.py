@@ -1,6 +1,5 @@
 """The spectrum of the Gauss-Newton matrix in training, in two precisions."""
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -11,7 +10,7 @@ from jaxtyping import Array, Float
 
 from lazyrich import conditioning as cond
 from lazyrich import spectra
-from lazyrich.arithmetic import matmul
+from lazyrich.arithmetic import jit, matmul
 from lazyrich.experiments.conditioning.data_sets import CLASSES, classification, whole_moment
 from lazyrich.experiments.conditioning.descents import ends, loss_of
 from lazyrich.experiments.conditioning.starts import layer_widths
@@ -79,7 +78,7 @@ def cut(values: np.ndarray, threshold: float) -> Cut:
     return Cut(np.isfinite(kept).sum(-1), top[..., 0] / kept.min(-1))
 
 
-@partial(jax.jit, static_argnames="schedule")
+@jit(static_argnames="schedule")
 def _matrices(weights, rate, problem, inputs, schedule):
     """Ĝ over the pixels at each step of the schedule."""
     Q = inputs.directions

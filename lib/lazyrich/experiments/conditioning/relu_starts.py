@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float
 
 from lazyrich import conditioning as cond
 from lazyrich import derivatives, spectra
-from lazyrich.arithmetic import matmul, numpy_if_known
+from lazyrich.arithmetic import jit, matmul, numpy_if_known
 from lazyrich.draws import normal
 from lazyrich.experiments.conditioning.data_sets import whitened_images
 from lazyrich.experiments.conditioning.starts import layer_widths
@@ -69,7 +69,7 @@ def leaky_relu_start(
     return each(partial(_leaky_relu_start, slope), weights, x)
 
 
-@jax.jit
+@jit
 def _leaky_relu_start(slope, weights, x):
     def network(weights, x):
         return matmul(jax.nn.leaky_relu(matmul(x, weights[0].T), slope), weights[1].T)

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 from lazyrich import conditioning as cond
 from lazyrich import data as data_of_all
 from lazyrich import derivatives, networks, spectra
-from lazyrich.arithmetic import numpy_if_known, quickly_compiled
+from lazyrich.arithmetic import jit, numpy_if_known, quickly_compiled
 from lazyrich.conditioning.linear import two_layer_reduction
 from lazyrich.experiments.conditioning.data_sets import images, moment
 from lazyrich.experiments.conditioning.starts import layer_widths
@@ -173,4 +173,4 @@ def pruned_start(
 def _prunable(widths, activation):
     """A network's start and its kernel, compiled once for all shares."""
     network = networks.fully_connected(widths, PRUNED_ACTIVATIONS[activation])
-    return network.init, jax.jit(partial(cond.pruned_kernel, network))
+    return network.init, jit(partial(cond.pruned_kernel, network))

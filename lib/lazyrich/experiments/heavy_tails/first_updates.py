@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from lazyrich import heavy_tails as ht
-from lazyrich.arithmetic import numpy_if_known
+from lazyrich.arithmetic import jit, numpy_if_known
 from lazyrich.experiments.heavy_tails.students import problems
 from lazyrich.heavy_tails import metrics
 from lazyrich.heavy_tails.first_step import directions_of
@@ -213,7 +213,7 @@ def _features(W, w, problem):
     return StepFeatures(*aligned, *_along(W, w, problem.teacher))
 
 
-_alignment = jax.jit(metrics.alignment_of)
+_alignment = jit(metrics.alignment_of)
 
 
 @numpy_if_known
@@ -223,7 +223,7 @@ def _along(xp, W, w, teacher):
     return (p**2).sum(), xp.abs(p @ teacher)
 
 
-@jax.jit
+@jit
 def _loss(W, w, problem):
     del w
     return ht.loss(W, problem.a, problem.test)

@@ -4,7 +4,6 @@ Students as in :mod:`~lazyrich.experiments.heavy_tails.students`, with h = 3d/2 
 """
 
 from collections.abc import Sequence
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -15,6 +14,7 @@ from jaxtyping import Array, Float, Int
 
 from lazyrich import heavy_tails as ht
 from lazyrich import spectra
+from lazyrich.arithmetic import jit
 from lazyrich.experiments.heavy_tails.students import problems
 from lazyrich.heavy_tails.metrics import weight_eigenvalues
 from lazyrich.training import stacked, train
@@ -134,7 +134,7 @@ def hill_at_loss(run: BatchRun, level: float) -> Float[np.ndarray, "seeds"]:
     return np.array(found)
 
 
-@partial(jax.jit, static_argnames="steps")
+@jit(static_argnames="steps")
 def _overlap_run(problem, rate, *, steps):
     start, step = _adam(problem, rate)
 
@@ -147,7 +147,7 @@ def _overlap_run(problem, rate, *, steps):
     return jax.lax.scan(observed, start, length=steps)[1]
 
 
-@partial(jax.jit, static_argnames="steps")
+@jit(static_argnames="steps")
 def _spike_ablation(problem, rate, edge, *, steps):
     start, step = _adam(problem, rate)
     (W, memory), _ = step(start)
@@ -161,7 +161,7 @@ def _spike_ablation(problem, rate, edge, *, steps):
     return Ablation(*map(weight_eigenvalues, (untouched, removed, after[0], W)))
 
 
-@partial(jax.jit, static_argnames=("name", "batch", "schedule"))
+@jit(static_argnames=("name", "batch", "schedule"))
 def _batch_run(key, problem, rate, *, name, batch, schedule):
     x, y = problem.train
 

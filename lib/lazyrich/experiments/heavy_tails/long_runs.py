@@ -6,7 +6,6 @@ the mean of squares, keep its maximum (AMSGrad), or enlarge ε.
 """
 
 from collections.abc import Sequence
-from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -18,6 +17,7 @@ from jaxtyping import Array, Float, Int
 
 from lazyrich import heavy_tails as ht
 from lazyrich import spectra
+from lazyrich.arithmetic import jit
 from lazyrich.experiments.heavy_tails.students import problems
 from lazyrich.heavy_tails.metrics import weight_eigenvalues
 from lazyrich.heavy_tails.optimizers import NEVER
@@ -82,7 +82,7 @@ def last_calm_step(run: LongRun, fitted: float = 1e-6) -> int:
     return int(run.step[bursts.argmax() if bursts.any() else -1])
 
 
-@partial(jax.jit, static_argnames="schedule")
+@jit(static_argnames="schedule")
 def _long_run(problem, variant, *, schedule):
     """The observations of one student; the variant is data, so that one program serves all."""
     value_and_grad, adam = jax.value_and_grad(ht.loss), ht.adam_variant(variant)

@@ -7,7 +7,6 @@ the end.
 """
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -18,7 +17,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from lazyrich import heavy_tails as ht
 from lazyrich import spectra
-from lazyrich.arithmetic import numpy_if_known
+from lazyrich.arithmetic import jit, numpy_if_known
 from lazyrich.heavy_tails import metrics
 from lazyrich.spectra.symmetric import leading
 from lazyrich.training import each, stacked, train
@@ -198,10 +197,10 @@ def _fits(W, problem, ridges, activation="tanh"):
     return [_fitted(W, *sets, np.asarray(ridges), scale, activation) for scale in scales]
 
 
-_fitted = jax.jit(metrics.fitted, static_argnames="activation")
+_fitted = jit(metrics.fitted, static_argnames="activation")
 
 
-@partial(jax.jit, static_argnames=("name", "schedule", "activation"))
+@jit(static_argnames=("name", "schedule", "activation"))
 def _train(problem, rate, decay, normalise, *, name, schedule, activation):
     """The losses and WᵀW along the way, and W and WᵀW at the end."""
     optimizer = ht.optimizer(name, rate, decay)

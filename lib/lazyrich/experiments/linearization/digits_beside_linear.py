@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 
 from lazyrich import data, networks
 from lazyrich import linearization as lin
-from lazyrich.arithmetic import root_mean_square
+from lazyrich.arithmetic import jit, root_mean_square
 from lazyrich.derivatives import empirical_ntk
 from lazyrich.experiments.linearization import family
 from lazyrich.training import each, mean_squared_error, stacked, train
@@ -62,7 +62,7 @@ def gradient_descent_on_digits(
     widths, phi = (PIXELS, width, CLASSES), lin.activation(activation)
     network = networks.fully_connected(widths, phi, networks.neural_tangent, gain=1.0, bias=BIAS)
     # A program of this call alone, whose memory goes with it.
-    program = jax.jit(partial(_trained, network, images, rate, steps))
+    program = jit(partial(_trained, network, images, rate, steps))
 
     def of_seed(params):
         trained, start, T, terms = program(params)

@@ -10,7 +10,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from lazyrich import linearization as lin
-from lazyrich.arithmetic import quickly_compiled
+from lazyrich.arithmetic import jit, quickly_compiled
 from lazyrich.experiments.linearization import family
 from lazyrich.training import each, stacked
 
@@ -133,7 +133,7 @@ def _correlations(apply, params, probe, scale, order, free_order):
     return on_probe(F, params, probe, order, free_order, eta)
 
 
-@partial(jax.jit, static_argnames=("apply", "order"))
+@jit(static_argnames=("apply", "order"))
 def _first_step(apply, params, task, rate, order):
     F = family.one_output(apply)
     residual = (F(params, task.x) - task.y) / len(task.y)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from lazyrich import mechanisms as m
+from lazyrich.arithmetic import jit
 from lazyrich.draws import standard_normals
 
 SAMPLES, NEURONS, INPUTS = 32, 11, 6
@@ -59,7 +60,7 @@ def random_cases(key: jax.Array, cases: int) -> Cases:
     return _cases(*normals, *jax.random.uniform(on_uniform, (2, cases, 1)))
 
 
-@jax.jit
+@jit
 def _cases(scales, slope, a, noise, direction, u, W, width, choice):
     gamma, eta_u, eta_w, power, std = jnp.exp(scales.T)
     a = jnp.sqrt(power)[:, None] * a
@@ -74,14 +75,14 @@ def _cases(scales, slope, a, noise, direction, u, W, width, choice):
     return Cases(setting, size * u, size[..., None] * W, line)
 
 
-@jax.jit
+@jit
 def aligned(cases: Cases) -> Cases:
     """The same cases with parallel layers, v = 0.7 u."""
     change = 0.7 * cases.u - cases.v
     return cases._replace(W=cases.W + jnp.einsum("cd,ci->cdi", change, cases.line.direction))
 
 
-@jax.jit
+@jit
 def at_targets(cases: Cases) -> Cases:
     """The first case as often as there are cases, without label noise, at targets from 0 to 4 N."""
     cases = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf[:1], leaf.shape), cases)

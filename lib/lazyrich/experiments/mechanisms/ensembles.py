@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from lazyrich import mechanisms as m
+from lazyrich.arithmetic import jit
 from lazyrich.draws import standard_normal, standard_normals
 from lazyrich.experiments.mechanisms.flows import predict
 
@@ -45,7 +46,7 @@ class Change(NamedTuple):
     """The law of the kernel for a large start, √(1 − (F(0)/M(0))²)."""
 
 
-@jax.jit
+@jit
 def change(before: m.State, after: m.State) -> Change:
     """What training makes of networks, with γ = η = A = y* = c = 1."""
     N_perp = jnp.sqrt(before.scale**2 - before.output**2)
@@ -99,7 +100,7 @@ def flow_plateau(
     return _plateau(u, v, half, times, m.flow(m.squared_loss, ONES, u, v, times))
 
 
-@jax.jit
+@jit
 def _plateau(u, v, half, times, trained):
     start, seen, speed = m.state(ONES, u, v), m.state(ONES, *trained), m.learning_speed(ONES, u, v)
     short, middle = m.plateau_time(ONES, u, v), times.shape[1] // 2
@@ -182,7 +183,7 @@ def off_the_line(
     return _off_the_line(_flow_to(20, u, W[..., 0], rtol=1e-6).u, W, x, u, std)
 
 
-@jax.jit
+@jit
 def _off_the_line(trained, W, x, u, std):
     extra = jax.vmap(predict, in_axes=(None, 0, 0, 0))(1.0, trained, W[..., 1:], x)
     exact = m.fixed_point(ONES, u, W[..., 0]).u

@@ -1,6 +1,5 @@
 """Gradient descent in finite steps: the catapult, and the noise of single samples."""
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -10,7 +9,7 @@ import optax
 from jaxtyping import Array, Float
 
 from lazyrich import mechanisms as m
-from lazyrich.arithmetic import dot
+from lazyrich.arithmetic import dot, jit
 from lazyrich.draws import standard_normal, standard_normals
 from lazyrich.experiments.mechanisms.ensembles import normal_weights
 from lazyrich.training import train
@@ -49,7 +48,7 @@ def catapult(
     return _catapult(top, *normal_weights(key, 1.0, networks, d), steps=steps)
 
 
-@partial(jax.jit, static_argnames="steps")
+@jit(static_argnames="steps")
 def _catapult(top, u, v, steps):
     ntk = m.Setting(gamma=u.shape[1] ** -0.5)
     start = m.state(ntk, u, v)
@@ -89,7 +88,7 @@ def errors_of_the_map(
     return dict(zip(("output", "kernel", "N⊥"), errors, strict=True))
 
 
-@partial(jax.jit, static_argnames="steps")
+@jit(static_argnames="steps")
 def _errors_of_the_map(ntk, rate, u, v, steps):
     setting = ntk._replace(eta_u=rate, eta_w=rate)
 
@@ -142,7 +141,7 @@ def descend_on_noise(
     return _descend_on_noise(start, a, a + noise * error, rate, interval=interval)
 
 
-@partial(jax.jit, static_argnames="interval")
+@jit(static_argnames="interval")
 def _descend_on_noise(start, a, y, rate, interval):
     schedule = range(0, a.shape[1] + 1, interval)
 

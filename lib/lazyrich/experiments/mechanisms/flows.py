@@ -3,7 +3,6 @@
 The training knows nothing of the solution; it is what the closed form is held against.
 """
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -13,7 +12,7 @@ import optax
 from jaxtyping import Array, Float
 
 from lazyrich import mechanisms as m
-from lazyrich.arithmetic import dot
+from lazyrich.arithmetic import dot, jit
 from lazyrich.experiments.mechanisms.cases import KINDS, NEURONS, Cases, random_cases
 from lazyrich.training import gradient_flow, train
 
@@ -69,7 +68,7 @@ def flow_cases(
     return chosen, _flows(*chosen, _observation_times(chosen, observations))
 
 
-@partial(jax.jit, static_argnames="observations")
+@jit(static_argnames="observations")
 def _observation_times(cases, observations):
     duration, crossing = _duration(cases), _time_to(cases, 0.0)
     crosses = (crossing > 0) & (crossing < duration)
@@ -78,7 +77,7 @@ def _observation_times(cases, observations):
     return jnp.sort(jnp.append(times, once[:, None], axis=1))
 
 
-@jax.jit
+@jit
 def _duration(cases):
     """The time in which each residual falls to 1e-7 of its start."""
     start, y_star = cases.setting.gamma * (cases.u * cases.v).sum(-1), cases.setting.y_star
@@ -89,7 +88,7 @@ def _time_to(cases, output):
     return m.time_to_reach(cases.setting, cases.u, cases.v, output)
 
 
-@jax.jit
+@jit
 @jax.vmap
 def _flows(setting, u, W, line, times):
     def observe(params):
@@ -152,7 +151,7 @@ def neurons(cases: Cases, run: LineRun, networks: int = 4) -> Neurons:
     return Neurons(chosen[:, None, None], np.arange(NEURONS), *series)
 
 
-@jax.jit
+@jit
 @jax.vmap
 def _in_units_of_the_rates(setting, run):
     exact = m.solve(setting, run.u[0], run.v[0], run.times)
@@ -208,7 +207,7 @@ def descent_from_flow(
     return _descent_from_flow(chosen, share * _duration(chosen), steps=steps)
 
 
-@partial(jax.jit, static_argnames="steps")
+@jit(static_argnames="steps")
 def _descent_from_flow(cases, times, steps):
     def descend(setting, u, W, line, time):
         rate = time / steps

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from scipy.integrate import cumulative_simpson, quad
 
 from lazyrich import mechanisms as m
+from lazyrich.arithmetic import jit
 from lazyrich.experiments.mechanisms.ensembles import ONES, normal_weights
 
 NEURONS = 10
@@ -84,7 +85,7 @@ def flow_with_decay(
     return DecayRun(times, N / N[0], left, seen.cosine[0], law, exit_time, exit_cosine)
 
 
-@jax.jit
+@jit
 def _with_laws(setting, weights, left):
     """State, N and N⊥ along training, and κ(F) and cos ζ(F) with what is left of N and N⊥."""
     seen, (N, N_perp) = m.state(setting, *weights), m.invariants(setting, *weights)
@@ -129,7 +130,7 @@ class QuadraticLaws(NamedTuple):
     """The internal time, read off the neuron that moved farthest."""
 
 
-@jax.jit
+@jit
 def quadratic_laws(run: MonomialRun) -> QuadraticLaws:
     """The closed form from the start of a run with β = 2."""
     start, C, fastest = run.u[0], run.C[0], jnp.argmax(jnp.abs(run.u[-1] - run.u[0]))

@@ -11,7 +11,7 @@ from jaxtyping import Array
 
 from lazyrich import data, networks
 from lazyrich import mechanisms as m
-from lazyrich.arithmetic import root_mean_square
+from lazyrich.arithmetic import jit, root_mean_square
 from lazyrich.derivatives import empirical_ntk, largest_ntk_eigenvalue
 from lazyrich.training import ensemble, mean_squared_error, stacked, train
 
@@ -98,7 +98,7 @@ def train_on_digits(
 
 # The scale of the start is in the parameters, the parametrisation in the layers: networks of one
 # shape share one compiled program.
-@partial(jax.jit, static_argnames=("widths", "schedule"))
+@jit(static_argnames=("widths", "schedule"))
 def _train(params, splits, layers, widths, schedule, until, rate):
     network = networks.fully_connected(widths, parametrisation=lambda *_: layers)
     return ensemble(partial(_train_one, network, schedule, until, rate))(params, splits)

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from lazyrich import mechanisms as m
+from lazyrich.arithmetic import jit
 from lazyrich.draws import standard_normal
 
 
@@ -47,7 +48,7 @@ def run_at_width(key: jax.Array, scheme: str, width: int, networks: int, widest:
     return _run_at_width(np.array(m.SCHEMES[scheme], u.dtype), frozen, u, v)
 
 
-@jax.jit
+@jit
 def _run_at_width(scaling, frozen, u, v):
     setting, (u, v) = m.at_width(m.Scaling(*scaling), u, v)
     start, end = m.state(setting, u, v), m.state(setting, *m.fixed_point(setting, u, v))

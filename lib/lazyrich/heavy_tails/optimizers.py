@@ -87,7 +87,7 @@ def adam_variant(variant: AdamVariant) -> optax.GradientTransformation:
         def correct(square, largest, frozen):
             now = jnp.where(amsgrad, largest, square) / (1 - BETA_2**count)
             now = now.astype(square.dtype)
-            return jnp.where(count > frozen_from, frozen, now)
+            return jnp.where(count > frozen_from.astype(count.dtype), frozen, now)
 
         corrected = jax.tree.map(correct, square, largest, moments.corrected)
 

@@ -1,7 +1,15 @@
 """The optimisers of the chapter as optax transformations, in PyTorch's order of operations.
 
 Adam divides the bias-corrected mean m̂ of the gradients by √v̂ + ε, v̂ the bias-corrected mean of
-their squares. So its first step is −η sign(G) up to ε.
+their squares. So its first step is −η sign(G) up to ε. A student learns from a problem of one's own
+by :func:`lazyrich.training.train`:
+
+>>> from lazyrich.heavy_tails import draw, loss, sizes, weight_metrics
+>>> from lazyrich.training import train
+>>> teacher, W, a, samples, *_ = draw(jax.random.key(0), sizes(20))
+>>> student = train(lambda W, step: loss(W, a, samples), W, optimizer("Adam", 1.0), [10])
+>>> bool(weight_metrics(student.params, teacher).teacher > weight_metrics(W, teacher).teacher)
+True
 """
 
 from typing import NamedTuple
@@ -79,7 +87,7 @@ def adam_variant(variant: AdamVariant) -> optax.GradientTransformation:
         def correct(square, largest, frozen):
             now = jnp.where(amsgrad, largest, square) / (1 - BETA_2**count)
             now = now.astype(square.dtype)
-            return jnp.where(count > frozen_from, frozen, now)
+            return jnp.where(count > frozen_from.astype(count.dtype), frozen, now)
 
         corrected = jax.tree.map(correct, square, largest, moments.corrected)
 

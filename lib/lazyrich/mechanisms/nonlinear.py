@@ -28,7 +28,23 @@ class Alignment(NamedTuple):
 
 
 def alignment(network: networks.Network, params, x: ArrayLike) -> Alignment:
-    """Angle and scale at each sample, for a network with one output."""
+    """Angle and scale at each sample, for a network with one output.
+
+    Along a training on samples and from weights of one's own it is what to observe:
+
+    >>> import jax, optax
+    >>> from lazyrich.training import mean_squared_error, train
+    >>> network, x, y = networks.fully_connected((2, 8, 1)), jnp.eye(2), jnp.ones((2, 1))
+    >>> trained = train(
+    ...     lambda params, step: mean_squared_error(network.apply(params, x), y),
+    ...     network.init(jax.random.key(0)),
+    ...     optax.sgd(0.1),
+    ...     schedule=[0, 10, 100],
+    ...     observe=lambda params, step: alignment(network, params, x),
+    ... )
+    >>> trained.observed.cosine.shape, network.apply(trained.params, x).round(3).tolist()
+    ((3, 2), [[1.0], [1.0]])
+    """
     params, x, _ = validation.network(network.apply, params, x)
     u = params[-1]["weight"]
     if u.shape[0] != 1:

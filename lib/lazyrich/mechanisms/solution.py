@@ -316,7 +316,7 @@ def _ratio(s, plus, minus, N, E, times):
 
 def _rotated(s, p, q, X, Y):
     grow, shrink = _factors(X, Y)
-    p, q = grow[..., None] * p, shrink[..., None] * q
+    p, q = jnp.multiply.outer(grow, p), jnp.multiply.outer(shrink, q)
     return jnp.sqrt(s.eta_u) / 2 * (p + q), jnp.sqrt(s.eta_w) / 2 * (p - q)
 
 

@@ -54,7 +54,7 @@ def descend(setting: Setting, u: ArrayLike, v: ArrayLike, steps: int) -> LineDes
     """
     setting, u, v = checked(setting, u, v)
     once = jnp.ones(validation.whole("steps", steps, least=1), u.dtype)
-    moments = setting.A[..., None] * once, (setting.A * setting.y_star)[..., None] * once
+    moments = (jnp.multiply.outer(x, once) for x in (setting.A, setting.A * setting.y_star))
     return _descend(setting, u, v, *moments)
 
 

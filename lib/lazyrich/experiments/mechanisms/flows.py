@@ -1,6 +1,7 @@
 """The network itself, trained by automatic differentiation on data along a line.
 
-The training knows nothing of the solution; it is what the closed form is held against.
+The training knows nothing of the solution, which only says how long it lasts; it is what the
+closed form is held against.
 """
 
 from typing import NamedTuple

@@ -48,6 +48,7 @@ EXAMPLES = {
 IMAGES = "takes numbers of images of its own and a key"
 SCALES = "takes whole numbers and a gain"
 NOT_TRIED = {
+    "derivatives.coefficients_along": "what taylor_coefficients is behind its door",
     "training.ensemble": "makes a program of a function, whose arguments JAX takes or refuses",
     "training.gradient_flow": "compiles a solver for seconds a call; tried in test_training.py",
     "training.each": "its members have no names of their own; tried in test_training.py",

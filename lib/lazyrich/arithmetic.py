@@ -32,7 +32,7 @@ def jit(function: Callable | None = None, **settings) -> Callable:
     """:func:`jax.jit`, which is traced :func:`ordinarily`; also as ``@jit(static_argnames=…)``."""
     if function is None:
         return partial(jit, **settings)
-    return ordinarily(jax.jit(function, **settings))
+    return jax.jit(ordinarily(function), **settings)
 
 
 def quickly_compiled(function: Callable, **settings) -> Callable:

@@ -30,7 +30,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from lazyrich import validation
-from lazyrich.arithmetic import dot
+from lazyrich.arithmetic import dot, ordinarily
 from lazyrich.derivatives import coefficients_along
 from lazyrich.validation import ArrayLike
 
@@ -60,6 +60,7 @@ def update_direction(apply: Callable, params, x: ArrayLike, residual: ArrayLike)
     return validation.finite_orders(SMOOTH, (outputs, v))[1]
 
 
+@ordinarily
 def contracted(
     apply: Callable,
     params,
@@ -103,6 +104,7 @@ def contractions(apply, params, x, direction, d, rate, scale):
     return scaled
 
 
+@ordinarily
 def gradient_norms(
     apply: Callable,
     params,
@@ -135,6 +137,7 @@ def gradient_norms(
     return _scaled(norms, rate ** (d + 0.5) * scale ** (0.0 - d))
 
 
+@ordinarily
 def correlation_tensor(
     apply: Callable,
     params,

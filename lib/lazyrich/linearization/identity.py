@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from lazyrich import validation
+from lazyrich.arithmetic import ordinarily
 from lazyrich.linearization.correlations import IN_RANGE, contractions, fitting
 from lazyrich.validation import ArrayLike
 
@@ -31,6 +32,7 @@ class OneStep(NamedTuple):
     """The deviation less the terms up to d, for d = 2, …, order."""
 
 
+@ordinarily
 def one_step(
     apply: Callable,
     params,

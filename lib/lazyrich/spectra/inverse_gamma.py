@@ -164,7 +164,7 @@ def _border(x, ratio, shape):
     x, ratio = validation.floating("x", x), validation.positive("ratio", ratio)
     shape = validation.between("shape", shape, *LIMITS)
     validation.broadcasting(x=x, ratio=ratio, shape=shape)
-    return x, validation.in_range("ratio", ratio, ratio.astype(x.dtype)), shape.astype(x.dtype)
+    return x, validation.in_precision("ratio", ratio, x.dtype), shape.astype(x.dtype)
 
 
 @jit

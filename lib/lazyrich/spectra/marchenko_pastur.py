@@ -47,7 +47,7 @@ def marchenko_pastur_edges(
     ratio = validation.positive("ratio", ratio)
     variance = validation.positive("variance", variance)
     validation.broadcasting(ratio=ratio, variance=variance)
-    return _edges(ratio, variance)
+    return validation.in_range("variance", variance, _edges(ratio, variance))
 
 
 def edges(xp, ratio, variance=1.0):
@@ -178,7 +178,7 @@ def marchenko_pastur_distance(eigenvalues: ArrayLike, ratio: ArrayLike) -> Float
     """
     values = validation.floating("eigenvalues", eigenvalues, ndim=1)
     validation.filled("eigenvalues", values)
-    ratio = validation.positive("ratio", ratio).astype(values.dtype)
+    ratio = validation.in_precision("ratio", validation.positive("ratio", ratio), values.dtype)
     validation.broadcasting(ratio=ratio, spectra=values[..., 0])
     return lower_distance(jnp.sort(values, axis=-1), ratio, values.shape[-1])
 

@@ -31,9 +31,9 @@ def weight_spectrum(W: ArrayLike, rows: int | Sequence[int] = 0) -> Float[Array,
         ValueError: if W is not of floats, finite, and of at least one row and one column, an axis
             is not there, or the eigenvalues are out of the range of this precision.
 
-    >>> weight_spectrum(jnp.array([[3.0, 0.0, 4.0]])).tolist()
+    >>> weight_spectrum(np.array([[3.0, 0.0, 4.0]])).tolist()
     [0.0, 0.0, 25.0]
-    >>> weight_spectrum(jnp.ones((8, 4, 3, 3))).shape
+    >>> weight_spectrum(np.ones((8, 4, 3, 3))).shape
     (36,)
     """
     W = as_matrix(W, rows)
@@ -47,7 +47,7 @@ def as_matrix(W: ArrayLike, rows: int | Sequence[int] = 0) -> Float[Array, "h d"
         W: two axes or more.
         rows: as for :func:`weight_spectrum`.
 
-    >>> as_matrix(jnp.ones((3, 3, 4, 8)), rows=-1).shape
+    >>> as_matrix(np.ones((3, 3, 4, 8)), rows=-1).shape
     (8, 36)
     """
     W = validation.filled("W", validation.floating("W", W, ndim=2))
@@ -100,7 +100,7 @@ def stable_rank(eigenvalues: ArrayLike) -> Float[Array, "*batch"]:
     Raises:
         ValueError: if one is negative or not finite, or none is positive.
 
-    >>> float(stable_rank(jnp.array([1.0, 4.0, 2.0])))
+    >>> float(stable_rank(np.array([1.0, 4.0, 2.0])))
     1.75
     """
     return _stable_rank(ascending(eigenvalues))
@@ -124,7 +124,7 @@ def participation(overlaps: ArrayLike) -> Float[Array, "*batch"]:
         ValueError: if one is negative or not finite, the sum is above one (to half the digits) or
             zero, or their squares are out of range.
 
-    >>> float(participation(jnp.array([0.25, 0.25, 0.25, 0.25])))
+    >>> float(participation(np.array([0.25, 0.25, 0.25, 0.25])))
     4.0
     """
     overlaps = validation.nonnegative("overlaps", overlaps, ndim=1)

@@ -15,6 +15,7 @@ from lazyrich.validation.arrays import (
     first_line,
     fitting,
     floating,
+    in_precision,
     in_range,
     increasing,
     known,

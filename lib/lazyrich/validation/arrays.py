@@ -87,7 +87,8 @@ def unit(name: str, value: object) -> Float[Array, "_"]:
     """`value` as a vector of length one, to half its digits."""
     array = vector(name, value)
     if not isinstance(array, jax.core.Tracer):
-        length = float(np.linalg.norm(array))
+        with np.errstate(over="ignore"):
+            length = float(np.linalg.norm(array))
         if abs(length - 1) > np.finfo(array.dtype).eps ** 0.5:
             raise ValueError(f"{name} must be a unit vector, got one of length {length:.6g}")
     return array
@@ -216,6 +217,12 @@ def in_range(name: str, value: object, result: object, vanishing: bool = False):
             f"entries up to {max(sizes):.3g}: divide by that"
         )
     return result
+
+
+def in_precision(name: str, value: jax.Array | np.ndarray, dtype: np.dtype) -> jax.Array:
+    """`value` in a precision, which must hold it."""
+    with np.errstate(over="ignore", under="ignore"):
+        return in_range(name, value, value.astype(dtype))
 
 
 def _sizes(tree):

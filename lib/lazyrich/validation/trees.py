@@ -70,12 +70,12 @@ def network(
 
 def as_outputs(name: str, value: ArrayLike, outputs: jax.ShapeDtypeStruct) -> jax.Array:
     """`value` as floats of the shape and the dtype of a network's outputs; it may be integers."""
-    array = inputs(name, value)
+    array = array_of(name, value)
     if array.shape != outputs.shape:
         raise ValueError(
             f"{name} must have the shape of the outputs, {outputs.shape}, got {array.shape}"
         )
-    return floating(name, array.astype(outputs.dtype))
+    return floating(name, inputs(name, array).astype(outputs.dtype))
 
 
 def function(name: str, value: object) -> Callable:

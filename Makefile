@@ -20,6 +20,12 @@ PIP := $(BIN)/python -u -m pip --disable-pip-version-check install
 SITE = mkdir -p _build && { $(BIN)/jb build --config _config.yml --toc "$(CURDIR)/_toc.yml" $(1) \
 	>_build/pages.log 2>&1 || { cat _build/pages.log; exit 1; }; }
 
+# A file stays with one process, which compiles for all its tests. Files are taken in their order,
+# and what takes longest comes first, so that in the end no process is left to wait for it.
+TESTS = $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+LONGEST := book/linearization.ipynb book/heavy_tails.ipynb
+CHAPTERS := $(LONGEST) $(filter-out $(LONGEST),$(wildcard book/*.ipynb))
+
 .PHONY: help book test test-faults site notebooks seeds bench costs mutants lab lock clean
 
 help:  ## show this
@@ -35,8 +41,8 @@ book: $(READY)  ## compute every chapter here, and build the book from that
 test: $(READY)  ## check all: code, formulas, chapters, and the site from the stored outputs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest -n 2
-	$(BIN)/python -m pytest -n 2 --dist loadfile --nbval --nbval-current-env book/*.ipynb
+	$(TESTS)
+	$(TESTS) --nbval --nbval-current-env $(CHAPTERS)
 	rm -rf _build/test
 	$(call SITE,book --path-output _build/test -W -n --keep-going)
 

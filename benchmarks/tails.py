@@ -196,12 +196,12 @@ TITLES = {
     "spectrum": "Spectrum of a weight matrix",
 }
 NOTES = {
-    "fit": "In float64, of a heavy-tailed random matrix. Medians of CPU seconds of one core, "
-    "compiled before, in memory that is kept for reuse; exponent and distance agree to nine "
-    "digits. powerlaw takes all exponents here; it also offers discrete data and other laws. "
-    "The gain over NumPy is that few cuts are looked at in full, those whose distance at 32 of "
-    "the eigenvalues leaves them a chance: a search that anyone can use. It depends on the "
-    "spectrum. Of 100 eigenvalues the checks of a call take most of the time.",
+    "fit": "In float64, of a heavy-tailed random matrix. Medians of CPU seconds of one core, in "
+    "memory that is kept for reuse; exponent and distance agree to nine digits. powerlaw takes all "
+    "exponents here; it also offers discrete data and other laws. All are NumPy's arithmetic, with "
+    "nothing to compile. The gain is that few cuts are looked at in full: where the law of one is "
+    "farthest off, those of others are too, and this rules them out. Anyone can search so. Of 100 "
+    "eigenvalues the calls themselves take most of the time.",
     "spectrum": "In float64, h × d. As before; the spectra agree to nine digits of the largest "
     "eigenvalue. All are LAPACK's: the gain is in asking it for the values only, of the smaller "
     "Gram matrix. The squares lose what is below 1e-16 of the largest, which singular values keep.",

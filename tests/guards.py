@@ -15,7 +15,7 @@ import tempfile
 from itertools import pairwise
 from pathlib import Path
 
-from lazyrich.book import checks, claims, notebooks
+from lazyrich.book import checks, claims, files, notebooks
 
 PNG_BYTES = (2_000, 200_000)
 PATHS = r"(?<![\w.:/])/(?:home|root|Users|tmp|var|usr|opt|mnt|work|private)/\S+|\b[A-Z]:\\\S+"
@@ -178,7 +178,7 @@ def claim_numbers_have_no_gap(folder):
 def figure_names_are_unique(folder):
     """No two figures of the book have the same name."""
     seen = {}
-    for path in sorted(folder.glob("*.ipynb")):
+    for path in files.notebooks_of(folder):
         for where, cell in _located(path):
             for name in _shown(cell, where):
                 assert name not in seen, f"{where}: {name} must occur once, also in {seen[name]}"
@@ -190,7 +190,7 @@ def citations_resolve(folder):
     entries = (folder / "references.bib").read_text(encoding="utf-8")
     known = set(re.findall(r"@\w+\s*\{\s*([^,\s]+)\s*,", entries))
     pages = {path: path.read_text(encoding="utf-8") for path in sorted(folder.rglob("*.md"))}
-    for path in sorted(folder.glob("*.ipynb")):
+    for path in files.notebooks_of(folder):
         prose = [cell for cell in notebooks.read(path).cells if cell.cell_type == "markdown"]
         pages[path] = "\n".join(cell.source for cell in prose)
     for path, content in pages.items():

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 import guards
-from lazyrich.book import chapters, engines, execution, notebooks
+from lazyrich.book import chapters, engines, execution, files, notebooks
 
 BOOK = Path(__file__).parents[1] / "book"
-CHAPTERS = sorted(BOOK.glob("*.ipynb"))
+CHAPTERS = files.notebooks_of(BOOK)
 
 
 def test_the_book_has_chapters():

@@ -44,6 +44,13 @@ def test_the_tangent_kernel_is_that_of_the_layers(network):
     np.testing.assert_allclose(K, expected, rtol=1e-12, atol=1e-13)
 
 
+def test_the_largest_eigenvalue_is_found_without_the_kernel(network):
+    expected = np.linalg.eigvalsh(derivatives.empirical_ntk(*network))[-1]
+    top = derivatives.largest_ntk_eigenvalue(*network, iterations=200)
+    np.testing.assert_allclose(top, expected, rtol=1e-6)
+    assert derivatives.largest_ntk_eigenvalue(*network, iterations=1) < expected
+
+
 def test_any_parameters_will_do():
     def apply(params, x):
         return params["scale"] * x @ params["matrix"] + params["shift"]
@@ -134,6 +141,60 @@ def test_the_gauss_newton_matrix_has_the_spectrum_of_the_kernel(network):
     values = np.linalg.eigvalsh(G)
     np.testing.assert_allclose(values[-len(K) :], np.linalg.eigvalsh(K), atol=1e-12)
     np.testing.assert_allclose(values[: -len(K)], 0, atol=1e-13)
+
+
+# Whatever stands on a disk, and whatever JAX differentiates in one direction only
+
+
+@jax.custom_vjp
+def backwards_alone(z):
+    return jnp.tanh(z)
+
+
+backwards_alone.defvjp(
+    lambda z: (jnp.tanh(z), z), lambda z, slope: (slope * (1 - jnp.tanh(z) ** 2),)
+)
+
+
+def forwards_alone(z):
+    """tanh, in a loop whose length JAX does not know."""
+    return jax.lax.while_loop(lambda s: s[0] < 1, lambda s: (s[0] + 1, jnp.tanh(s[1])), (0, z))[1]
+
+
+@pytest.mark.parametrize("activation", [backwards_alone, forwards_alone])
+@pytest.mark.parametrize("samples", [3, 40])
+def test_the_direction_in_which_a_network_is_differentiable_is_taken(activation, samples):
+    widths, x = (3, 5, 2), np.random.default_rng(0).normal(size=(samples, 3))
+    network, same = (networks.fully_connected(widths, f) for f in (activation, jnp.tanh))
+    params = same.init(jax.random.key(0))
+    kernel = derivatives.empirical_ntk(same, params, x)
+    J = derivatives.jacobian(network.apply, params, x)
+    np.testing.assert_allclose(J, derivatives.jacobian(same.apply, params, x), atol=1e-12)
+    G = derivatives.gauss_newton(network.apply, params, x)
+    np.testing.assert_allclose(G, J.T @ J / samples, atol=1e-12)
+    for kind in (network.apply, network):
+        found = derivatives.empirical_ntk(kind, params, x)
+        np.testing.assert_allclose(found, kernel, atol=1e-12)
+    compiled = jax.jit(lambda params: derivatives.empirical_ntk(network, params, x))
+    np.testing.assert_allclose(compiled(params), kernel, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("x", "dtype"), [([[200]], "u1"), ([[200]], "i4"), ([[-100]], "i1"), ([[True]], "?")]
+)
+def test_a_layered_kernel_of_integers_is_that_of_the_same_numbers_in_floats(x, dtype):
+    unit = [{"weight": np.ones((1, 1))}] * 2
+    for bias in (0.0, 300.0):
+        network = networks.fully_connected(
+            (1, 1, 1),
+            lambda z: z,
+            lambda widths, gain: [networks.LayerScale(1.0, 1.0)] * 2,
+            bias=bias,
+        )
+        params = [layer | {"bias": np.ones(1)} if bias else layer for layer in unit]
+        K = derivatives.empirical_ntk(network, params, np.array(x, dtype))
+        expected = derivatives.empirical_ntk(network, params, np.array(x, float))
+        assert expected == K and (bias or K.item() == 2 * x[0][0] ** 2)
 
 
 # Taylor coefficients

@@ -37,6 +37,17 @@ def test_another_shape_compiles_no_other_draw(key):
     assert draws._block._cache_size() == compiled
 
 
+def test_arrays_of_several_shapes_are_cut_from_one_draw(key):
+    key = key()
+    for axes in ((), (5,)):
+        found = draws.standard_normals(key, [(2, 3), (), (4,)], axes)
+        assert [part.shape for part in found] == [(*axes, 2, 3), axes, (*axes, 4)]
+        whole = np.concatenate([part.reshape(*axes, -1) for part in found], axis=-1)
+        np.testing.assert_array_equal(whole, draws.standard_normal(key, (*axes, 11)))
+    drawn = jax.jit(lambda key: draws.standard_normals(key, [(2, 3), ()]))(key)
+    np.testing.assert_array_equal(drawn[0].ravel(), draws.standard_normal(key, (7,))[:6])
+
+
 def test_standard_normal_numbers_are_those_of_jax_at_any_size(key):
     key = key()
     for shape in ((), (7,), (2, 20, 50), (BLOCK,), (BLOCK + 1,)):

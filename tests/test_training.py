@@ -76,6 +76,31 @@ def test_loss_and_gradient_are_taken_at_the_changed_parameters():
     assert halved.steps == 2
 
 
+def test_training_goes_on_where_an_earlier_one_ended(start):
+    def loss(params, step):
+        return bowl(params) * (1 + step)
+
+    optimizer, observe = optax.adam(0.05), lambda p, step: (p, step)
+    whole = training.train(loss, start, optimizer, [0, 4, 7], observe)
+    first = training.train(loss, start, optimizer, [0, 4], observe)
+    rest = training.train(loss, first, optimizer, [4, 7], observe)
+    assert rest.steps == 7 and rest.observed[1].tolist() == [4, 7]
+    jax.tree.map(np.testing.assert_array_equal, rest.params, whole.params)
+    jax.tree.map(np.testing.assert_array_equal, rest.memory, whole.memory)
+    # Without what Adam remembers it would be another training.
+    anew = training.train(loss, first.params, optimizer, [3], observe)
+    assert (anew.params["x"] != whole.params["x"]).all()
+
+
+def test_parameters_with_a_mask_are_refused():
+    masked = np.ma.array([1.0, 2.0], mask=[0, 1])
+    message = "params must be an array without a mask"
+    with pytest.raises(ValueError, match=message):
+        training.train(lambda x, step: (x**2).sum(), masked, optax.sgd(0.1), [1])
+    with pytest.raises(ValueError, match=message):
+        training.gradient_flow(lambda x: (x**2).sum(), masked, [0.0, 1.0])
+
+
 def test_training_that_diverges_is_a_result():
     loss = lambda x, step: x**4  # noqa: E731
     trained = training.train(loss, 3.0, optax.sgd(1.0), [0, 2, 500], lambda x, step: x)
@@ -176,3 +201,34 @@ def test_results_are_stacked_along_a_new_axis():
     each = ({"a": jnp.full(3, i), "b": (jnp.asarray(i),)} for i in range(2))
     both = training.stacked(each)
     assert both["a"].tolist() == [[0, 0, 0], [1, 1, 1]] and both["b"][0].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("name", ["params", "times", "rates"])
+def test_a_flow_takes_any_byte_order_and_no_mask(name):
+    arguments = {"params": np.ones(2), "times": np.array([0.0, 0.5]), "rates": np.array(2.0)}
+    flow = lambda **others: training.gradient_flow(  # noqa: E731
+        lambda x: (x**2).sum() / 2, **{**arguments, **others}
+    )
+    value = arguments[name]
+    np.testing.assert_array_equal(flow(**{name: value.astype(">f8")}), flow())
+    with pytest.raises(ValueError, match=f"{name} must be an array without a mask"):
+        flow(**{name: np.ma.array(value, mask=np.zeros(value.shape, bool))})
+
+
+def test_members_have_any_byte_order_and_no_mask():
+    x = np.arange(3.0)
+    double = jax.jit(lambda one: 2 * one)
+    assert training.each(double, x.astype(">f8")).tolist() == [0.0, 2.0, 4.0]
+    with pytest.raises(ValueError, match="members must be an array without a mask"):
+        training.each(double, np.ma.array(x, mask=[0, 0, 1]))
+
+
+def test_a_loss_is_a_number():
+    for loss, sentence in (
+        (lambda x, step=0: x, r"loss must give a number, got float64 of shape \(2,\)"),
+        (lambda x, step=0: x @ jnp.ones(3), "loss must give a number: "),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            training.train(loss, np.ones(2), optax.sgd(0.1), [1])
+        with pytest.raises(ValueError, match=sentence):
+            training.gradient_flow(loss, np.ones(2), [1.0])

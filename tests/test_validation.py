@@ -191,6 +191,40 @@ def test_a_result_beyond_its_dtype_is_named_by_what_it_is_from():
     assert jax.jit(lambda x: validation.in_range("W", x, x**2))(1e300) == np.inf
 
 
+def test_a_result_of_several_values_may_be_zero_where_one_of_them_is():
+    values, zero = {"W": np.ones(2), "V": -3.0 * np.ones(1)}, [np.zeros(2), np.zeros(1)]
+    with pytest.raises(ValueError, match=r"W must be of a size .* entries up to 3: divide by"):
+        validation.in_range("W", values, zero)
+    assert validation.in_range("W", values, zero, vanishing=True) is zero
+    assert validation.in_range("W", values | {"V": np.zeros(1)}, zero) is zero
+    assert validation.in_range("W", np.array([np.inf, 1.0]), zero) is zero
+    for bad in (np.inf, -np.inf, np.nan):
+        with pytest.raises(ValueError, match="W must be of a size whose result is in the range of"):
+            validation.in_range("W", values, [np.ones(1), np.array([1.0, bad])], vanishing=True)
+
+
+def test_arrays_that_fit_are_finite_and_of_the_first_ones_dtype():
+    W, x, mask = validation.fitting(
+        W=(np.ones((2, 3), "float32"), "k d"),
+        x=(np.full((1, 3), 200, np.uint8), "n d"),
+        mask=(jnp.ones((1, 2), bool), "1 k"),
+    )
+    assert x.tolist() == [[200.0] * 3] and {W.dtype, x.dtype, mask.dtype} == {np.dtype("float32")}
+    for bad, sentence in (
+        (np.ones((5, 3)), "x must have the dtype of W, float32, got float64"),
+        (np.full((5, 3), np.nan, "float32"), "x must be finite, got nan"),
+        (np.ones((5, 2), int), r"x must have shape \(n, 3\), got \(5, 2\)"),
+        (np.ones((5, 3), complex), "x must be an array of floats, got dtype complex128"),
+        (np.ma.ones((5, 3)), "x must be an array without a mask, got MaskedArray"),
+    ):
+        with pytest.raises(ValueError, match="^" + sentence):
+            validation.fitting(W=(W, "k d"), x=(bad, "n d"))
+    with pytest.raises(ValueError, match="^W must be an array of floats, got dtype int64"):
+        validation.fitting(W=(np.ones((2, 3), int), "k d"))
+    with pytest.raises(ValueError, match=r"^x must have shape \(1, k\), got \(2, 3\)"):
+        validation.fitting(x=(np.ones((2, 3)), "1 k"))
+
+
 def test_times_increase():
     validation.increasing("t", jnp.array([[0.0, 1.0], [0.5, 0.5]]))
     with pytest.raises(ValueError, match="t must be increasing, got a step of -0.5"):
@@ -303,13 +337,18 @@ def test_parameters_are_finite_floats():
 
 def test_a_tree_is_like_another_in_structure_and_shapes():
     one = {"w": np.ones((2, 3)), "b": 1.0}
-    assert validation.like("v", one, "params", {"w": np.zeros((2, 3)), "b": 0.0}) is one
+    found = validation.like("v", one, "params", {"w": np.zeros((2, 3)), "b": 0.0})
+    assert found["w"] is one["w"] and found["b"] == 1 and found["b"].dtype == float
+    with pytest.raises(ValueError, match="v must be finite, got nan"):
+        validation.like("v", {"w": np.full((2, 3), np.nan), "b": 1.0}, "params", one)
     with pytest.raises(ValueError, match=r"v must be a pytree with the shapes of params, got \("):
         validation.like("v", np.ones(2), "params", one)
 
 
 def test_a_network_gives_floats_from_parameters_and_samples():
-    assert validation.outputs(lambda w, x: x @ w, np.ones(3), np.ones((2, 3))).shape == (2,)
+    params, x, outputs = validation.network(lambda w, x: x @ w, np.ones(3), np.ones((2, 3)))
+    assert params.shape == (3,) and x.shape == (2, 3)
+    assert outputs.shape == (2,) and outputs.dtype == float
     for apply, x, sentence in (
         (lambda w, x: x @ w, np.ones((0, 3)), r"x must hold samples .*, got shape \(0, 3\)"),
         (lambda w, x: x @ w, np.full((2, 3), np.nan), "x must be finite, got nan"),
@@ -318,7 +357,24 @@ def test_a_network_gives_floats_from_parameters_and_samples():
         (lambda w, x: (x, x), np.ones((2, 3)), "apply must give an array of floats, got"),
     ):
         with pytest.raises(ValueError, match=sentence):
-            validation.outputs(apply, np.ones(3), x)
+            validation.network(apply, np.ones(3), x)
+
+
+def test_targets_have_the_shape_and_the_dtype_of_outputs():
+    outputs = jax.ShapeDtypeStruct((2, 1), jnp.float32)
+    assert validation.as_outputs("y", np.ones((2, 1)), outputs).dtype == jnp.float32
+    sentence = r"y must have the shape of the outputs, \(2, 1\), got \(2,\)"
+    with pytest.raises(ValueError, match=sentence):
+        validation.as_outputs("y", np.ones(2), outputs)
+
+
+def test_what_jax_cannot_differentiate_is_named():
+    sentence = "^apply must be differentiable by jax.vjp: no rule$"
+    with (
+        pytest.raises(ValueError, match=sentence),
+        validation.differentiable("apply", "by jax.vjp"),
+    ):
+        raise NotImplementedError("no rule\n\nand much more")
 
 
 def test_samples_may_come_in_nested_lists_and_are_named():
@@ -334,7 +390,7 @@ def test_samples_may_come_in_nested_lists_and_are_named():
         with pytest.raises(ValueError, match=sentence):
             inputs("x_test", bad)
     with pytest.raises(ValueError, match=r"apply must take params and x_test, of shape \(2, 4\)"):
-        validation.outputs(lambda w, x: x @ w, np.ones(3), np.ones((2, 4)), "x_test")
+        validation.network(lambda w, x: x @ w, np.ones(3), np.ones((2, 4)), "x_test")
 
 
 def test_a_function_gives_floats_of_a_shape():

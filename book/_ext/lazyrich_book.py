@@ -21,7 +21,7 @@ from sphinx.roles import XRefRole
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import make_refnode
 
-from lazyrich.book import claims, rendering
+from lazyrich.book import claims, files, rendering
 
 NAMES = {"python": "Python", "jax": "JAX", "numpy": "NumPy", "scipy": "SciPy", "torch": "PyTorch"}
 NAMES |= {"curvlinops-for-pytorch": "curvlinops"}
@@ -34,7 +34,7 @@ class Scorecard(SphinxDirective):
 
     def run(self):
         folder, chapter = Path(self.env.srcdir), self.options.get("chapter")
-        for notebook in folder.glob("*.ipynb"):
+        for notebook in files.notebooks_of(folder):
             self.env.note_dependency(str(notebook))
         if chapter is None:
             self.env.note_reread()  # a new chapter is no dependency yet
@@ -119,7 +119,7 @@ def spent(chapter):
 
 def read(folder):
     """The claims of a folder, read again only when a notebook has changed."""
-    notebooks = sorted(Path(folder).glob("*.ipynb"))
+    notebooks = files.notebooks_of(folder)
     return _read(folder, tuple((path, path.stat().st_mtime_ns) for path in notebooks))
 
 

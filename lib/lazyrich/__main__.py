@@ -1,9 +1,12 @@
 """The command line: ``lazyrich --help`` says what there is.
 
-What a command needs is imported when it runs, so that reading the claims starts fast.
+A command is a function, whose docstring is its help. What it needs is imported when it runs, so
+that reading the claims starts fast.
 """
 
 import argparse
+import inspect
+import io
 import json
 import logging
 import os
@@ -14,21 +17,6 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-REPRODUCE = """\
-It leaves in the folder, for each chapter: the executed notebook, every figure as SVG, PDF and PNG,
-the numbers behind it as CSV, and the claims as JSON; and manifest.json, which says from what. If it
-is interrupted, the same command goes on where it was. A folder holds one scale, seed and device.
-LAZYRICH_DATA names the folder of images that were downloaded, LAZYRICH_STORE that of the results
-of sweeps and chapters, by default _build/store beside the folder of notebooks.
-
-The status is 0 if all is there, 1 if a cell failed, 2 if it cannot be done as asked, and 130 if it
-was interrupted.
-
-  lazyrich reproduce mechanisms --scale quick --out out
-  lazyrich reproduce 'mechanisms#fig-angle' --out angle
-  lazyrich reproduce --scale paper --device gpu --out paper
-"""
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
@@ -37,23 +25,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0, or 1 if a cell failed or a verdict depends on the seed, or 2 if the command cannot be
         carried out as given, or 130 if it was interrupted.
     """
+    if sys.stdout is None:  # as it is where it was closed
+        sys.stdout = io.TextIOWrapper(io.BytesIO())
+    sys.stdout.reconfigure(errors="replace")
     options = _parser().parse_args(arguments)
     _end_in_order()
     try:
         status = options.run(options)
-        if sys.stdout is not None:  # as it is where it was closed
-            sys.stdout.flush()
+        sys.stdout.flush()
         return status
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except KeyboardInterrupt:
+        print("\nlazyrich: interrupted", file=sys.stderr)
+        return 130
+    except ModuleNotFoundError as error:
+        needed = f"{options.command} needs the packages of the book: pip install 'lazyrich[book]'"
+        told = f"there is no {error.name} here, and {needed}"
     except ValueError as error:
-        print(f"lazyrich: {error}", file=sys.stderr)
-        return 2
+        told = error
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        print(f"lazyrich: {where}{error.strerror or error}", file=sys.stderr)
-        return 2
+        told = f"{where}{error.strerror or error}"
     except RuntimeError as error:
         from lazyrich.book.execution import CellError
 
@@ -61,12 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"\n{error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("\nlazyrich: interrupted", file=sys.stderr)
-        return 130
+    print(f"lazyrich: {told}", file=sys.stderr)
+    return 2
 
 
-def _end_in_order() -> None:
+def _end_in_order():
     """Let what asks for an end do as Ctrl-C does, so that kernels and their processes end too."""
     for request in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(request) == signal.SIG_DFL:  # nohup has it ignored
@@ -75,48 +68,84 @@ def _end_in_order() -> None:
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
 
 
-def _claims(options) -> int:
+def claims(options):
+    """Show which claims held, from the outputs of the notebooks."""
     from lazyrich.book import claims, rendering
 
     records = claims.recorded(options.folder)
     if options.json:
-        print(json.dumps(records, indent=1, ensure_ascii=False))
+        # Escaped where it could not be shown otherwise, so that no character is lost.
+        escaped = sys.stdout.encoding.lower() != "utf-8"
+        print(json.dumps(records, indent=1, ensure_ascii=escaped))
     else:
         print(rendering.scorecard(records))
     return 0
 
 
-def _build(options) -> int:
+def figures(options):
+    """List the figures, and what of the paper each answers."""
+    from lazyrich.book import reproduction
+
+    for figure in reproduction.known_figures(options.folder, options.chapter):
+        print(f"{figure.chapter}#{figure.name}\n    {figure.answers}")
+    return 0
+
+
+def reproduce(options):
+    """Compute chapters or single figures at a scale, and leave them in a folder.
+
+    It leaves in the folder, for each chapter: the executed notebook, every figure as SVG, PDF and
+    PNG, the numbers behind it as CSV, and the claims as JSON; and manifest.json, which says from
+    what. If it is interrupted, the same command goes on where it was. A folder holds one scale,
+    seed and device. LAZYRICH_DATA names the folder of images that were downloaded, LAZYRICH_STORE
+    that of the results of sweeps and chapters, by default _build/store beside the folder of
+    notebooks.
+
+    The status is 0 if all is there, 1 if a cell failed, 2 if it cannot be done as asked, and 130
+    if it was interrupted.
+
+      lazyrich reproduce mechanisms --scale quick --out out
+      lazyrich reproduce 'mechanisms#fig-angle' --out angle
+      lazyrich reproduce --scale paper --device gpu --out paper
+    """
+    from lazyrich.book import chapters, manifests, reproduction
+
+    for path in reproduction.select(options.folder, options.target):
+        chapters.at_scale(path, options.scale, options.seed)
+    elsewhere = options.device, options.jobs, options.dask
+    engine, compute = _computing(options.folder, options.scale, *elsewhere)
+    out, chosen = options.out, (options.target, options.scale, options.seed)
+    written = reproduction.reproduce(options.folder, out, engine, compute, *chosen)
+    print(f"Computed: {', '.join(written) or 'nothing, all is there already'}.")
+    print(f"In {options.out}: what {manifests.MANIFEST} lists.")
+    return 0
+
+
+def build(options):
+    """Copy the book, and execute in the copy what is stale."""
     from lazyrich.book import copies
 
-    executed = copies.refresh(options.folder, options.into, _compute(options.folder, "book"))
+    _, compute = _computing(options.folder, "book")
+    executed = copies.refresh(options.folder, options.into, compute)
     print(f"Executed: {', '.join(executed) or 'nothing, every output is up to date'}.")
     return 0
 
 
-def _compute(folder, scale, **engine):
-    """``compute(chapters, keep)`` on an engine of this machine, with the store that is in use."""
-    from lazyrich.book import chapters, engines, store
-
-    chapters.find(folder)
-    built = Path(folder).absolute().parent / "_build"
-    engine = engines.engine(scale, programs=built / "programs", **engine)
-    return partial(chapters.compute, engine=engine, folder=store.prepared() or built / "store")
-
-
-def _execute(options) -> int:
+def execute(options):
+    """Execute chapters in place at scale book, to be stored."""
     from lazyrich.book import authoring
 
     authoring.execute_in_place(options.folder, options.chapter)
     return 0
 
 
-def _seeds(options) -> int:
+def seeds(options):
+    """Compare the stored verdicts with those at other seeds."""
     from lazyrich.book import authoring, chapters, claims
 
     if options.seeds < 1:
         raise ValueError(f"--seeds must be at least 1, got {options.seeds}")
-    compute = _compute(options.folder, options.scale)
+    _, compute = _computing(options.folder, options.scale)
     stored = {record["id"]: record["verdict"] for record in claims.recorded(options.folder)}
     differ = []
     for path in chapters.find(options.folder, options.chapter):
@@ -132,27 +161,53 @@ def _seeds(options) -> int:
     return 1 if differ else 0
 
 
-def _figures(options) -> int:
-    from lazyrich.book import reproduction
+def _computing(folder, scale, *asked):
+    """An engine of this machine, and ``compute(chapters, keep)`` on it with the store in use."""
+    from lazyrich.book import chapters, engines, store
 
-    for figure in reproduction.known_figures(options.folder, options.chapter):
-        print(f"{figure.chapter}#{figure.name}\n    {figure.answers}")
-    return 0
+    chapters.find(folder)
+    built = Path(folder).absolute().parent / "_build"
+    engine = engines.engine(scale, *asked, programs=built / "programs")
+    folder = store.prepared() or built / "store"
+    return engine, partial(chapters.compute, engine=engine, folder=folder)
 
 
-def _reproduce(options) -> int:
-    from lazyrich.book import chapters, manifests, reproduction
+_HOME = {"type": os.path.expanduser}
+_FOLDER = ("--folder", "the folder of notebooks", {"default": "book"} | _HOME)
+_FOLDER_FIRST = ("folder", _FOLDER[1], _FOLDER[2] | {"nargs": "?", "metavar": "FOLDER"})
+_CHAPTERS = ("chapter", "names without .ipynb (default: all)", {"nargs": "*", "metavar": "CHAPTER"})
+_TARGETS = "a chapter, or one of its figures as in 'lazyrich figures' (default: all chapters)"
+_SCALE = "quick (to try), book (what the pages show) or paper (the papers' own sizes, for a GPU "
+_SCALE += "or a cluster)"
+_JOBS = "processes that share the points of a sweep"
+_DASK = "a Dask scheduler, as tcp://host:8786, whose workers share them instead"
 
-    for path in reproduction.select(options.folder, options.target):
-        chapters.at_scale(path, options.scale, options.seed)
-    engine = {"device": options.device, "jobs": options.jobs, "dask": options.dask}
-    compute = _compute(options.folder, options.scale, **engine)
-    written = reproduction.reproduce(
-        options.folder, options.out, compute, options.target, options.scale, options.seed
-    )
-    print(f"Computed: {', '.join(written) or 'nothing, all is there already'}.")
-    print(f"In {options.out}: what {manifests.MANIFEST} lists.")
-    return 0
+# The commands, each with its arguments: a name, what it is, and how argparse takes it.
+_COMMANDS = {
+    claims: [
+        _FOLDER_FIRST,
+        ("--json", "the full records, a list of objects", {"action": "store_true"}),
+    ],
+    figures: [_CHAPTERS, _FOLDER],
+    reproduce: [
+        ("target", _TARGETS, {"nargs": "*", "metavar": "CHAPTER[#FIGURE]"}),
+        ("--scale", _SCALE, {"default": "book"}),
+        ("--out", "a new folder, or that of the run to go on with", {"default": "reproduced"}),
+        ("--seed", "the seed of the chapters", {"default": 0, "type": int}),
+        ("--device", "cpu, gpu or auto", {"default": "auto"}),
+        ("--jobs", _JOBS, {"default": 1, "type": int, "metavar": "N"}),
+        ("--dask", _DASK, {"metavar": "ADDRESS"}),
+        _FOLDER,
+    ],
+    build: [_FOLDER_FIRST, ("--into", "the copy", {"default": "_build/book"} | _HOME)],
+    execute: [_CHAPTERS, _FOLDER],
+    seeds: [
+        _CHAPTERS,
+        _FOLDER,
+        ("--seeds", "how many", {"default": 5, "type": int}),
+        ("--scale", "quick, book or paper", {"default": "book"}),
+    ],
+}
 
 
 def _parser():
@@ -160,85 +215,23 @@ def _parser():
         prog="lazyrich",
         description="From Lazy to Rich: the claims of the book, and the commands that compute it.",
     )
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     parser.add_argument("--version", action="version", version=f"lazyrich {version('lazyrich')}")
-    folder = {"default": "book", "type": os.path.expanduser}
-    folder |= {"help": "the folder of notebooks (default: %(default)s)"}
-    names = {"nargs": "*", "metavar": "CHAPTER", "help": "names without .ipynb (default: all)"}
-
-    def command(name, run, text):
-        added = commands.add_parser(name, help=text, description=f"{text.capitalize()}.")
-        added.set_defaults(run=run)
-        return added
-
-    one = command("claims", _claims, "show which claims held, from the outputs of the notebooks")
-    one.add_argument("folder", nargs="?", metavar="FOLDER", **folder)
-    one.add_argument("--json", action="store_true", help="the full records, a list of objects")
-
-    one = command("figures", _figures, "list the figures, and what of the paper each answers")
-    one.add_argument("chapter", **names)
-    one.add_argument("--folder", **folder)
-
-    one = command(
-        "reproduce",
-        _reproduce,
-        "compute chapters or single figures at a scale, and leave them in a folder",
+    commands = parser.add_subparsers(
+        title="commands", required=True, metavar="COMMAND", dest="command"
     )
-    one.formatter_class = argparse.RawDescriptionHelpFormatter
-    one.epilog = REPRODUCE
-    one.add_argument(
-        "target",
-        nargs="*",
-        metavar="CHAPTER[#FIGURE]",
-        help="a chapter, or one of its figures as in 'lazyrich figures' (default: all chapters)",
-    )
-    one.add_argument(
-        "--scale",
-        default="book",
-        help="quick (to try), book (what the pages show) or paper (the papers' own sizes, for a "
-        "GPU or a cluster) (default: %(default)s)",
-    )
-    one.add_argument(
-        "--out",
-        default="reproduced",
-        help="a new folder, or that of the run to go on with (default: %(default)s)",
-    )
-    one.add_argument(
-        "--seed", type=int, default=0, help="the seed of the chapters (default: %(default)s)"
-    )
-    one.add_argument("--device", default="auto", help="cpu, gpu or auto (default: %(default)s)")
-    one.add_argument(
-        "--jobs",
-        type=int,
-        default=1,
-        metavar="N",
-        help="processes that share the points of a sweep (default: %(default)s)",
-    )
-    one.add_argument(
-        "--dask",
-        metavar="ADDRESS",
-        help="a Dask scheduler, as tcp://host:8786, whose workers share them instead",
-    )
-    one.add_argument("--folder", **folder)
-
-    one = command("build", _build, "copy the book, and execute in the copy what is stale")
-    one.add_argument("folder", nargs="?", metavar="FOLDER", **folder)
-    one.add_argument(
-        "--into",
-        default="_build/book",
-        type=os.path.expanduser,
-        help="the copy (default: %(default)s)",
-    )
-
-    one = command("execute", _execute, "execute chapters in place at scale book, to be stored")
-    one.add_argument("chapter", **names)
-    one.add_argument("--folder", **folder)
-
-    one = command("seeds", _seeds, "compare the stored verdicts with those at other seeds")
-    one.add_argument("chapter", **names)
-    one.add_argument("--folder", **folder)
-    one.add_argument("--seeds", type=int, default=5, help="how many (default: %(default)s)")
-    one.add_argument("--scale", default="book", help="quick, book or paper (default: %(default)s)")
+    for run, arguments in _COMMANDS.items():
+        title, _, more = inspect.getdoc(run).partition("\n")
+        command = commands.add_parser(
+            run.__name__,
+            help=title[0].lower() + title[1:-1],
+            description=title,
+            epilog=more,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.set_defaults(run=run)
+        for name, text, how in arguments:
+            default = " (default: %(default)s)" if "default" in how else ""
+            command.add_argument(name, help=text + default, **how)
     return parser
 
 

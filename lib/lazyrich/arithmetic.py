@@ -17,6 +17,29 @@ dot, matmul, einsum = (
 )
 
 
+def ordinarily(function: Callable) -> Callable:
+    """Let a function mix ranks and dtypes as JAX does by itself, however a user has set it."""
+
+    @wraps(function)
+    def ordinary(*arguments, **settings):
+        with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
+            return function(*arguments, **settings)
+
+    return ordinary
+
+
+def jit(function: Callable | None = None, **settings) -> Callable:
+    """:func:`jax.jit`, which is traced :func:`ordinarily`; also as ``@jit(static_argnames=…)``."""
+    if function is None:
+        return partial(jit, **settings)
+    return jax.jit(ordinarily(function), **settings)
+
+
+def quickly_compiled(function: Callable, **settings) -> Callable:
+    """``jax.jit`` for what runs briefly: little optimised, it compiles in half the time."""
+    return jit(function, compiler_options={"xla_backend_optimization_level": 0}, **settings)
+
+
 def numpy_if_known(function: Callable) -> Callable:
     """Let a function of arrays run in NumPy where these are known and no GPU holds them.
 
@@ -42,7 +65,7 @@ def numpy_if_known(function: Callable) -> Callable:
             return function(jnp, *arrays, **settings)
 
     in_full_precision.__name__ = function.__name__
-    compiled = jax.jit(in_full_precision, static_argnames=settings)
+    compiled = jit(in_full_precision, static_argnames=settings)
 
     @wraps(function)
     def either(*arrays, **settings):
@@ -67,6 +90,16 @@ def at_hand(array: ArrayLike) -> bool:
 def root_mean_square(x: Float[Array, "..."]) -> Float[Array, ""]:
     """√(mean x²) over all entries."""
     return jnp.sqrt((x**2).mean())
+
+
+def relative_size(x: Float[Array, "..."], other: Float[Array, "..."]) -> Float[Array, ""]:
+    """|x|/|other|, whose squares stay in the floats where the entries do; nan if both are zero.
+
+    >>> float(relative_size(jnp.array([3e-200, 4e-200]), jnp.array([1e-200])))
+    5.0
+    """
+    largest = jnp.abs(other).max()
+    return jnp.linalg.norm(x / largest) / jnp.linalg.norm(other / largest)
 
 
 def ratio(x: ArrayLike, y: ArrayLike, xp=jnp) -> Float[Array | np.ndarray, "*shape"]:

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 
 import jax
 import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from lazyrich.arithmetic import numpy_if_known
+from lazyrich.arithmetic import jit, numpy_if_known
 
 BLOCK = 2**16
 
@@ -44,12 +45,30 @@ def standard_normal(
     return np.asarray(_first(key))[:size].reshape(shape)
 
 
-@jax.jit
+def standard_normals(
+    key: jax.Array, shapes: Sequence[Sequence[int]], axes: Sequence[int] = ()
+) -> list[Array | np.ndarray]:
+    """Arrays of several shapes, cut one after another from one :func:`standard_normal` draw.
+
+    One draw for all, since compiling a draw takes longer than drawing.
+
+    Args:
+        key: a random key.
+        shapes: of the arrays.
+        axes: what stands in front of each shape, and of the draw.
+    """
+    ends = list(accumulate(map(math.prod, shapes), initial=0))
+    numbers = standard_normal(key, (*axes, ends[-1]))
+    pieces = (numbers[..., start:end] for start, end in pairwise(ends))
+    return [piece.reshape((*axes, *shape)) for piece, shape in zip(pieces, shapes, strict=True)]
+
+
+@jit
 def _first(key):
     return jax.random.normal(key, (BLOCK,))
 
 
-@jax.jit
+@jit
 def _block(key, i):
     return jax.random.normal(jax.random.fold_in(key, i), (BLOCK,))
 

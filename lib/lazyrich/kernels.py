@@ -130,8 +130,8 @@ def ntk_product(
 
 def fitting(apply, params, x, name="x"):
     """Parameters and samples, once they fit the network; how many outputs a sample has."""
-    params, x = validation.parameters("params", params), validation.inputs(name, x)
-    shapes = jax.tree.leaves(validation.output_tree(apply, params, x, name))
+    params, x, outputs = validation.network_of_trees(apply, params, x, name)
+    shapes = jax.tree.leaves(outputs)
     if not all(shape.shape[:1] == x.shape[:1] for shape in shapes):
         raise ValueError(
             f"apply must give outputs with {len(x)} samples along the first axis, got shapes "

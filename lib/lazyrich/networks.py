@@ -6,16 +6,17 @@ ones here also show the input of each layer, and how the outputs depend on what 
 """
 
 from collections.abc import Callable, Sequence
-from itertools import accumulate, pairwise
+from itertools import pairwise
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Real
+import numpy as np
+from jaxtyping import Array, Float, Shaped
 
 from lazyrich import validation
 from lazyrich.arithmetic import matmul
-from lazyrich.draws import standard_normal
+from lazyrich.draws import standard_normals
 
 
 class Network(NamedTuple):
@@ -118,17 +119,14 @@ def fully_connected(
     biased = bias != 0
     layers = parametrisation(widths, gain)
 
-    shapes = list(zip(widths[1:], widths[:-1], strict=True))
-    cuts = list(accumulate(rows * (columns + biased) for rows, columns in shapes))
+    shapes = [(rows, columns + biased) for columns, rows in pairwise(widths)]
 
     def init(key: jax.Array) -> list[dict[str, Array]]:
         validation.random_key("key", key)
-        # One draw for all layers, since compiling a draw takes longer than drawing.
-        normal = standard_normal(key, (cuts[-1],))
-        pieces = [normal[start:end] for start, end in pairwise([0, *cuts])]
+        normals = standard_normals(key, shapes)
         return [
-            _layer(piece.reshape(rows, columns + biased), columns, scale * layer.std)
-            for layer, piece, (rows, columns) in zip(layers, pieces, shapes, strict=True)
+            _layer(normal, columns, scale * layer.std)
+            for layer, normal, columns in zip(layers, normals, widths[:-1], strict=True)
         ]
 
     def affine(layer, params, x):
@@ -138,16 +136,20 @@ def fully_connected(
     def with_constant(layer, x):
         return jnp.pad(x, ((0, 0), (0, 1)), constant_values=bias / layer.multiplier)
 
-    def features(params, x: Real[Array, "samples inputs"]) -> list[Float[Array, "samples _"]]:
+    def features(
+        params, x: Shaped[Array | np.ndarray, "samples inputs"]
+    ) -> list[Float[Array, "samples _"]]:
         inputs = [_as_floats(x, params)]
         for layer, one in zip(layers[:-1], params[:-1], strict=True):
             inputs.append(activation(affine(layer, one, inputs[-1])))
         return inputs
 
-    def apply(params, x: Real[Array, "samples inputs"]) -> Float[Array, "samples outputs"]:
+    def apply(
+        params, x: Shaped[Array | np.ndarray, "samples inputs"]
+    ) -> Float[Array, "samples outputs"]:
         return affine(layers[-1], params[-1], features(params, x)[-1])
 
-    def sensitivities(params, x: Real[Array, "samples inputs"]):
+    def sensitivities(params, x: Shaped[Array | np.ndarray, "samples inputs"]):
         inputs, slopes = [_as_floats(x, params)], []
         for layer, one in zip(layers[:-1], params[:-1], strict=True):
             z = affine(layer, one, inputs[-1])
@@ -174,13 +176,17 @@ def _layer(normal, columns, std):
 
 def _as_floats(x, params):
     """Inputs in the precision of the weights if they are integers, whose products overflow."""
+    x = jnp.asarray(x)
     return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(params[0]["weight"].dtype)
 
 
 def _with_slope(activation, z):
     """An activation and its derivative, forwards or, if it has none forwards, backwards."""
+    forwards = jax.vmap(lambda t: jax.jvp(activation, (z,), (t,)), out_axes=(None, 0))
     try:
-        return jax.jvp(activation, (z,), (jnp.ones_like(z),))
+        # By vmap, since jvp alone fails only when what is traced is compiled.
+        value, slopes = forwards(jnp.ones_like(z)[None])
+        return value, slopes[0]
     except (TypeError, NotImplementedError):  # as of a jax.custom_vjp
         value, pull = jax.vjp(activation, z)
         return value, *pull(jnp.ones_like(value))

@@ -6,6 +6,7 @@ time. Training that diverges is a result: its parameters become inf or nan, and 
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -15,6 +16,7 @@ import optax
 from jaxtyping import Array, Float
 
 from lazyrich import validation
+from lazyrich.arithmetic import jit
 from lazyrich.validation import ArrayLike
 
 
@@ -27,6 +29,8 @@ class Trained(NamedTuple):
     """The number of steps taken."""
     observed: Any
     """The observations, stacked along their first axis."""
+    memory: Any
+    """What the optimizer remembers, with which training goes on."""
 
 
 def train(
@@ -42,7 +46,8 @@ def train(
 
     Args:
         loss: ``loss(params, step) -> number``; the step lets it choose its batch.
-        params: a pytree.
+        params: a pytree; or what an earlier training left, a :class:`Trained`, with which it goes
+            on: its steps count on, and its optimizer, of the same kind, has the same memory.
         optimizer: an optax transformation, as ``optax.sgd(0.1)``.
         schedule: after how many steps to observe, increasing; 0 is the start, the last one ends
             the training.
@@ -53,13 +58,22 @@ def train(
             in weight normalisation; observed is what the step makes of them.
 
     Raises:
-        ValueError: if the schedule is not an increasing sequence of integers ≥ 0.
+        ValueError: if the schedule is not an increasing sequence of integers ≥ 0, params are not
+            finite floats, or loss does not give a number of them.
 
     >>> loss = lambda x, step: x**2 / 2
-    >>> train(loss, 1.0, optax.sgd(0.5), [0, 1, 3], lambda x, step: x).observed.tolist()
+    >>> trained = train(loss, 1.0, optax.sgd(0.5), [0, 1, 3], lambda x, step: x)
+    >>> trained.observed.tolist()
     [1.0, 0.5, 0.125]
+    >>> train(loss, trained, optax.sgd(0.5), [3, 4], lambda x, step: x).observed.tolist()
+    [0.125, 0.0625]
     """
     steps = validation.schedule("schedule", schedule)
+    taken, memory = (params.steps, params.memory) if isinstance(params, Trained) else (0, None)
+    params = _arrays(params.params if isinstance(params, Trained) else params)
+    memory = optimizer.init(params) if memory is None else memory
+    [until] = validation.axes(until=(until, ""))
+    value = validation.giving("loss", "a number", (), loss, params, 0)
     observe = observe or (lambda params, step: None)
     before = before or _itself
     value_and_grad = jax.value_and_grad(loss)
@@ -79,11 +93,9 @@ def train(
         carry = jax.lax.while_loop(going, update, carry)
         return carry, observe(carry[0], carry[2])
 
-    params = jax.tree.map(jnp.asarray, params)
-    value = jax.eval_shape(loss, params, 0)
-    start = (params, optimizer.init(params), 0, jnp.full((), jnp.inf, value.dtype))
-    (params, _, step, _), observed = jax.lax.scan(interval, start, jnp.asarray(steps))
-    return Trained(params, step, observed)
+    start = (params, memory, taken, jnp.full((), jnp.inf, value.dtype))
+    (params, memory, step, _), observed = jax.lax.scan(interval, start, jnp.asarray(steps))
+    return Trained(params, step, observed, memory)
 
 
 def gradient_flow(
@@ -104,7 +116,9 @@ def gradient_flow(
         rates: the learning rates, a pytree of numbers with the structure of `params` or a prefix
             of it.
         observe: ``observe(params) -> pytree``; by default the parameters themselves.
-        rtol, atol: relative and absolute tolerance of a step.
+        rtol, atol: relative and absolute tolerance of a step. At the default, weights at the end
+            are right to about 1e-11. Between two steps they are interpolated, at a lower order:
+            to about 1e-9, at 1e-12 and 1e-14 to 1e-10. For more digits take smaller ones.
 
     Returns:
         The observations, stacked along time. They are inf after a step limit of a million.
@@ -112,11 +126,16 @@ def gradient_flow(
     import diffrax  # here, since it takes longer to load than all the rest
 
     times = validation.increasing("times", validation.nonnegative("times", times, ndim=1))
+    params = _arrays(params)
+    rates = validation.parameters("rates", rates)
+    validation.giving("loss", "a number", (), loss, params)
     gradient = jax.grad(loss)
 
     def field(t, params, _):
         return jax.tree.map(
-            lambda rate, slope: jax.tree.map(lambda s: -rate * s, slope), rates, gradient(params)
+            lambda rate, slope: jax.tree.map(lambda s: -rate.astype(s.dtype) * s, slope),
+            rates,
+            gradient(params),
         )
 
     return diffrax.diffeqsolve(
@@ -161,7 +180,7 @@ def ensemble(function: Callable) -> Callable:
             return jax.lax.map(lambda one: function(*one), arguments)
         return jax.vmap(function)(*arguments)
 
-    @jax.jit
+    @jit
     def mapped(*arguments):
         members, devices = validation.members("arguments", arguments), jax.local_devices()
         within_another = jax.sharding.get_abstract_mesh().manual_axes
@@ -213,6 +232,7 @@ def each(function: Callable, *members: Any) -> Any:
     >>> each(jax.jit(lambda x, y: x + y), jnp.arange(3.0), jnp.ones(3)).tolist()
     [1.0, 2.0, 3.0]
     """
+    members = jax.tree.map(partial(validation.array_of, "members"), members)
     number, devices = validation.members("members", members), jax.local_devices()
     if jax.default_backend() == "cpu":
         leaves, tree = jax.tree.flatten(members)
@@ -232,24 +252,29 @@ def stacked(results: Iterable) -> Any:
 
     Raises:
         ValueError: under ``jit``, ``vmap`` or ``grad``, which members run one by one cannot pass.
+            Any numbers may, inf and nan among them.
 
     >>> stacked([{"x": 1.0}, {"x": 2.0}])["x"].tolist()
     [1.0, 2.0]
     """
-    results = list(results)
+    results = jax.tree.map(partial(validation.array_of, "results"), list(results))
     if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(results)):
         raise ValueError("results must be known numbers, got some that jit, vmap or grad traces")
     return jax.device_put(jax.tree.map(lambda *each: np.stack(each), *results))
 
 
-def mean_squared_error(
-    predictions: Float[Array, "..."], targets: Float[Array, "..."]
-) -> Float[Array, ""]:
-    """½ mean (f − y)², of predictions and targets of one shape."""
+def mean_squared_error(predictions: ArrayLike, targets: ArrayLike) -> Float[Array, ""]:
+    """½ mean (f − y)², of predictions and targets of one shape; inf or nan where they diverge."""
+    predictions = validation.kind("predictions", predictions, "floats")
+    targets = validation.array_of("targets", targets)
     if jnp.shape(predictions) != jnp.shape(targets):
         shapes = f"{jnp.shape(predictions)} and {jnp.shape(targets)}"
         raise ValueError(f"predictions and targets must have one shape, got {shapes}")
-    return jnp.mean((predictions - targets) ** 2) / 2
+    return jnp.mean(jnp.subtract(predictions, targets) ** 2) / 2
+
+
+def _arrays(params):
+    return jax.tree.map(jnp.asarray, validation.parameters("params", params))
 
 
 def _itself(params):

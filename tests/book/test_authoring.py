@@ -72,10 +72,10 @@ def test_one_chapter_keeps_the_times_of_others_on_this_machine_only(
     assert set(json.loads(table.read_text(encoding="utf-8"))["chapters"]) == {"other"}
 
 
-def test_verdicts_at_other_seeds_come_from_executed_copies(book):
+def test_verdicts_at_other_seeds_come_from_executed_copies(book, tmp_path):
     before = (book / "demo.ipynb").read_bytes()
     engine = engines.Engine({}, "", "cpu", {})
-    compute = partial(chapters.compute, engine=engine, folder=None, progress=False)
+    compute = partial(chapters.compute, engine=engine, folder=tmp_path / "store")
     found = authoring.verdicts_at_seeds(book / "demo.ipynb", [1, 2], "quick", compute)
     # Ten draws have a standard error of 0.3, which no tolerance of 0.2 can decide.
     assert found == {"M1": ["undecided", "undecided"]}

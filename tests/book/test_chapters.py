@@ -25,14 +25,18 @@ def run(monkeypatch, executed):
     names = []
 
     def execute_all(tasks, at_once, keep, progress=True):
+        failing = []
         for number, task in enumerate(tasks):
             names.append(task.name)
             result = copy.deepcopy(executed)
             for cell, source in zip(result.notebook.cells, task.notebook.cells, strict=True):
                 cell.source = source.source
             if any(cell.source == "1 / 0" for cell in task.notebook.cells):
-                result = execution.CellError(f"{task.name}: code cell 3 failed")
-            keep(number, result)
+                failing.append(task.name)
+            else:
+                keep(number, result)
+        if failing:
+            raise execution.CellError(f"{failing[0]}: code cell 3 failed")
 
     monkeypatch.setattr(execution, "execute_all", execute_all)
     return names
@@ -44,16 +48,16 @@ def edit(path, number, source):
     notebooks.write(path, notebook)
 
 
-def computed(book, store, names=(), **options):
-    """The chapters that were executed now, by name, and the outputs of all."""
+def computed(book, store, names=()):
+    """The names of the chapters that were executed now, and what came out of all, by name."""
     asked = [chapters.at_scale(path, "book") for path in chapters.find(book, names)]
     done = {}
 
     def keep(one, what):
         done[one.name] = what
 
-    chapters.compute(asked, ENGINE, store, keep, **options)
-    return done
+    now = chapters.compute(asked, ENGINE, store, keep)
+    return now, done
 
 
 def test_chapters_are_found_by_name_in_their_order(book, chapter):
@@ -116,28 +120,22 @@ def test_a_module_beside_the_chapters_counts_where_a_cell_imports_it(book):
 
 def test_what_is_in_the_store_is_not_executed_again(book, run, tmp_path, chapter):
     notebooks.write(book / "other.ipynb", chapter)
-    first = computed(book, tmp_path / "store")
-    assert sorted(run) == ["demo", "other"] and all(one.now for one in first.values())
-    again = computed(book, tmp_path / "store")
-    assert len(run) == 2 and not any(one.now for one in again.values())
+    now, first = computed(book, tmp_path / "store")
+    assert sorted(run) == now == ["demo", "other"]
+    now, again = computed(book, tmp_path / "store")
+    assert len(run) == 2 and now == []
     for name, one in again.items():
         assert notebooks.text(one.notebook) == notebooks.text(first[name].notebook)
-        assert one._replace(now=True)[1:] == first[name][1:]
+        assert one[1:] == first[name][1:]
     edit(book / "demo.ipynb", 5, "1 + 1")
-    third = computed(book, tmp_path / "store")
-    assert run[2:] == ["demo"] and (third["demo"].now, third["other"].now) == (True, False)
-
-
-def test_without_a_store_all_is_executed(book, run):
-    computed(book, None)
-    computed(book, None)
-    assert run == ["demo", "demo"]
+    now, third = computed(book, tmp_path / "store")
+    assert run[2:] == now == ["demo"] and sorted(third) == ["demo", "other"]
 
 
 def test_new_prose_and_captions_keep_the_outputs(book, run, tmp_path):
-    first = computed(book, tmp_path)["demo"]
+    first = computed(book, tmp_path)[1]["demo"]
     edit(book / "demo.ipynb", 0, "# Another title")
-    again = computed(book, tmp_path)["demo"]
+    again = computed(book, tmp_path)[1]["demo"]
     assert run == ["demo"] and again.notebook.cells[0].source == "# Another title"
     assert [one.get("outputs") for one in again.notebook.cells] == [
         one.get("outputs") for one in first.notebook.cells
@@ -167,9 +165,8 @@ def test_a_failing_chapter_is_told_after_the_others(book, run, chapter, tmp_path
         chapters.compute(asked, ENGINE, tmp_path, lambda one, what: done.update({one.name: what}))
     assert list(done) == ["another"]
     edit(book / "demo.ipynb", 5, "1 + 1")
-    assert {name: one.now for name, one in computed(book, tmp_path).items()} == {
-        "another": False, "demo": True,
-    }  # fmt: skip
+    now, done = computed(book, tmp_path)
+    assert now == ["demo"] and sorted(done) == ["another", "demo"]
 
 
 def test_what_was_changed_while_it_was_executed_is_not_kept(book, run, tmp_path, monkeypatch):
@@ -186,6 +183,13 @@ def test_a_notebook_that_is_no_chapter_is_named(book):
         chapters.at_scale(book / "Untitled.ipynb", "book")
 
 
+def test_an_unknown_scale_is_refused(book):
+    with pytest.raises(
+        ValueError, match="scale must be one of 'quick', 'book', 'paper', got 'huge'"
+    ):
+        chapters.at_scale(book / "demo.ipynb", "huge")
+
+
 @pytest.mark.parametrize("table", [None, "", "[]", "{", '{"chapters": {"demo": {}}}'])
 def test_the_times_of_the_cells_may_not_be_known(book, table):
     if table is not None:
@@ -193,13 +197,13 @@ def test_the_times_of_the_cells_may_not_be_known(book, table):
     assert chapters.shares(book / "demo.ipynb") == []
 
 
-def test_the_longest_chapters_begin_first(book, run, chapter):
+def test_the_longest_chapters_begin_first(book, run, chapter, tmp_path):
     for name in ("long", "short"):
         notebooks.write(book / f"{name}.ipynb", chapter)
     cells = {"long": [9.0], "short": [1.0]}
     table = {"chapters": {name: {"cells": seconds} for name, seconds in cells.items()}}
     (book / "performance.json").write_text(json.dumps(table))
-    computed(book, None)
+    computed(book, tmp_path / "store")
     assert run == ["long", "short", "demo"]
 
 
@@ -208,7 +212,7 @@ def test_as_many_chapters_run_at_once_as_there_is_room_for(monkeypatch):
         available = 5.5 * 2**30
 
     monkeypatch.setattr(chapters.psutil, "virtual_memory", Memory)
-    monkeypatch.setattr(chapters.os, "sched_getaffinity", lambda _: range(8))
+    monkeypatch.setattr(chapters, "cpu_count", lambda: 8)
     assert chapters.at_once() == 2
     Memory.available = 2**20
     assert chapters.at_once() == 1
@@ -217,7 +221,7 @@ def test_as_many_chapters_run_at_once_as_there_is_room_for(monkeypatch):
 
 
 def test_the_small_chapter_end_to_end(book, tmp_path):
-    done = computed(book, tmp_path / "store", progress=False)["demo"]
+    done = computed(book, tmp_path / "store")[1]["demo"]
     assert sorted(done.figures) == [f"fig-draws.{end}" for end in ("csv", "pdf", "png", "svg")]
     assert done.settings["jax_enable_x64"] is False and done.seconds > 0
     assert done.notebook.cells[5].outputs[0].data["text/plain"].startswith("M1  HOLDS")

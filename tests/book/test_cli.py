@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from importlib.metadata import version
@@ -41,6 +42,66 @@ def test_claims_as_json_has_every_field(book, capsys):
     }  # fmt: skip
 
 
+def test_hidden_files_beside_the_notebooks_are_none_of_the_book(
+    book, monkeypatch, capsys, executed
+):
+    for name in ("._demo.ipynb", ".~x.ipynb"):
+        (book / name).write_bytes(b"\0no notebook")
+    assert main(["claims"]) == 0
+    assert capsys.readouterr().out.endswith("1 claim: 1 holds\n")
+    assert main(["figures"]) == 0
+    assert capsys.readouterr().out.startswith("demo#fig-draws\n")
+    compute = lambda tasks, at_once, keep: keep(0, executed)  # noqa: E731
+    monkeypatch.setattr(execution, "execute_all", compute)
+    assert main(["build"]) == 0
+    assert {path.name for path in Path("_build/book").iterdir()} == {"demo.ipynb", copies.MARK}
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_what_an_encoding_cannot_show_is_replaced(encoding, book):
+    notebook = notebooks.read(book / "demo.ipynb")
+    notebook.cells[7].metadata.mystnb.figure.caption = "It tests Theorem η ≤ 1: a bound."
+    notebooks.write(book / "demo.ipynb", notebook)
+    text = (book / "demo.ipynb").read_text().replace("The mean is zero.", "|μ| ≤ η – so")
+    (book / "demo.ipynb").write_text(text)
+
+    def shown(*arguments):
+        command = [sys.executable, "-m", "lazyrich", *arguments]
+        environment = os.environ | {"PYTHONIOENCODING": encoding}
+        done = subprocess.run(command, env=environment, capture_output=True, check=True)
+        assert not done.stderr
+        return done.stdout.decode(encoding)
+
+    assert "1 claim: 1 holds" in shown("claims") and "M1   holds" in shown("claims")
+    assert "It tests Theorem" in shown("figures")
+    assert "usage: lazyrich" in shown("--help")
+    assert json.loads(shown("claims", "--json"))[0]["statement"] == "|μ| ≤ η – so"
+
+
+@pytest.mark.parametrize("command", ["claims", "figures", "reproduce", "build", "execute", "seeds"])
+def test_without_the_packages_of_the_book_they_are_asked_for(command, book):
+    missing = [
+        "nbformat",
+        "pandas",
+        "IPython",
+        "matplotlib",
+        "joblib",
+        "tqdm",
+        "psutil",
+        "nbclient",
+    ]
+    code = f"import sys; sys.modules.update(dict.fromkeys({missing!r})); "
+    code += f"from lazyrich.__main__ import main; sys.exit(main([{command!r}]))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    if command == "claims":  # which needs none of them
+        assert done.returncode == 0 and "1 claim: 1 holds" in done.stdout
+        return
+    assert done.returncode == 2 and done.stdout == ""
+    [line] = done.stderr.splitlines()
+    needed = f"{command} needs the packages of the book: pip install 'lazyrich[book]'"
+    assert line.startswith("lazyrich: ") and line.endswith(needed)
+
+
 @pytest.mark.parametrize("arguments", [["claims"], ["build"], ["execute"], ["seeds"]])
 def test_a_missing_folder_is_an_error_in_one_line(arguments, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
@@ -56,8 +117,8 @@ def test_an_unknown_chapter_is_an_error_in_one_line(command, book, capsys):
 
 
 def test_a_failing_cell_is_told_without_a_traceback(book, monkeypatch, capsys):
-    def fail(tasks, at_once, keep, progress):
-        keep(0, execution.CellError("demo.ipynb: code cell 3 failed\n  ZeroDivisionError: no"))
+    def fail(tasks, at_once, keep):
+        raise execution.CellError("demo.ipynb: code cell 3 failed\n  ZeroDivisionError: no")
 
     monkeypatch.setattr(execution, "execute_all", fail)
     assert main(["build"]) == 1
@@ -93,7 +154,7 @@ def test_an_error_of_our_own_is_not_hidden(book, monkeypatch):
 
 
 def test_build_says_what_it_executed(book, monkeypatch, capsys, executed):
-    def execute_all(tasks, at_once, keep, progress):
+    def execute_all(tasks, at_once, keep):
         for number, _ in enumerate(tasks):
             keep(number, executed)
 

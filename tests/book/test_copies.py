@@ -1,10 +1,9 @@
 import copy
-import shutil
 
 import pytest
 from nbformat import v4
 
-from lazyrich.book import chapters, copies, notebooks
+from lazyrich.book import copies, notebooks
 
 
 @pytest.fixture
@@ -23,11 +22,13 @@ def compute(executed):
     known = set()
 
     def compute(asked, keep):
+        now = [one.name for one in asked if one.name not in known]
         for one in asked:
             notebook = copy.copy(executed.notebook)
             notebook.cells = [one.notebook.cells[0], *executed.notebook.cells[1:]]
-            keep(one, chapters.Computed(notebook, {}, 1.0, {}, one.name not in known))
+            keep(one, executed._replace(notebook=notebook))
             known.add(one.name)
+        return now
 
     return compute
 
@@ -104,19 +105,46 @@ def test_the_copy_lies_apart_from_the_book(book, compute):
     for work in (book, book / "inside", book.parent):
         with pytest.raises(ValueError, match="the copy must lie apart from the book"):
             copies.refresh(book, work, compute)
-    beside = book.rename(book.with_name("copy.part"))
-    with pytest.raises(ValueError, match="the copy must lie apart from the book"):
-        copies.refresh(beside, book.with_name("copy"), compute)
-    assert (beside / "demo.ipynb").exists()
+    assert (book / "demo.ipynb").exists()
 
 
-def test_what_no_build_has_put_there_is_never_replaced(book, compute):
+def test_what_lies_beside_the_copy_is_never_touched(book, compute):
+    mine = book.parent / "work.part" / "thesis.txt"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    copies.refresh(book, book.parent / "work", compute)
+    assert [path.name for path in mine.parent.iterdir()] == ["thesis.txt"]
+    assert mine.read_text() == "mine"
+
+
+def test_hidden_files_are_none_of_the_book(book, compute):
+    hidden = ("._demo.ipynb", ".~x.ipynb", ".DS_Store", "images/._a.png", "__pycache__/a.pyc")
+    for name in (*hidden, "images/a.png"):
+        (book / name).parent.mkdir(exist_ok=True)
+        (book / name).write_text("no notebook")
     work = book.parent / "work"
-    for folder in ("work", "work.part"):
-        mine = book.parent / folder / "thesis.txt"
-        mine.parent.mkdir()
-        mine.write_text("mine")
-        with pytest.raises(ValueError, match=f"or that of an earlier build, got .*{folder}$"):
+    assert copies.refresh(book, work, compute) == ["demo"]
+    files = {path.relative_to(work).as_posix() for path in work.rglob("*") if path.is_file()}
+    assert files == {"demo.ipynb", "page.md", "images/a.png", copies.MARK}
+
+
+def test_a_copy_that_was_interrupted_is_completed(book, compute, monkeypatch):
+    def full(*_):
+        raise OSError("disk full")
+
+    work = book.parent / "work"
+    with monkeypatch.context() as patch:
+        patch.setattr("os.replace", full)
+        with pytest.raises(OSError, match="disk full"):
             copies.refresh(book, work, compute)
-        assert mine.read_text() == "mine"
-        shutil.rmtree(mine.parent)
+    copies.refresh(book, work, compute)
+    assert {path.name for path in work.iterdir()} == {"demo.ipynb", "page.md", copies.MARK}
+
+
+def test_a_book_that_cannot_be_written_is_copied_to_files_that_can(book, compute):
+    for path in (book / "page.md", book):
+        path.chmod(path.stat().st_mode & ~0o222)
+    copies.refresh(book, book.parent / "work", compute)
+    book.chmod(0o755)
+    for path in (book.parent / "work", book.parent / "work/page.md"):
+        assert path.stat().st_mode & 0o200

@@ -59,6 +59,17 @@ def test_the_kernel_is_of_this_python_and_starts_in_the_folder(tmp_path, monkeyp
     assert cell.outputs[0].text.split() == [sys.prefix, str(tmp_path.resolve()), "93.0"]
 
 
+def test_what_a_first_import_says_stands_in_no_output(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("HOME", str(tmp_path / "file"))
+    for variable in ("MPLCONFIGDIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    code = "import os, matplotlib.pyplot\nfrom lazyrich.book import figures\nos.environ['HOME']"
+    [cell] = run([code], tmp_path).notebook.cells
+    [output] = cell.outputs
+    assert output.data["text/plain"] == repr(str(tmp_path / "file"))
+
+
 def test_the_peak_of_memory_is_that_of_the_kernel(tmp_path):
     least = run(["pass"], tmp_path).peak_memory_mib
     more = run(["block = b'x' * 2**28\ndel block"], tmp_path).peak_memory_mib
@@ -182,9 +193,10 @@ print(pathlib.Path("{}").exists())
         task_of([wait.format("b", "a", "a")], tmp_path),
     ]
     done = {}
-    execution.execute_all(tasks, 3, lambda number, one: done.update({number: one}), progress=False)
-    assert [done[n].notebook.cells[0].outputs[0].text for n in (0, 2)] == ["True\n", "True\n"]
-    assert isinstance(done[1], execution.CellError) and str(done[1]).startswith("bad: code cell 1")
+    with pytest.raises(execution.CellError, match="^bad: code cell 1"):
+        execution.execute_all(tasks, 3, lambda n, one: done.update({n: one}), progress=False)
+    assert sorted(done) == [0, 2]
+    assert [one.notebook.cells[0].outputs[0].text for one in done.values()] == ["True\n"] * 2
 
 
 def test_what_keeps_the_results_may_fail(tmp_path):

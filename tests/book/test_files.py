@@ -1,5 +1,7 @@
 import errno
+import importlib
 import os
+from pathlib import Path
 
 import pytest
 
@@ -55,3 +57,12 @@ def test_a_new_folder_is_on_the_disk_with_all_above_it(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     with pytest.raises(FileExistsError):
         files.make_folder(tmp_path / "file")
+
+
+def test_hidden_notebooks_are_those_of_editors_and_systems(tmp_path, monkeypatch):
+    for name in ("b.ipynb", "a.ipynb", "._a.ipynb", ".~x.ipynb", "...ipynb", "page.md"):
+        (tmp_path / name).write_text('{"cells": []}')
+    assert [path.name for path in files.notebooks_of(tmp_path)] == ["a.ipynb", "b.ipynb"]
+    (tmp_path / "._a.ipynb").write_bytes(b"\0no notebook")
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "book/_ext")
+    assert importlib.import_module("lazyrich_book").read(tmp_path) == []

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lazyrich.conditioning import bounds, linear, on_range, second_moment, whitened
+from lazyrich.conditioning import bounds, laws, linear, on_range, second_moment, whitened
 
 WIDTHS = [(8, 20, 20, 4), (5, 16, 3), (6, 5, 9, 4)]
 INPUTS = {}
@@ -132,7 +132,7 @@ def test_the_data_bounds_are_a_ratio_and_a_product():
 def test_data_bounds_need_layers_that_are_wide_enough(widths):
     inputs = data(widths[0])
     least = min(widths[0] - 1, widths[-1])
-    message = rf"widths must be at least {least}, so that Ĝ is not singular, got \({widths[0]}, "
+    message = rf"weights must have widths of at least {least}, so .*, got \({widths[0]}, "
     with pytest.raises(ValueError, match=message):
         bounds.linear_data_bounds(drawn(widths), inputs)
     low, high = bounds.linear_data_bounds(drawn((widths[0], least, widths[-1])), inputs)
@@ -235,3 +235,31 @@ def test_skips_lower_the_loose_bound_where_layers_share_their_vectors():
         weights = [U @ np.diag(row + beta) @ U.T for row in s]
         loose.append(float(bounds.linear_bounds(weights).loose))
     assert (np.diff(loose) < 0).all()
+
+
+def test_below_both_other_widths_the_bounds_are_infinite_and_the_condition_number_is_not():
+    # The eigenvalues ω_i + ν_j of Ĝ but the zeros, with ω = 1, 1, 1, 0, 0 and ν = 1, 4, 9, 0, 0, 0.
+    weights = [np.eye(3, 6) * [[1], [2], [3]], np.eye(5, 3)]
+    assert linear.linear_condition_number(weights) == 10
+    assert linear.linear_two_layer_condition_number(weights) == 10
+    upper = bounds.linear_bounds(weights)
+    assert np.isinf([upper.ratio_of_sums, upper.loose]).all()
+    assert np.isinf(laws.two_layer_law(6, 3, 5))
+
+
+@pytest.mark.parametrize("widths", [(6, 5, 5), (6, 6, 5), (6, 9, 5), (5, 5, 6)])
+def test_from_the_smaller_of_both_other_widths_on_the_ratio_of_sums_is_the_condition_number(widths):
+    weights = drawn(widths)
+    kappa = linear.linear_condition_number(weights)
+    close(bounds.linear_bounds(weights).ratio_of_sums, kappa)
+
+
+@pytest.mark.parametrize("bound", [bounds.partial_trace_bound, bounds.product_vector_bound])
+def test_bounds_from_below_are_free_of_the_scale_of_their_factors(bound):
+    factors = linear.linear_factors(drawn((4, 6, 3)))
+    ordinary = bound(factors)
+    for a, c in ((2.0**500, 2.0**400), (2.0**-900, 1.0), (2.0**600, 2.0**-600)):
+        scaled = bound(linear.Factors(a * factors.A, c * factors.C))
+        assert scaled.ratio == ordinary.ratio and scaled.largest == a * (c * ordinary.largest)
+    with pytest.raises(ValueError, match="^factors must be of a size whose result is in the range"):
+        bound(linear.Factors(1e200 * factors.A, 1e200 * factors.C))

@@ -160,12 +160,12 @@ def test_filters_without_a_rank_are_named():
 @pytest.mark.parametrize(
     ("filters", "length", "message"),
     [
-        ([], 9, r"filters must have shapes .*, got \[\]"),
-        ([np.ones((2, 2, 3))], 9, r"filters must have shapes .*, got \[\(2, 2, 3\)\]"),
-        ([np.ones((2, 0, 3))], 9, r"filters must have shapes .*, got \[\(2, 0, 3\)\]"),
-        ([np.ones((2, 1, 3)), np.ones((2, 3, 3))], 9, "filters must have shapes"),
-        ([np.ones((2, 1, 3, 1))], 9, "filters must have shapes"),
-        ([np.ones((2, 1))], 9, r"filters\[0\] must have at least 3 axes, got shape \(2, 1\)"),
+        ([], 9, "filters must hold an array for each layer, got none"),
+        ([np.ones((2, 2, 3))], 9, r"filters\[0\] must have shape \(m.*, 1, s1\), got \(2, 2, 3\)"),
+        ([np.ones((2, 0, 3))], 9, r"filters\[0\] must have shape .*, got \(2, 0, 3\)"),
+        ([np.ones((2, 1, 3)), np.ones((2, 3, 3))], 9, r"filters\[1\] must .* 2, s2\), got \(2, 3"),
+        ([np.ones((2, 1, 3, 1))], 9, r"filters\[0\] must have shape .*, got \(2, 1, 3, 1\)"),
+        ([np.ones((2, 1))], 9, r"filters\[0\] must have shape \(m.*, 1, s1\), got \(2, 1\)"),
         ([np.full((2, 1, 3), np.nan)], 9, r"filters\[0\] must be finite"),
         (drawn(2, 3, 2), 4, "length must be at least 5 for these filters, got 4"),
         (drawn(2, 3, 2), 0, "length must be an integer of at least 1, got 0"),
@@ -178,8 +178,11 @@ def test_filters_that_do_not_fit_are_named(filters, length, message):
 
 
 def test_what_has_no_spectrum_of_filters_is_named():
-    with pytest.raises(ValueError, match=r"as many channels in each layer, got \[1, 2\]"):
+    with pytest.raises(ValueError, match=r"filters\[1\] must have shape \(1, 1, s2\), got \(2, 1"):
         convolutions.filter_spectrum([np.ones((1, 1, 3)), np.ones((2, 1, 3))], 9)
-    with pytest.raises(ValueError, match="inputs must have 9 entries, got 8"):
+    with pytest.raises(ValueError, match=r"inputs.directions must have shape \(9, 8\), got \(8"):
         convolutions.filter_spectrum(drawn(2, 3, 2), 9, on_range(np.eye(8)))
+    nothing = on_range(np.eye(9))._replace(variances=np.zeros(9))
+    with pytest.raises(ValueError, match="the largest of inputs.variances must be positive, got 0"):
+        convolutions.filter_spectrum(drawn(2, 3, 2), 9, nothing)
     assert len(convolutions.toeplitz(drawn(2, 3, 2), 5)) == 2

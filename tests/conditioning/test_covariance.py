@@ -109,7 +109,7 @@ def test_what_is_no_covariance_is_named(Sigma, rank, message):
 
 def test_samples_are_whitened_by_a_moment_of_their_size(x):
     inputs = conditioning.on_range(conditioning.second_moment(x))
-    with pytest.raises(ValueError, match=r"x must have shape \(samples, 6\), .*, got \(9, 5\)"):
+    with pytest.raises(ValueError, match=r"x must have shape \(n, 6\), got \(9, 5\)"):
         conditioning.whiten(x[:, 1:], inputs)
 
 
@@ -126,18 +126,21 @@ IMPOSSIBLE = {
     ),
     "many": (
         conditioning.Covariance(EYE, EYE),
-        r"inputs must have variances of shape \(rank,\) .*, got \(2, 2\) and \(2, 2\)",
+        r"inputs.variances must have shape \(s,\), got \(2, 2\)",
     ),
-    "many directions": (conditioning.Covariance(ONES, EYE[None]), r"got \(2,\) and \(1, 2, 2\)"),
+    "many directions": (
+        conditioning.Covariance(ONES, EYE[None]),
+        r"inputs.directions .*, got \(1, 2, 2\)",
+    ),
     "one direction": (
         conditioning.Covariance(ONES, ONES),
-        "inputs.directions must have at least 2 axes",
+        r"inputs.directions must have shape \(.*, 2\), got \(2,\)",
     ),
-    "too few": (conditioning.Covariance(ONES[:1], EYE), r"got \(1,\) and \(2, 2\)"),
-    "none": (conditioning.Covariance(ONES[:0], EYE[:, :0]), r"got \(0,\) and \(2, 0\)"),
+    "too few": (conditioning.Covariance(ONES[:1], EYE), r"inputs.directions .*, 1\), got \(2, 2\)"),
+    "none": (conditioning.Covariance(ONES[:0], EYE[:, :0]), r"inputs.variances .*, got \(0,\)"),
     "two precisions": (
         conditioning.Covariance(np.float32(ONES), EYE),
-        "inputs must have .* dtype.*, got float32, float64",
+        "inputs.* must have the dtype of .*, got float",
     ),
 }
 TAKERS = {
@@ -161,12 +164,12 @@ def test_a_second_moment_that_cannot_be_is_named(function, inputs, message):
 
 def test_a_second_moment_is_one_on_its_range_for_these_weights():
     with pytest.raises(ValueError, match="inputs must be a Covariance, got a ndarray"):
-        covariance.checked_moment(EYE)
+        covariance.axes_of(EYE)
     single = conditioning.Covariance(np.float32(ONES), np.float32(EYE))
-    message = "inputs must have the dtype of the network, float64, got float32"
+    message = r"inputs.variances must have the dtype of weights\[0\], float64, got float32"
     with pytest.raises(ValueError, match=message):
         conditioning.linear_spectrum([EYE], single)
-    with pytest.raises(ValueError, match="inputs must have 3 entries, got 2"):
+    with pytest.raises(ValueError, match=r"inputs.directions must have shape \(3, 2\), got \(2, 2"):
         conditioning.linear_spectrum([np.eye(3)], conditioning.Covariance(ONES, EYE))
 
 
@@ -175,3 +178,19 @@ def test_a_variance_may_be_zero():
     assert conditioning.linear_spectrum([EYE], inputs).tolist() == [0, 0, 1, 1]
     with pytest.raises(ValueError, match="inputs.variances must be positive, got 0.0"):
         conditioning.whiten(EYE, inputs)  # what does not vary cannot be whitened
+
+
+def test_a_second_moment_that_no_float_holds_is_one_sentence(x):
+    for scale in (1e-170, 1e170):
+        with pytest.raises(ValueError, match="^x must be of a size whose result is in the range"):
+            conditioning.second_moment(scale * x)
+
+
+def test_bytes_are_whitened_as_floats():
+    x = np.random.default_rng(0).integers(0, 256, (9, 3)).astype(np.uint8)
+    inputs = conditioning.on_range(conditioning.second_moment(1.0 * x))
+    white = conditioning.whiten(x, inputs)
+    np.testing.assert_allclose(white.T @ white / 9, np.eye(3), atol=1e-12)
+    swapped = conditioning.Covariance(*(np.asarray(part).astype(">f8") for part in inputs))
+    np.testing.assert_array_equal(conditioning.whiten(x, swapped), white)
+    assert conditioning.whitened(swapped).directions.dtype == float

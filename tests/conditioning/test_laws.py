@@ -179,3 +179,24 @@ def test_what_has_no_law_is_named():
 def test_the_separated_law_is_for_widths_from_the_input_on():
     assert laws.separated_law(61.0, jnp.array([10.0, 60.0]), 10.0).tolist() == [jnp.inf] * 2
     assert 1 < laws.separated_law(61.0, 61.0, 10.0) < jnp.inf
+
+
+def test_sizes_that_do_not_fit_are_named():
+    for law in (laws.two_layer_law, laws.separated_law):
+        with pytest.raises(ValueError, match="^inputs and width and outputs must broadcast"):
+            law(np.ones(2), np.ones(3), 2)
+    with pytest.raises(ValueError, match="^size and width and matrices must broadcast"):
+        laws.product_law(2, np.ones(2), np.ones(3))
+
+
+def test_a_law_that_no_float_holds_is_one_sentence():
+    for law in (laws.two_layer_law, laws.two_layer_loose_law, laws.separated_law):
+        with pytest.raises(ValueError, match="^inputs, width, outputs must be of a size whose"):
+            law(1e-200, 1e200, 3)
+    for law in (laws.depth_law, laws.ratio_of_sums_law):
+        with pytest.raises(ValueError, match="^inputs, width, outputs must be of a size whose"):
+            law(1e6, 1, 1, 3)
+    with pytest.raises(ValueError, match="^inputs, width_per_layer, outputs must be of a size"):
+        laws.proportional_law(1e6, 1, 1)
+    with pytest.raises(ValueError, match="^size, width, matrices must be of a size whose"):
+        laws.product_law(1e6, 1, 1)

@@ -11,7 +11,15 @@ from hypothesis.extra.numpy import arrays
 from hypothesis.strategies import floats
 
 from lazyrich import spectra
-from lazyrich.conditioning import bounds, linear, matrix_free, on_range, second_moment, with_skips
+from lazyrich.conditioning import (
+    bounds,
+    linear,
+    matrix_free,
+    on_range,
+    relu,
+    second_moment,
+    with_skips,
+)
 
 SAMPLES = 40
 RANKS = {
@@ -338,10 +346,13 @@ FACTORS = linear.Factors(np.ones((2, 3, 3)), np.ones((2, 4, 4)))
 NO_FACTORS = {
     "shapes": (
         FACTORS._replace(A=np.ones((2, 3, 4))),
-        r"layers, s, s\), got \(2, 3, 4\) and \(2, 4",
+        r"factors.A must have shape \(layers, k, k\), got \(2, 3, 4\)",
     ),
-    "layers": (FACTORS._replace(C=np.ones((1, 4, 4))), r"got \(2, 3, 3\) and \(1, 4, 4\)"),
-    "axes": (FACTORS._replace(C=np.ones((4, 4))), "factors.C must have at least 3 axes"),
+    "layers": (
+        FACTORS._replace(C=np.ones((1, 4, 4))),
+        r"factors.C must have .*2, s, s\), got \(1, 4, 4\)",
+    ),
+    "axes": (FACTORS._replace(C=np.ones((4, 4))), r"factors.C must have shape .*, got \(4, 4\)"),
     "nan": (FACTORS._replace(A=np.full((2, 3, 3), np.nan)), "factors.A must be finite, got nan"),
 }
 OF_FACTORS = {
@@ -362,12 +373,72 @@ def test_factors_that_are_none_are_named(function, factors, message):
 @pytest.mark.parametrize("name", [name for name in OF_FACTORS if name != "reduced_matrix"])
 def test_factors_are_those_of_one_network(name):
     many = linear.Factors(*(part[None] for part in FACTORS))
-    with pytest.raises(
-        ValueError, match=r"factors must be those of one network .*, got A \(1, 2, "
-    ):
+    with pytest.raises(ValueError, match=r"factors.A must have shape \(lay.*, got \(1, 2, 3, 3\)"):
         OF_FACTORS[name](many)
 
 
 def test_what_the_reduced_matrix_takes_is_named():
     with pytest.raises(ValueError, match="factors must be a Factors, got a tuple"):
-        linear.checked_factors(tuple(FACTORS))
+        linear.checked_factors(tuple(FACTORS), many=True)
+
+
+@pytest.mark.parametrize("widths", [(5, 7, 3), (5, 7, 6, 3), (3, 2)])
+@pytest.mark.parametrize("power", [-960, -500, -66, -12, 12, 66, 500, 960])
+def test_the_condition_number_is_free_of_scale_to_the_bit(widths, power):
+    weights, inputs = drawn(widths), covariance(widths, data)
+    of_all = [linear.linear_condition_number]
+    of_all += [linear.linear_two_layer_condition_number] if len(widths) == 3 else []
+    for condition_number in of_all:
+        expected = condition_number(weights, inputs)
+        scaled = [np.ldexp(W, power + 1) for W in weights]
+        assert condition_number(scaled, inputs) == expected
+        coloured = inputs._replace(variances=np.ldexp(np.asarray(inputs.variances), power))
+        assert condition_number(weights, coloured) == expected
+        assert jax.jit(condition_number)(scaled, coloured) == pytest.approx(
+            float(expected), rel=1e-10
+        )
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1e18])
+def test_in_single_precision_the_condition_number_is_free_of_scale(scale):
+    weights = [W.astype("float32") for W in drawn((5, 7, 3))]
+    scaled = [W * np.float32(scale) for W in weights]
+    measured = linear.linear_condition_number(scaled)
+    assert measured.dtype == np.float32
+    np.testing.assert_allclose(measured, linear.linear_condition_number(weights), rtol=1e-4)
+
+
+def test_deep_networks_of_ordinary_weights_are_as_they_are():
+    weights = drawn((20, *[40] * 150, 4))
+    values = linear.linear_spectrum(weights)
+    measured = linear.linear_condition_number(weights)
+    np.testing.assert_allclose(measured, values[-1] / values[0], rtol=1e-12)
+
+
+def test_a_network_that_is_zero_has_no_condition_number():
+    zeros = [np.zeros((7, 5)), np.zeros((3, 7))]
+    assert np.isinf(linear.linear_condition_number(zeros))
+    last = [np.diag([1.0, 2.0, 4.0]), np.zeros((2, 3))]  # as many a network starts
+    assert linear.linear_condition_number(last) == 16
+
+
+def test_a_spectrum_beyond_all_floats_is_one_sentence():
+    weights = [1e160 * W for W in drawn((5, 7, 3))]
+    for function in (linear.linear_spectrum, linear.linear_factors, bounds.layer_extremes):
+        with pytest.raises(ValueError, match="^weights and inputs must be of a size whose result"):
+            function(weights)
+
+
+def test_layers_too_far_apart_for_any_float_are_one_sentence():
+    V, W = drawn((5, 7, 3))
+    for function in (
+        linear.linear_condition_number,
+        linear.linear_two_layer_condition_number,
+        bounds.linear_bounds,
+        lambda weights: relu.leaky_relu_condition_number(weights, np.ones((2, 5)), 0.1),
+        lambda weights: relu.leaky_relu_bounds(weights, np.ones((2, 5)), 0.1),
+    ):
+        with pytest.raises(
+            ValueError, match="^weights and .* must be of a size whose result is in"
+        ):
+            function([1e-200 * V, 1e200 * W])

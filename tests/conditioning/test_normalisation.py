@@ -108,9 +108,50 @@ def test_there_is_one_hidden_layer():
 
 def test_a_hidden_unit_that_sees_nothing_is_named():
     weights, inputs = [np.diag([1.0, 0.0]), np.eye(2)], on_range(np.eye(2))
-    message = r"the length of each row of weights\[0\] must be positive, got 0.0"
+    message = r"the largest entry of each row of weights\[0\] must be positive, got 0.0"
     for function in (normalisation.normalised_spectrum, normalisation.normalised_condition_number):
         with pytest.raises(ValueError, match=message):
             function(weights, inputs)
     with pytest.raises(ValueError, match=message):
         normalisation.normalised_parameters(weights)
+
+
+def test_no_scale_of_the_data_changes_the_spectrum():
+    weights, x = drawn(WIDTHS[0])
+    inputs = centred(x)
+    expected = normalisation.normalised_spectrum(weights, inputs)
+    for power in (-960, -300, 300, 960):
+        scaled = inputs._replace(variances=jnp.ldexp(inputs.variances, power))
+        np.testing.assert_array_equal(normalisation.normalised_spectrum(weights, scaled), expected)
+
+
+def test_long_rows_keep_their_scales_and_short_ones_leave_the_floats():
+    (V, W), x = drawn(WIDTHS[0])
+    long = [normalisation.normalised_spectrum([c * V, W], centred(x)) for c in (1e10, 1e250)]
+    np.testing.assert_allclose(*long, rtol=1e-10)
+    with pytest.raises(ValueError, match="^weights must be of a size whose result is in the range"):
+        normalisation.normalised_spectrum([1e-250 * V, W], centred(x))
+
+
+def test_outputs_are_free_of_the_scale_of_the_batch():
+    weights, x = drawn(WIDTHS[0])
+    params = normalisation.normalised_parameters(weights)
+    expected = normalisation.normalised_outputs(params, x)
+    for power in (-900, 900):
+        scaled = np.ldexp(x, power)
+        np.testing.assert_array_equal(normalisation.normalised_outputs(params, scaled), expected)
+    images = np.random.default_rng(0).integers(0, 256, x.shape).astype(np.uint8)
+    np.testing.assert_array_equal(
+        normalisation.normalised_outputs(params, images),
+        normalisation.normalised_outputs(params, 1.0 * images),
+    )
+
+
+def test_a_batch_that_does_not_vary_is_named():
+    weights, x = drawn(WIDTHS[0])
+    params = normalisation.normalised_parameters(weights)
+    message = "^the largest deviation of x along each row of params.inner must be positive, got 0.0"
+    with pytest.raises(ValueError, match=message):
+        normalisation.normalised_outputs(params, x[:1])
+    with pytest.raises(ValueError, match=r"^x must have shape \(n, 8\), got \(60, 7\)"):
+        normalisation.normalised_outputs(params, x[:, 1:])

@@ -83,3 +83,28 @@ def test_a_network_must_show_its_layers(key):
     mask = pruning.magnitude_mask(params, 0.5)
     with pytest.raises(ValueError, match="network must show its sensitivities, got one that does"):
         pruning.pruned_kernel(network._replace(sensitivities=None), params, mask, jnp.ones((4, 3)))
+
+
+def test_masks_may_be_of_truth_values_and_networks_may_have_biases(key):
+    network = networks.fully_connected((3, 4, 2), jnp.tanh, bias=0.5)
+    params, x = network.init(key()), jax.random.normal(key(), (4, 3))
+    mask = jax.tree.map(lambda W: np.asarray(W) > -0.2, params)
+    larger = jax.tree.map(lambda M: 1e40 * M, mask)
+    pruned = jax.tree.map(jnp.multiply, params, mask)
+    J = derivatives.jacobian(network.apply, pruned, x)
+    kept = np.concatenate([leaf.ravel() for leaf in jax.tree.leaves(mask)])
+    for one in (mask, larger):
+        measured = pruning.pruned_kernel(network, params, one, x)
+        np.testing.assert_allclose(measured, J[:, kept] @ J[:, kept].T, rtol=1e-12, atol=1e-14)
+
+
+def test_what_does_not_fit_the_network_is_named(key):
+    network = networks.fully_connected((3, 4, 2), jnp.tanh)
+    params, x = network.init(key()), jnp.ones((4, 3))
+    mask = pruning.magnitude_mask(params, 0.4)
+    with pytest.raises(ValueError, match="^mask must be a pytree with the shapes of params, got"):
+        pruning.pruned_kernel(network, params, mask[:1], x)
+    with pytest.raises(ValueError, match=r"^apply must take params and x, of shape \(4, 2\)"):
+        pruning.pruned_kernel(network, params, mask, x[:, 1:])
+    with pytest.raises(ValueError, match="^params must be finite, got nan"):
+        pruning.magnitude_mask([np.array([np.nan])], 0.5)

@@ -206,19 +206,19 @@ def test_the_hidden_layer_is_no_contraction_of_its_linear_part():
     ("weights", "x", "slope", "message"),
     [
         ([np.ones((2, 3))], np.ones((4, 3)), 0.5, "weights must hold 2 matrices, got 1"),
-        ([np.ones((2, 3)), np.ones((1, 2))], np.ones((4, 2)), 0.5, r"x must have shape \(samples,"),
-        ([np.ones((2, 3)), np.ones((1, 2))], np.ones((4, 3, 3)), 0.5, r"3\), .*, got \(4, 3, 3\)"),
+        ([np.ones((2, 3)), np.ones((1, 2))], np.ones((4, 2)), 0.5, r"x must have shape \(n, 3"),
+        ([np.ones((2, 3)), np.ones((1, 2))], np.ones((4, 3, 3)), 0.5, r"3\), got \(4, 3, 3\)"),
         (
             [np.ones((2, 3)), np.ones((1, 2))],
             np.ones((0, 3)),
             0.5,
-            r"one sample or more, got \(0, 3",
+            r"x must have shape \(n, 3\), got \(0, 3\)",
         ),
         ([np.ones((2, 3)), np.ones((1, 2))], np.ones((4, 3)), np.ones(2), r"slope must be one num"),
         ([np.ones((2, 3)), np.ones((1, 2))], np.ones((4, 3)), 1.1, "from -1 to 1, got 1.1"),
         ([np.ones((2, 3)), np.ones((1, 2))], np.ones((4, 3)), -1.1, "from -1 to 1, got -1.1"),
         ([np.ones((2, 3)), np.ones((1, 2))], np.ones((4, 3)), np.nan, "slope must be finite"),
-        ([np.ones((2, 3)), np.ones((1, 2))], np.ones((4, 3), int), 0.5, "x must be .* int64"),
+        ([np.ones((2, 3)), np.ones((1, 2))], np.ones((4, 3), complex), 0.5, "x .* complex"),
     ],
 )
 def test_what_does_not_fit_is_named(function, weights, x, slope, message):
@@ -229,6 +229,27 @@ def test_what_does_not_fit_is_named(function, weights, x, slope, message):
 def test_samples_of_another_precision_are_refused():
     weights = [jnp.ones((3, 2)), jnp.ones((1, 3))]
     with pytest.raises(
-        ValueError, match="x must have the dtype of the weights, float64, got float32"
+        ValueError, match=r"x must have the dtype of weights\[0\], float64, got float32"
     ):
         relu.leaky_relu_matrix(weights, jnp.ones((4, 2), jnp.float32), 0.1)
+
+
+@pytest.mark.parametrize("sizes", SIZES[:2])
+def test_the_spectrum_is_that_of_the_tangent_kernel(sizes):
+    weights, x = drawn(sizes)
+    values = relu.leaky_relu_spectrum(weights, x, 0.1)
+    expected = np.linalg.eigvalsh(dense(sizes)(weights, x, 0.1))
+    assert (np.diff(values) >= 0).all()
+    np.testing.assert_allclose(values, expected, rtol=0, atol=1e-12 * expected[-1])
+    kappa = relu.leaky_relu_condition_number(weights, x, 0.1)
+    np.testing.assert_allclose(kappa, values[-1] / values[0], rtol=1e-12)
+
+
+def test_samples_of_integers_are_those_of_floats():
+    weights, _ = drawn(SIZES[1])
+    x = np.random.default_rng(0).integers(0, 256, (6, 4)).astype(np.uint8)
+    for function in (relu.leaky_relu_matrix, relu.leaky_relu_bounds, relu.leaky_relu_extremes):
+        for part, same in zip(
+            function(weights, x, 0.1), function(weights, 1.0 * x, 0.1), strict=True
+        ):
+            np.testing.assert_array_equal(part, same)

@@ -79,10 +79,13 @@ def test_outputs_are_the_product_of_the_layers(key):
 @pytest.mark.parametrize(
     ("x", "message"),
     [
-        (np.ones((6, 4)), r"x must have shape \(samples, 3\), one sample or more, got \(6, 4\)"),
-        (np.ones((0, 3)), r"one sample or more, got \(0, 3\)"),
-        (np.ones(3), r"x must have at least 2 axes, got shape \(3,\)"),
-        (np.ones((6, 3), "float32"), "x must have the dtype of the weights, float64, got float32"),
+        (np.ones((6, 4)), r"x must have shape \(n, 3\), got \(6, 4\)"),
+        (np.ones((0, 3)), r"x must have shape \(n, 3\), got \(0, 3\)"),
+        (np.ones(3), r"x must have shape \(n, 3\), got \(3,\)"),
+        (
+            np.ones((6, 3), "float32"),
+            r"x must have the dtype of weights\[0\], float64, got float32",
+        ),
     ],
 )
 def test_samples_that_do_not_fit_are_named(x, message):
@@ -99,17 +102,20 @@ def test_samples_that_do_not_fit_are_named(x, message):
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ([], r"follow one another, .*, got shapes \[\]"),
+        ([], "weights must hold .* matrices, got 0"),
         (
             [np.ones((2, 3, 4))],
-            r"of one network \(jax.vmap takes many\), .*, got shapes \[\(2, 3, 4\)\]",
+            r"weights(\[0\] must have shape \(k, d\), got \(2, 3, 4\)| must hold 2 matr.*, got 1)",
         ),
-        ((WEIGHTS[0], np.ones((2, 3))), r"follow one another, .*, got shapes \[\(4, 3\), \(2, 3\)"),
-        ((WEIGHTS[1], WEIGHTS[0]), r"follow one another, .*, got shapes \[\(2, 4\), \(4, 3\)"),
-        ((WEIGHTS[0], np.ones((2, 4), "float32")), "one dtype, got float32, float64"),
-        ((WEIGHTS[0], np.ones((2, 4), int)), r"weights\[1\] must be an array of floats, .* int64"),
+        ((WEIGHTS[0], np.ones((2, 3))), r"weights\[1\] must have shape \(k, 4\), got \(2, 3\)"),
+        ((WEIGHTS[1], WEIGHTS[0]), r"weights\[1\] must have shape \(k, 2\), got \(4, 3\)"),
+        ((WEIGHTS[0], np.ones((2, 4), "float32")), r"weights\[1\] must have the dtype .* float32"),
+        ((np.ones((4, 3), int), WEIGHTS[1]), r"weights\[0\] must be an array of floats, .* int64"),
         ((np.full((4, 3), np.nan), WEIGHTS[1]), r"weights\[0\] must be finite, got nan"),
-        ((np.ones(3),), r"weights\[0\] must have at least 2 axes, got shape \(3,\)"),
+        (
+            (np.ones(3),),
+            r"weights(\[0\] must have shape \(k, d\), got \(3,\)| must hold 2 mat.*, got 1)",
+        ),
     ],
 )
 def test_weights_that_make_no_network_are_named(function, weights, message):
@@ -119,7 +125,7 @@ def test_weights_that_make_no_network_are_named(function, weights, message):
 
 def test_data_of_another_width_are_named():
     inputs = on_range(np.diag([0.0, 0.0, 1.0, 1.0, 1.0]))  # of rank 3, but with 5 entries
-    message = "inputs must have 3 entries, got 5"
+    message = r"inputs.directions must have shape \(3, 3\), got \(5, 3\)"
     for name in (
         "partial_products",
         "linear_factors",
@@ -146,12 +152,36 @@ def test_widths_that_make_no_network_are_named(function):
 
 
 def test_a_network_in_compiled_code_is_checked_for_shape():
-    with pytest.raises(ValueError, match="follow one another"):
+    with pytest.raises(ValueError, match=r"weights\[1\] must have shape \(k, 4\), got \(2, 3\)"):
         jax.jit(linear.linear_factors)([jnp.ones((4, 3)), jnp.ones((2, 3))])
 
 
 def test_the_sizes_are_those_of_the_layers_and_of_the_data():
     inputs = on_range(np.diag([0.0, 1.0, 2.0]))
-    checked = weights.checked(WEIGHTS, inputs)
-    assert weights.sizes(checked, None) == ((3, 4, 2), 3)
-    assert weights.sizes(checked, inputs) == ((3, 4, 2), 2)
+    fitting, inputs = weights.fitting(WEIGHTS, inputs)
+    assert weights.sizes(fitting, None) == ((3, 4, 2), 3)
+    assert weights.sizes(fitting, inputs) == ((3, 4, 2), 2)
+
+
+def test_bytes_are_taken_as_floats():
+    assert conditioning.linear_network([[[1.0]], [[1.0]]], np.array([[200]], np.uint8)) == 200
+    x, y = np.array([[200, 255]], np.uint8), np.array([[True]])
+    Omega = conditioning.linear_residual_correlation([np.ones((1, 2))], x, y)
+    np.testing.assert_array_equal(Omega, [[454 * 200, 454 * 255]])
+    single = conditioning.linear_network([np.ones((1, 2), "float32")], x)
+    assert single.dtype == np.float32 and single == 455
+
+
+def test_what_no_float_holds_is_one_sentence():
+    large = [1e200 * W for W in WEIGHTS]
+    for function in (
+        lambda: conditioning.linear_network(large, np.ones((2, 3))),
+        lambda: conditioning.with_skips([np.ones((2, 2), "float32")], 1e300),
+        lambda: conditioning.linear_functional_hessian(
+            [*large, *[1e200 * np.eye(2)] * 2], np.ones((2, 3))
+        ),
+    ):
+        with pytest.raises(
+            ValueError, match="^weights and .* must be of a size whose result is in"
+        ):
+            function()

@@ -17,7 +17,7 @@ from lazyrich.heavy_tails import (
     ridge_losses,
     weight_metrics,
 )
-from lazyrich.heavy_tails.metrics import gram_eigenvalues, weight_gram
+from lazyrich.heavy_tails.metrics import gram_eigenvalues, weight_eigenvalues, weight_gram
 
 PLAIN = {
     "tanh": np.tanh,
@@ -206,6 +206,33 @@ def test_single_precision_is_decomposed_in_double():
     values, teacher = weight_metrics(jnp.asarray(W), jnp.asarray(beta))
     assert values.dtype == teacher.dtype == jnp.float64
     close(values, np.linalg.svd(W.astype(float), compute_uv=False)[::-1] ** 2, rtol=1e-4)
+
+
+def test_weights_of_low_rank_have_as_many_eigenvalues():
+    values, teacher = weight_metrics(jnp.ones((5, 3)), jnp.full(3, 3**-0.5))
+    assert (values[:2] == 0).all()
+    close([values[2], teacher], [15, 1])
+    rng = np.random.default_rng(0)
+    rank_two = jnp.asarray(rng.normal(size=(7, 2)) @ rng.normal(size=(2, 5)))
+    for values in (weight_eigenvalues(rank_two), gram_eigenvalues(weight_gram(rank_two))):
+        assert (values > 0).tolist() == [False] * 3 + [True] * 2
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1e18, 1e20])
+def test_small_and_large_weights_are_measured_as_others(scale):
+    rng = np.random.default_rng(0)
+    W, beta = rng.normal(size=(7, 5)).astype("float32"), np.array([0.6, 0, 0, -0.8, 0])
+    expected = weight_metrics(W, beta)
+    values, teacher = weight_metrics(W * np.float32(scale), beta)
+    close(values, scale**2 * expected.eigenvalues, rtol=1e-5)
+    close(teacher, expected.teacher, rtol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [1e-160, 1e160])
+def test_weights_whose_eigenvalues_are_no_floats_are_named(scale):
+    message = "W must be of a size whose result is in the range of float64"
+    with pytest.raises(ValueError, match=message):
+        weight_metrics(scale * np.eye(3), np.array([1.0, 0, 0]))
 
 
 def test_many_spectra_are_taken_at_once_and_those_not_finite_are_nan():

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,7 +12,7 @@ from lazyrich.heavy_tails import normal_mean, normal_means
 
 def expected(function, precision=1e-15):
     def weighted(g):
-        return function(g) * norm.pdf(g)
+        return function(g) * math.exp(-(g**2) / 2) / math.sqrt(2 * math.pi)
 
     return quad(weighted, -30, 30, epsabs=precision, epsrel=1e-13, limit=300, points=[0])[0]
 
@@ -19,15 +21,14 @@ def slope(g):
     return 1 / np.cosh(g) ** 2
 
 
+MEAN_SLOPE = expected(slope)
+
+
 @pytest.mark.parametrize(
     ("constant", "value", "printed"),
     [
-        ("SLOPE", expected(slope), 0.60571),
-        (
-            "SLOPE_VARIANCE",
-            expected(lambda g: (slope(g) - expected(slope)) ** 2),
-            0.09752,
-        ),
+        ("SLOPE", MEAN_SLOPE, 0.60571),
+        ("SLOPE_VARIANCE", expected(lambda g: (slope(g) - MEAN_SLOPE) ** 2), 0.09752),
         ("FEATURE_POWER", expected(lambda g: np.tanh(g) ** 2), 0.39429),
         ("TEACHER_SLOPE", expected(lambda g: 1 / (1 + np.exp(-g))), 0.5),
         ("TEACHER_POWER", expected(lambda g: np.log1p(np.exp(g)) ** 2), 0.92125),

@@ -16,9 +16,9 @@ class Example(NamedTuple):
     """By name; arrays may stand in pytrees."""
     free_of_scale: tuple[str, ...] = ()
     """The arguments that may be multiplied by any number, all at once, without another answer."""
-    nan: str = ""
-    """Where in its docstring the function says when it answers nan, word for word."""
     left_alone: Mapping[str, str] = MappingProxyType({})
     """Arguments of arrays that are not varied, and why."""
+    of_numpy: bool = False
+    """Whether it computes in NumPy, whose double precision no setting of JAX turns off."""
     of_result: Callable = lambda result: result
     """What of the result is compared, where it is a function."""

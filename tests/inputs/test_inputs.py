@@ -8,6 +8,7 @@ at any scale at which it can be given; and nothing gives nan without saying in i
 import functools
 import importlib
 import inspect
+import re
 
 import jax
 import jax.numpy as jnp
@@ -49,8 +50,10 @@ FUNCTIONS = {
     for package in PACKAGES
     for name, function in public_functions(package).items()
 }
-EXAMPLES = {name: e for one in set(PACKAGES.values()) for name, e in one.EXAMPLES.items()}
-NOT_TRIED = {name: why for one in set(PACKAGES.values()) for name, why in one.NOT_TRIED.items()}
+EXAMPLES = {name: e for one in dict.fromkeys(PACKAGES.values()) for name, e in one.EXAMPLES.items()}
+NOT_TRIED = {
+    name: why for one in dict.fromkeys(PACKAGES.values()) for name, why in one.NOT_TRIED.items()
+}
 
 
 def arrays(value):
@@ -159,7 +162,7 @@ def assert_sound(name, found):
     """No nan, and no inf, of which the docstring does not speak."""
     text = FUNCTIONS[name].__doc__
     for what, there in (("nan", np.isnan), ("inf", np.isinf)):
-        if what not in text:
+        if not re.search(rf"\b{what}\b", text):
             assert not any(there(x).any() for x in found if x.dtype.kind in "fc"), what
 
 
@@ -213,5 +216,5 @@ def test_without_float64_the_answer_is_in_float32_or_there_is_a_sentence(name):
         except ValueError as error:
             assert len(str(error).splitlines()) == 1
             return
-    assert not any(x.dtype == np.float64 for x in found)
+    assert EXAMPLES[name].of_numpy or not any(x.dtype == np.float64 for x in found)
     assert_sound(name, found)

@@ -223,17 +223,48 @@ def _backwards_alone(z):
 _backwards_alone.defvjp(lambda z: (jnp.sin(z), z), lambda z, g: (g * jnp.cos(z),))
 
 
+def sine(params, x):
+    return jnp.sin(apply(params, x))
+
+
+def one_way(params, x):
+    return _backwards_alone(apply(params, x))
+
+
+def loop(params, x):
+    """The sine, which JAX differentiates forwards alone."""
+    step = lambda s: (s[0] + 1, jnp.sin(s[1]))  # noqa: E731
+    return jax.lax.while_loop(lambda s: s[0] < 1, step, (0, apply(params, x)))[1]
+
+
 @pytest.mark.parametrize("function", [contracted, gradient_norms])
 def test_a_network_without_derivatives_is_refused(function):
-    one_way = lambda params, x: _backwards_alone(apply(params, x))  # noqa: E731
-    with pytest.raises(ValueError, match="function must be differentiable 2 times by jax.jvp"):
+    with pytest.raises(ValueError, match="apply must be differentiable 2 times by jax.jvp"):
         function(one_way, PARAMS, X, V, 2)
+    if function is gradient_norms:
+        with pytest.raises(ValueError, match="apply must be differentiable 2 times by jax.jvp, th"):
+            function(loop, PARAMS, X, V, 2)
+    else:
+        close(function(loop, PARAMS, X, V, 2), function(sine, PARAMS, X, V, 2))
     whole = lambda params, x: jnp.round(apply(params, x)).astype(int)  # noqa: E731
     with pytest.raises(ValueError, match="apply must give an array of floats, got .*int"):
         function(whole, PARAMS, X, V, 1)
     root = lambda params, x: jnp.sqrt(0 * apply(params, x))  # noqa: E731
     with pytest.raises(ValueError, match="finite derivatives, got inf or nan in order 1"):
         function(root, PARAMS, X, V, 2)
+
+
+def test_a_step_and_a_tensor_are_differentiated_backwards():
+    v = update_direction(one_way, PARAMS, X, C)
+    jax.tree.map(close, v, update_direction(sine, PARAMS, X, C))
+    with pytest.raises(ValueError, match="apply must be differentiable 2 times by jax.jvp: "):
+        correlation_tensor(one_way, PARAMS, X, X[:2], 2)
+    for call in (
+        lambda: update_direction(loop, PARAMS, X, C),
+        lambda: correlation_tensor(loop, PARAMS, X, X[:2], 2),
+    ):
+        with pytest.raises(ValueError, match="apply must be differentiable by jax.vjp: Reverse-m"):
+            call()
 
 
 def test_what_leaves_the_floats_is_refused():

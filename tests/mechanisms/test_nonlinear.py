@@ -39,6 +39,21 @@ def test_a_silent_layer_has_no_angle():
     assert angle.cosine[0] == 0 and angle.scale[0] == 0 and angle.scale[1] > 0
 
 
+@pytest.mark.parametrize("scale", [1e-290, 1e-200, 1e200, 1e290])
+def test_the_angle_of_a_homogeneous_network_does_not_depend_on_the_size_of_its_inputs(scale):
+    network, params, x = networks.fully_connected((3, 6, 1)), drawn_params(3, 6, 1), drawn((7, 3))
+    expected, angle = (mechanisms.alignment(network, params, size * x) for size in (1, scale))
+    close(angle.cosine, expected.cosine)
+    close(angle.scale, scale * expected.scale)
+
+
+def test_bytes_have_the_angle_of_the_same_numbers():
+    network, params = networks.fully_connected((3, 6, 1)), drawn_params(3, 6, 1)
+    x = np.array([[200, 3, 90], [0, 255, 1]], "uint8")
+    of_bytes, of_floats = (mechanisms.alignment(network, params, y) for y in (x, x.astype(float)))
+    close(of_bytes.cosine, of_floats.cosine)
+
+
 def test_networks_of_several_outputs_have_no_angle():
     network = networks.fully_connected((2, 3, 2))
     with pytest.raises(ValueError, match="network must have one output, got 2"):

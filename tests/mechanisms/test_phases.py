@@ -89,7 +89,7 @@ def test_a_phase_does_not_depend_on_rounding():
 
 
 def test_scalings_and_sizes_that_do_not_fit_are_named():
-    with pytest.raises(ValueError, match="scaling must be finite, got nan"):
+    with pytest.raises(ValueError, match="scaling.gamma must be finite, got nan"):
         mechanisms.at_width(Scaling(np.nan, 0, 0, 0, 0), np.ones(2), np.ones(2))
     for u, v in ((np.ones(2), np.ones(3)), (np.ones(0), np.ones(0))):
         with pytest.raises(ValueError, match="u and v must have as many neurons, got shapes"):

@@ -252,3 +252,18 @@ def test_constants_that_do_not_broadcast_are_named():
 def test_a_setting_must_be_a_setting():
     with pytest.raises(ValueError, match="setting must be a Setting, got a tuple"):
         setting.checked_setting((1.0,) * 6)
+
+
+def test_lengths_do_not_lose_what_their_squares_would():
+    u, v = np.array([3e-170, 4e-170]), np.array([1.0, 0.0])
+    found = mechanisms.state(Setting(), u, v)
+    close([found.cosine, found.scale], [0.6, 5e-170])
+    close(mechanisms.invariants(Setting(), u, v).N_perp, 4e-170)
+
+
+@pytest.mark.parametrize("size", [1e-170, 1e170])
+@pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
+def test_weights_whose_squares_are_no_floats_are_named(function, size):
+    message = "u and v must be of a size whose result is in the range of float64, got entries up to"
+    with pytest.raises(ValueError, match=message):
+        function(Setting(), size * np.ones(3), size * np.ones(3))

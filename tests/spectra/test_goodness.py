@@ -68,6 +68,26 @@ def test_the_bootstrap_is_repeatable_and_compiled_and_takes_zeros_and_constants(
     assert compiled(values.astype("float32")).p_value.dtype == np.float32
 
 
+def test_replicas_that_are_drawn_in_parts_are_as_many_and_give_the_same_share(key, monkeypatch):
+    values = np.stack([pareto(2.0, 40, seed) for seed in range(2)])
+    whole = spectra.power_law_goodness(key(), values, replicas=1000)
+    monkeypatch.setattr(spectra.goodness, "AT_ONCE", 301 * values.size)
+    parts = spectra.power_law_goodness(key(), values, replicas=1000)
+    np.testing.assert_array_equal(parts.fit, whole.fit)
+    np.testing.assert_allclose(1000 * parts.p_value, np.round(1000 * parts.p_value), atol=1e-9)
+    np.testing.assert_allclose(parts.p_value, whole.p_value, atol=4 * np.sqrt(0.5 / 1000))
+    again = spectra.power_law_goodness(key(), values, replicas=1000)
+    assert (again.p_value != parts.p_value).any()
+
+
+def test_settings_of_jax_against_promotion_change_no_p_value(key):
+    once, values = key(), np.stack([pareto(2.0, 20), log_normal(20)])
+    expected = spectra.power_law_goodness(once, values, replicas=30).p_value
+    with jax.numpy_rank_promotion("raise"), jax.numpy_dtype_promotion("strict"):
+        found = spectra.power_law_goodness(once, values, replicas=30).p_value
+    np.testing.assert_array_equal(found, expected)
+
+
 # The likelihood ratios.
 
 

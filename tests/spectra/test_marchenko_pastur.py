@@ -151,7 +151,7 @@ def test_zeros_are_as_far_off_as_their_number_is_from_the_mass():
 
 def test_random_matrices_lie_close_to_their_own_law_and_far_from_others():
     W = np.random.default_rng(0).normal(size=(2, 300, 200))
-    values = spectra.weight_spectrum(W) / 300
+    values = jax.vmap(spectra.weight_spectrum)(W) / 300
     near = spectra.marchenko_pastur_distance(values, 2 / 3)
     assert near.shape == (2,) and (near < 5 / 200).all()
     paired = spectra.marchenko_pastur_distance(values, np.array([2 / 3, 0.5]))

@@ -1,3 +1,4 @@
+import tracemalloc
 import warnings
 
 import jax
@@ -6,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from lazyrich import spectra
 
@@ -23,6 +25,39 @@ def pareto(exponent, size, seed=0):
 def heavy(size, seed=0):
     W = np.random.default_rng(seed).standard_t(2.5, size=(3 * size // 2, size))
     return np.asarray(spectra.weight_spectrum(W))
+
+
+def rounded(values):
+    """To three digits, so that many are equal."""
+    unit = 10 ** np.floor(np.log10(values) - 2)
+    return np.round(values / unit) * unit
+
+
+def mixed(size):
+    """Nine parts in ten of a bulk, and a tail."""
+    draws = np.random.default_rng(0).random(size)
+    return np.where(draws < 0.9, 0.2 + 2 * draws, 2 * np.abs(10 * (1 - draws)) ** (-1 / 1.5))
+
+
+def shares(size):
+    return (np.arange(size) + 0.5) / size
+
+
+KINDS = {
+    "power law": lambda size: pareto(2.5, size),
+    "quantiles of a power law": lambda size: (1 - shares(size)) ** (-1 / 1.5),
+    "Marchenko-Pastur": lambda size: spectra.marchenko_pastur_quantile(shares(size), 2 / 3),
+    "log-normal": lambda size: np.exp(np.random.default_rng(0).normal(size=size)),
+    "exponential": lambda size: stats.expon.ppf(shares(size)),
+    "uniform": lambda size: np.random.default_rng(0).random(size),
+    "arithmetic": lambda size: np.linspace(1, 2, size),
+    "geometric": lambda size: np.geomspace(1, 1e3, size),
+    "many equal": lambda size: rounded(pareto(2.5, size)),
+    "two values": lambda size: np.where(shares(size) < 0.5, 1.0, 2.0),
+    "zeros below": lambda size: np.where(shares(size) < 0.3, 0, pareto(2.5, size)),
+    "bulk and tail": mixed,
+}
+kinds = pytest.mark.parametrize("kind", KINDS)
 
 
 def fits(values):
@@ -75,6 +110,53 @@ def test_a_fit_is_the_best_of_all_cuts(values, smallest):
     exponent, distance = all_fits[len(values) - int(fit.tail)]
     np.testing.assert_allclose(fit.distance, all_fits[:, 1].min(), atol=1e-9)
     np.testing.assert_allclose([fit.exponent, fit.distance], [exponent, distance], rtol=1e-7)
+
+
+@kinds
+def test_of_every_kind_of_spectrum_the_fit_is_the_best_of_all_cuts(kind):
+    values = np.asarray(KINDS[kind](600))
+    all_fits = fits(values)
+    best = np.argmin(all_fits[:, 1])
+    for fit in (spectra.power_law_fit(values), jax.jit(spectra.power_law_fit)(values)):
+        # Neighbouring cuts may be equal but for rounding.
+        np.testing.assert_allclose(fit.distance, all_fits[best, 1], rtol=1e-9)
+        exponent, distance = all_fits[len(values) - int(fit.tail)]
+        np.testing.assert_allclose([fit.exponent, fit.distance], [exponent, distance], rtol=1e-9)
+
+
+@kinds
+def test_many_eigenvalues_take_little_memory(kind):
+    values = np.asarray(KINDS[kind](140_000))
+    tracemalloc.start()
+    try:
+        spectra.power_law_fit(values)
+        assert tracemalloc.get_traced_memory()[1] < 40 * values.nbytes
+    finally:
+        tracemalloc.stop()
+
+
+def test_single_precision_sums_many_eigenvalues():
+    values = pareto(4.0, 140_000)
+    exact, single = (spectra.power_law_fit(v) for v in (values, values.astype("float32")))
+    np.testing.assert_allclose(single.exponent, exact.exponent, rtol=1e-6)
+    assert single.tail == exact.tail
+
+
+def test_a_known_spectrum_is_fitted_without_a_program_for_its_size(caplog):
+    with jax.log_compiles():
+        spectra.power_law_fit(pareto(2.5, 411))
+        assert not caplog.records
+        jax.jit(spectra.power_law_fit)(pareto(2.5, 411))
+        assert caplog.records
+
+
+@pytest.mark.parametrize("batch", [(), (2,)])
+def test_settings_of_jax_against_promotion_change_nothing(batch):
+    values = np.broadcast_to(heavy(40), (*batch, 40))
+    expected = spectra.power_law_fit(values)
+    with jax.numpy_rank_promotion("raise"), jax.numpy_dtype_promotion("strict"):
+        for fit in (spectra.power_law_fit(values), jax.jit(spectra.power_law_fit)(values)):
+            np.testing.assert_allclose(fit, expected, rtol=1e-12)
 
 
 def test_a_fit_finds_exponent_and_cut_of_a_power_law_above_something_else():

@@ -117,7 +117,7 @@ def test_an_odd_number_of_eigenvalues_has_one_in_the_middle():
 @pytest.mark.parametrize("width", [100, 300])
 def test_a_matrix_of_independent_entries_is_random_like(width):
     W = np.random.default_rng(0).normal(size=(5, 3 * width // 2, width))
-    shape = spectra.shape(spectra.weight_spectrum(W), 3 * width // 2)
+    shape = spectra.shape(jax.vmap(spectra.weight_spectrum)(W), 3 * width // 2)
     assert set(shape.name) <= {"Random-like", "Bleeding-out"}
     assert (shape.name == "Random-like").sum() >= 4
     np.testing.assert_allclose(shape.variance, 1, atol=10 / width)

@@ -3,32 +3,30 @@
 import importlib.metadata
 import json
 import platform
-import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
 from lazyrich.book import chapters, claims, execution, files, notebooks, provenance
 
 
-def execute_in_place(folder: Path | str, names: Sequence[str] = (), progress: bool = True) -> None:
+def execute_in_place(folder: Path | str, names: Sequence[str] = ()) -> None:
     """Execute chapters in place at scale ``book``, all or those named, one after another.
 
     What each took, with nothing kept from before, is written to ``performance.json``, where the
     other chapters keep their entries if they were measured on the same machine with the same
     versions.
     """
-    table = Path(folder) / "performance.json"
     versions = {"python": platform.python_version(), "jax": importlib.metadata.version("jax")}
     conditions = {"machine": provenance.machine(), "versions": versions}
     for chapter in [chapters.at_scale(path, "book") for path in chapters.find(folder, names)]:
         path, name = chapter.path, chapter.path.name
         shares, cold = chapters.shares(path), {"JAX_ENABLE_COMPILATION_CACHE": "0"}
         task = execution.Task(chapter.notebook, folder, name, shares, cold)
-        result = execution.execute(task, progress)
+        result = execution.execute(task)
         notebooks.write(path, result.notebook)
-        entries = _measured(table, conditions)
+        known = chapters.performance(folder)
+        entries = known["chapters"] if conditions.items() <= known.items() else {}
         entries[path.stem] = {
             "date": date.today().isoformat(),
             "scale": "book",
@@ -37,17 +35,8 @@ def execute_in_place(folder: Path | str, names: Sequence[str] = (), progress: bo
             "cells": [round(seconds, 1) for seconds in result.cells],
             "spent": {name: round(number, 1) for name, number in sorted(result.spent.items())},
         }
-        performance = {"chapters": entries, **conditions}
-        files.replace(table, json.dumps(performance, indent=1, sort_keys=True) + "\n")
-
-
-def _measured(table, conditions):
-    """The entries of a table that were measured under the same conditions, if it is one."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        old = json.loads(table.read_text(encoding="utf-8"))
-        if all(old[name] == value for name, value in conditions.items()):
-            return dict(old["chapters"])
-    return {}
+        table = json.dumps({"chapters": entries, **conditions}, indent=1, sort_keys=True)
+        files.replace(Path(folder, chapters.PERFORMANCE), table + "\n")
 
 
 def verdicts_at_seeds(
@@ -66,8 +55,6 @@ def verdicts_at_seeds(
     compute(asked, keep=lambda one, done: computed.update({one.seed: done.notebook}))
     verdicts: dict[str, list[str]] = {}
     for seed in seeds:
-        with tempfile.TemporaryDirectory() as copies:
-            notebooks.write(Path(copies, path.name), computed[seed])
-            for record in claims.recorded(copies):
-                verdicts.setdefault(record["id"], []).append(record["verdict"])
+        for record in claims.recorded_in({path: notebooks.text(computed[seed])}):
+            verdicts.setdefault(record["id"], []).append(record["verdict"])
     return verdicts

@@ -6,8 +6,6 @@ its figures, under a key of its code, of all modules that this reaches, and of t
 
 import copy
 import json
-import os
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,15 +13,18 @@ from typing import NamedTuple
 
 import psutil
 from IPython.core.inputtransformer2 import TransformerManager
+from joblib import cpu_count
 from nbformat import NotebookNode, from_dict
 
-from lazyrich import places, validation
+from lazyrich import validation
 from lazyrich.book import execution, files, notebooks, provenance, sources, store
 from lazyrich.book.engines import Engine
 from lazyrich.book.scales import SCALES
 
 MEMORY = 2.5 * 2**30
 """What a chapter may need, in bytes: so many of them run at once as memory has room for."""
+PERFORMANCE = "performance.json"
+"""The file beside the chapters that says what executing them took."""
 
 
 class Chapter(NamedTuple):
@@ -41,33 +42,16 @@ class Chapter(NamedTuple):
         return self.path.stem
 
 
-class Computed(NamedTuple):
-    """A chapter that was executed, here or earlier."""
-
-    notebook: NotebookNode
-    """With its outputs."""
-    figures: dict[str, bytes]
-    """The files that its figures left."""
-    seconds: float
-    """How long its execution took."""
-    settings: dict
-    """JAX's at its end."""
-    now: bool
-    """Whether it was executed by this call."""
-
-
 def find(folder: Path | str, names: Sequence[str] = ()) -> list[Path]:
     """The notebooks of a folder, in the order of their names; only those named, if any are.
 
     Raises:
         ValueError: if there are none, a name is not among them, or one has a ``#``.
     """
-    # Hidden ones are those of editors and systems.
-    found = sorted(places.place("folder", folder).glob("[!.]*.ipynb"))
-    paths = {path.stem: path for path in found}
+    paths = {path.stem: path for path in files.notebooks_of(folder)}
     if not paths:
         raise ValueError(f"folder must hold notebooks (*.ipynb), got {str(folder)!r}")
-    if odd := [path.name for path in found if "#" in path.name]:
+    if odd := [path.name for path in paths.values() if "#" in path.name]:
         raise ValueError(f"the name of a notebook must be without '#', got {odd[0]!r}")
     for name in names:
         if name not in paths:
@@ -108,121 +92,95 @@ def fingerprint(chapter: Chapter) -> str:
 def compute(
     chapters: Sequence[Chapter],
     engine: Engine,
-    folder: Path | None,
-    keep: Callable[[Chapter, Computed], None],
-    progress: bool = True,
-) -> None:
-    """Compute chapters side by side; what a store has already is taken from there.
+    folder: Path,
+    keep: Callable[[Chapter, execution.Execution], None],
+) -> list[str]:
+    """Compute chapters side by side, with bars; what a store has already is taken from there.
 
     Args:
         chapters: the chapters.
         engine: on what.
-        folder: the store, or None: then all are executed, and nothing is kept.
-        keep: is given each chapter with what came out of it, as soon as it is there.
-        progress: whether to show bars on stderr.
+        folder: the store.
+        keep: is given each chapter with its execution, as soon as it is there.
+
+    Returns:
+        The names of the chapters that were executed now.
 
     Raises:
         CellError: after all others, if cells failed.
         ValueError: if what a chapter is from was changed while it was executed.
     """
-    waiting: list[_Waiting] = []
-    if folder:
-        files.make_folder(folder)
+    files.make_folder(folder)
+    waiting = []
     for chapter in chapters:
         mark = fingerprint(chapter)
         origin = (mark, chapter.scale, chapter.seed, engine.device, engine.settings)
-        place = store.path(folder, f"chapters.{chapter.name}", *origin) if folder else None
+        place = store.path(folder, f"chapters.{chapter.name}", *origin)
         try:
-            keep(chapter, _from_store(chapter, place))
+            executed = _unpacked(chapter, store.load(place))
         except LookupError:
-            waiting.append(_Waiting(chapter, mark, place))
-    if not waiting:
-        return
+            waiting.append((chapter, mark, place))
+        else:
+            keep(chapter, executed)
     # The longest first, so that none is left alone at the end.
-    waiting.sort(key=lambda one: -sum(shares(one.chapter.path)))
-    with tempfile.TemporaryDirectory() as drafts:
-        _execute(waiting, Path(drafts), engine, folder, keep, progress)
+    waiting.sort(key=lambda one: -sum(shares(one[0].path)))
 
-
-class _Waiting(NamedTuple):
-    """A chapter that is to be executed."""
-
-    chapter: Chapter
-    mark: str
-    """Its fingerprint before."""
-    place: Path | None
-    """In the store."""
-
-
-def _execute(waiting, drafts, engine, folder, keep, progress):
-    """Execute chapters, whose figures leave their files in folders of their own meanwhile."""
-    failures = []
-    drawn = [drafts / str(number) for number in range(len(waiting))]
-    for draft in drawn:
-        draft.mkdir()
-
-    def done(number, result):
+    def done(number, executed):
         chapter, mark, place = waiting[number]
-        if isinstance(result, execution.CellError):
-            failures.append(str(result))
-            return
         if fingerprint(chapter) != mark:
             raise ValueError(
                 "the code must stay as it is while it computes, but some that "
                 f"{chapter.name} is from was changed since, so it is not kept"
             )
-        figures = {part.name: part.read_bytes() for part in sorted(drawn[number].iterdir())}
-        computed = Computed(result.notebook, figures, result.seconds, result.settings, True)
-        if place:
-            store.keep(place, store.pack(_for_store(computed)))
-        keep(chapter, computed)
+        store.keep(place, _packed(executed))
+        keep(chapter, executed)
 
+    environment = engine.environment | {store.VARIABLE: str(folder)}
     tasks = [
         execution.Task(
             chapter.notebook,
             chapter.path.parent,
             chapter.name + (f" at seed {chapter.seed}" if chapter.seed else ""),
             shares(chapter.path),
-            engine.environment | {store.VARIABLE: str(folder or ""), files.FIGURES: str(draft)},
+            environment,
             engine.code,
+            figures=True,
         )
-        for (chapter, _, _), draft in zip(waiting, drawn, strict=True)
+        for chapter, _, _ in waiting
     ]
-    execution.execute_all(tasks, at_once(), done, progress)
-    if failures:
-        raise execution.CellError("\n\n".join(failures))
+    execution.execute_all(tasks, at_once(), done)
+    return sorted(chapter.name for chapter, _, _ in waiting)
 
 
 def at_once() -> int:
     """How many chapters the cores and the memory of this machine can compute at a time."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(cores, int(psutil.virtual_memory().available / MEMORY)))
+    return max(1, min(cpu_count(), int(psutil.virtual_memory().available / MEMORY)))
 
 
-def _for_store(computed):
-    cells = [
-        {"execution_count": cell.execution_count, "outputs": cell.outputs}
-        for cell in notebooks.code_cells(computed.notebook)
-    ]
-    about = {"cells": cells, "seconds": computed.seconds, "settings": computed.settings}
-    return {"about": json.dumps(about).encode(), "figures": computed.figures}
+def _packed(executed):
+    """An execution without the source of its notebook, whose prose may change meanwhile."""
+    code = notebooks.code_cells(executed.notebook)
+    cells = [{"execution_count": one.execution_count, "outputs": one.outputs} for one in code]
+    about = executed._replace(notebook=cells, figures=None)
+    return store.pack([json.dumps(about).encode(), executed.figures])
 
 
-def _from_store(chapter, place):
-    """A chapter that was executed before; a LookupError if it was not, or there is no store."""
-    if place is None:
-        raise LookupError("there is no store")
-    kept = store.unpack(store.load(place))
-    about = json.loads(kept["about"])
+def _unpacked(chapter, packed):
+    about, figures = store.unpack(packed)
+    executed = execution.Execution(*json.loads(about))._replace(figures=figures)
     notebook = copy.deepcopy(chapter.notebook)
-    for cell, computed in zip(notebooks.code_cells(notebook), about["cells"], strict=True):
+    for cell, computed in zip(notebooks.code_cells(notebook), executed.notebook, strict=True):
         cell.update(from_dict(computed))
-    return Computed(notebook, kept["figures"], about["seconds"], about["settings"], False)
+    return executed._replace(notebook=notebook)
+
+
+def performance(folder: Path | str) -> dict:
+    """What executing the chapters of a folder took when they were stored; empty if not known."""
+    with suppress(OSError, ValueError, TypeError):
+        return dict(json.loads(Path(folder, PERFORMANCE).read_text(encoding="utf-8")))
+    return {}
 
 
 def shares(path: Path) -> list[float]:
     """How long the cells of a chapter took when it was stored, in seconds; empty if not known."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        table = json.loads((path.parent / "performance.json").read_text(encoding="utf-8"))
-        return [float(seconds) for seconds in table["chapters"][path.stem]["cells"]]
-    return []
+    return performance(path.parent).get("chapters", {}).get(path.stem, {}).get("cells", [])

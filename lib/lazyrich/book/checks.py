@@ -17,8 +17,8 @@ loss at η = 0.2 fails
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import wraps
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -26,8 +26,7 @@ from numpy.typing import ArrayLike
 from lazyrich.book.estimates import Estimate
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(NamedTuple):
     """What was measured, its standard error, what is expected, the tolerance, and the verdict.
 
     All are strings, rounded as shown, so that the record equals what the reader sees.
@@ -156,7 +155,7 @@ def chaotic(check: Check) -> Check:
     >>> chaotic(at_most("change", Estimate(-0.173, 0.02), 0)).measured
     'chaotic'
     """
-    return replace(check, measured="chaotic", error="")
+    return check._replace(measured="chaotic", error="")
 
 
 def verdict(checks: Sequence[Check]) -> str:

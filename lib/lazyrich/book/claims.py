@@ -9,10 +9,10 @@ which are the only store. The rule for verdicts is that of :func:`~lazyrich.book
 
 import json
 import re
-from dataclasses import asdict
+from collections.abc import Mapping
 from pathlib import Path
 
-from lazyrich.book import rendering
+from lazyrich.book import files, rendering
 from lazyrich.book.checks import Check, verdict
 
 MIME = "application/vnd.lazyrich.claim+json"
@@ -85,7 +85,7 @@ def claim(
             "scale": f"{scale}, reduced" if reduced else scale,
             "verdict": outcome,
             "reason": "" if outcome == "holds" else reason,
-            "checks": [asdict(check) for check in checks],
+            "checks": [check._asdict() for check in checks],
         }
     )
 
@@ -99,14 +99,18 @@ def recorded(folder: Path | str) -> list[dict]:
         ValueError: if the folder has no notebooks, a file is no notebook, or an identifier
             occurs twice.
     """
-    folder = Path(folder)
-    notebooks = sorted(folder.glob("*.ipynb"))
-    if not notebooks:
+    paths = files.notebooks_of(folder)
+    if not paths:
         raise ValueError(f"folder must hold notebooks (*.ipynb), got {str(folder)!r}")
+    return recorded_in({path: path.read_bytes() for path in paths})
+
+
+def recorded_in(notebooks: Mapping[Path, bytes | str]) -> list[dict]:
+    """The same from the contents of notebooks, by their files."""
     records = {}
-    for path in notebooks:
+    for path, content in notebooks.items():
         try:
-            cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+            cells = json.loads(content)["cells"]
             outputs = [output for cell in cells for output in cell.get("outputs", [])]
             found = [output["data"][MIME] for output in outputs if MIME in output.get("data", {})]
             if not all(re.fullmatch(IDENTIFIER, one["id"]) and one["verdict"] for one in found):

@@ -79,7 +79,7 @@ def _keeping(programs):
     """The variables that let JAX keep what it compiles, unless the user has named another place."""
     if programs is None or "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return {}
-    folder = programs.absolute() / platform.node()  # a program is for one kind of processor
+    folder = programs / platform.node()  # a program is for one kind of processor
     above = next(place for place in (folder, *folder.parents) if place.exists())
     if not (above.is_dir() and os.access(above, os.W_OK)):
         return {}

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.stats import bootstrap
+import scipy  # whose parts are loaded at their first use
 
 MEDIAN = partial(np.median, axis=0)
 """The median over seeds, the first axis."""
@@ -69,7 +69,7 @@ def over_seeds(statistic: Callable, samples: np.ndarray, draws: int = 400) -> Es
     def resampled(chosen):
         return np.asarray(statistic(samples[chosen]))
 
-    errors = bootstrap(
+    errors = scipy.stats.bootstrap(
         (indices,),
         resampled,
         n_resamples=draws,

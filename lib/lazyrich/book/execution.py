@@ -23,10 +23,13 @@ from tqdm import tqdm
 
 from lazyrich import downloads, places
 from lazyrich.book import notebooks, store, sweeps
+from lazyrich.book.files import FIGURES
 
 BAR = "{desc}  {percentage:3.0f}%|{bar}| {elapsed}, {remaining} to go{postfix}"
 # Without a name that the notebook would see.
 _PROFILING = "__import__('lazyrich.book.profiling', fromlist=['start'])"
+# What they print, as where no settings can be kept in HOME, is of the machine and none of a cell's.
+_FIRST_IMPORTS = "__import__('matplotlib.pyplot')"
 
 
 class CellError(RuntimeError):
@@ -48,12 +51,17 @@ class Task(NamedTuple):
     """Variables for the kernel, besides those of this process."""
     before: str = ""
     """Code that the kernel executes first, and that leaves no trace in the notebook."""
+    figures: bool = False
+    """Whether the figures also leave files."""
 
 
 class Execution(NamedTuple):
     """An executed notebook, and what that took."""
 
     notebook: NotebookNode
+    """With its outputs."""
+    figures: dict[str, bytes]
+    """The files that its figures left."""
     seconds: float
     """From the start of the kernel to the last cell."""
     cells: list[float]
@@ -74,15 +82,13 @@ def execute(task: Task, progress: bool = True) -> Execution:
     """
     done: list = []
     execute_all([task], 1, lambda _, result: done.append(result), progress)
-    if isinstance(done[0], CellError):
-        raise done[0]
     return done[0]
 
 
 def execute_all(
     tasks: Sequence[Task],
     at_once: int,
-    keep: Callable[[int, Execution | CellError], None],
+    keep: Callable[[int, Execution], None],
     progress: bool = True,
 ) -> None:
     """Execute notebooks side by side.
@@ -90,24 +96,25 @@ def execute_all(
     Args:
         tasks: the notebooks.
         at_once: how many run at a time.
-        keep: is given the number of a task and its execution, or why it failed, as soon as it is
-            done.
+        keep: is given the number of a task and its execution, as soon as it is done.
         progress: whether to show a bar for each on stderr, with the time that remains.
-    """
 
-    async def one(place, number, task):
+    Raises:
+        CellError: after all others, if cells failed.
+    """
+    place, failures = asyncio.Semaphore(at_once), []
+
+    async def one(number, task):
         async with place:
             try:
-                result = await _executed(task, progress, number)
+                keep(number, await _executed(task, progress, number))
             except CellError as error:
-                result = error
-            keep(number, result)
+                failures.append(str(error))
 
     async def together():
-        place = asyncio.Semaphore(at_once)
         async with asyncio.TaskGroup() as group:
             for number, task in enumerate(tasks):
-                group.create_task(one(place, number, task))
+                group.create_task(one(number, task))
 
     try:
         asyncio.run(together())
@@ -115,43 +122,47 @@ def execute_all(
         raise KeyboardInterrupt from None
     except* Exception as errors:
         raise errors.exceptions[0] from None
+    if failures:
+        raise CellError("\n\n".join(failures))
 
 
 async def _executed(task, progress, position):
     notebook = copy.deepcopy(task.notebook)
     for cell in notebooks.code_cells(notebook):
         cell.update(outputs=[], execution_count=None)
-    code = [
-        (index, cell)
-        for index, cell in enumerate(notebook.cells)
-        if cell.cell_type == "code" and cell.source.strip()
-    ]
-    shares = list(task.shares[: len(code)]) if len(task.shares) >= len(code) else [1.0] * len(code)
+    cells = enumerate(notebook.cells)
+    code = [index for index, cell in cells if cell.cell_type == "code" and cell.source.strip()]
+    known = len(task.shares) >= len(code)
+    shares = task.shares[: len(code)] if known else [1.0] * len(code)
     started, seconds = time.perf_counter(), []
     # It is None where the program has none. What remains is told from the whole so far, so that it
     # also moves within a long cell.
     shown = progress and sys.stderr is not None
     bar = tqdm(total=sum(shares), disable=not shown, bar_format=BAR, smoothing=0, position=position)
-    with bar, tempfile.NamedTemporaryFile("r") as points:
+    with bar, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as own:
         bar.set_description_str(task.name)
-        async with _kernel(notebook, task, points.name) as client, _followed(bar, points):
-            await _aside(client, task.before + f"\n{_PROFILING}.start()\n")
-            for count, (index, cell) in enumerate(code, start=1):
+        figures, points = Path(own, "figures"), Path(own, "points")
+        figures.mkdir()
+        points.touch()
+        # Not the user's IPython, which may execute something first.
+        variables = {"IPYTHONDIR": own, sweeps.VARIABLE: str(points)}
+        variables |= {FIGURES: str(figures)} if task.figures else {}
+        async with _kernel(notebook, task, variables) as client, _followed(bar, points):
+            await _aside(client, f"{task.before}\n{_PROFILING}.start()\n{_FIRST_IMPORTS}")
+            for count, index in enumerate(code, start=1):
                 bar.set_description_str(f"{task.name}, cell {count} of {len(code)}")
                 began = time.perf_counter()
-                try:
-                    await client.async_execute_cell(cell, index, execution_count=count)
-                except (CellExecutionError, DeadKernelError) as error:
-                    raise CellError(_explain(error, task.name, cell, count)) from None
+                await _run(client, index, task.name, count)
                 seconds.append(time.perf_counter() - began)
                 bar.update(shares[count - 1])
             whole = time.perf_counter() - started
             report = json.loads(await _aside(client, f"print({_PROFILING}.report())"))
-    return Execution(notebook, whole, seconds, **report)
+        drawn = {file.name: file.read_bytes() for file in sorted(figures.iterdir())}
+    return Execution(notebook, drawn, whole, seconds, **report)
 
 
 @asynccontextmanager
-async def _kernel(notebook, task, points):
+async def _kernel(notebook, task, variables):
     """A client of a fresh kernel, that ends with the context."""
     # With no folder to search, "python3" is the interpreter that runs this, whatever kernels are
     # registered on the machine.
@@ -165,22 +176,19 @@ async def _kernel(notebook, task, points):
         resources={"metadata": {"path": str(task.folder)}},
     )
     # XLA has threads of its own; those of BLAS would only wait for them, spinning.
-    environment = {"OPENBLAS_NUM_THREADS": "1", **os.environ, **task.environment}
+    environment = {"OPENBLAS_NUM_THREADS": "1", **os.environ, **task.environment, **variables}
     for variable in (downloads.VARIABLE, store.VARIABLE):  # from here, where no kernel runs
         if place := places.named(variable, environment):
             environment[variable] = str(place)
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as ipython:
-        # Not the user's IPython, which may execute something first.
-        environment |= {sweeps.VARIABLE: points, "IPYTHONDIR": ipython}
-        try:
-            await client.async_start_new_kernel(env=environment)
-            await client.async_start_new_kernel_client()
-        except RuntimeError as error:
-            raise CellError(f"{task.name}: its kernel did not start: {error}") from None
-        try:
-            yield client
-        finally:
-            await client._async_cleanup_kernel()
+    try:
+        await client.async_start_new_kernel(env=environment)
+        await client.async_start_new_kernel_client()
+    except RuntimeError as error:
+        raise CellError(f"{task.name}: its kernel did not start: {error}") from None
+    try:
+        yield client
+    finally:
+        await client._async_cleanup_kernel()
 
 
 @asynccontextmanager
@@ -190,8 +198,7 @@ async def _followed(bar, points):
     async def follow():
         while True:
             await asyncio.sleep(1)
-            points.seek(0)
-            bar.set_postfix_str(re.split(r"[\r\n]", points.read())[-1].strip())
+            bar.set_postfix_str(re.split(r"[\r\n]", points.read_text())[-1].strip())
 
     following = asyncio.create_task(follow())
     try:
@@ -202,22 +209,26 @@ async def _followed(bar, points):
             await following
 
 
+async def _run(client, index, name, count):
+    cell = client.nb.cells[index]
+    try:
+        await client.async_execute_cell(cell, index, execution_count=count)
+    except (CellExecutionError, DeadKernelError) as error:
+        raise CellError(_explain(error, name, cell, count)) from None
+
+
 async def _aside(client, code):
     """What code prints that the kernel executes, and that leaves no trace in the notebook."""
     cells = client.nb.cells
     cells.append(v4.new_code_cell(code))
-    try:
-        await client.async_execute_cell(cells[-1], len(cells) - 1)
-    except (CellExecutionError, DeadKernelError) as error:
-        raise CellError(_explain(error, "the kernel", cells[-1], 0)) from None
+    await _run(client, len(cells) - 1, "the kernel", 0)
     return "".join(output.text for output in cells.pop().outputs if output.get("name") == "stdout")
 
 
 def _explain(error, name, cell, count):
     """What failed, in a few lines: the cell, the lines of code on the way, and the error."""
-    title = (
-        f"{name}: code cell {count} failed, which begins {cell.source.lstrip().splitlines()[0]!r}"
-    )
+    first = cell.source.lstrip().splitlines()[0]
+    title = f"{name}: code cell {count} failed, which begins {first!r}"
     if isinstance(error, DeadKernelError):
         return f"{title}\n  its kernel died, perhaps because there was not enough memory"
     plain = re.sub(r"\x1b\[[\d;]*m", "", error.traceback)

@@ -3,8 +3,7 @@
 A figure is drawn from the table of the numbers behind it, whose columns name what is drawn. Theory
 is drawn as black lines, measurements as points with bars over seeds. A group of points has a colour
 and a marker of its own, the same in all panels of a figure, which :func:`key` names. Fonts, sizes
-and colours are set by the ``matplotlibrc`` beside the notebooks; for distributions, seaborn's own
-functions draw into the axes.
+and colours are set by the ``matplotlibrc`` beside the notebooks; seaborn has the palettes.
 
 >>> rows = {"width": [8, 16, 8, 16], "scheme": ["a", "a", "b", "b"], "loss": [4, 2, 3, 1]}
 >>> measured = table(rows | {"loss, error": 0.1})
@@ -142,13 +141,7 @@ def theory(
 
 
 def compare(
-    axes: Axes,
-    table: pd.DataFrame,
-    x: str,
-    y: str,
-    law: str,
-    by: str | None = None,
-    **options,
+    axes: Axes, table: pd.DataFrame, x: str, y: str, law: str, by: str | None = None, **options
 ) -> None:
     """Measurements over what the theory says: :func:`theory` of `law`, :func:`points` of `y`."""
     points(axes, table, x, y, by, **options)
@@ -156,12 +149,7 @@ def compare(
 
 
 def power_laws(
-    axes: Axes,
-    table: pd.DataFrame,
-    x: str,
-    y: str,
-    exponents: float | dict,
-    by: str | None = None,
+    axes: Axes, table: pd.DataFrame, x: str, y: str, exponents: float | dict, by: str | None = None
 ) -> None:
     """Black lines of power laws, each through the last of the points that it is to explain.
 

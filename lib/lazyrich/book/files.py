@@ -10,8 +10,18 @@
 import os
 from pathlib import Path
 
+from lazyrich import places
+
 FIGURES = "LAZYRICH_FIGURES"
 """The environment variable that names the folder into which figures are also written."""
+
+
+def notebooks_of(folder: Path | str) -> list[Path]:
+    """The notebooks of a folder, in the order of their names.
+
+    Hidden ones, which editors and systems leave beside them, are none of a book.
+    """
+    return sorted(places.place("folder", folder).glob("[!.]*.ipynb"))
 
 
 def replace(path: Path, content: str | bytes) -> None:

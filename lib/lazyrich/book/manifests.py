@@ -19,24 +19,27 @@ def begun(out: Path, run: dict) -> dict:
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
-        names = {path.name for path in out.iterdir()}
         # A killed run may have left no more than the draft of its manifest.
-        drafts = {
-            name for name in names if re.fullmatch(rf"{re.escape(MANIFEST)}\.\d+\.part", name)
-        }
-        if MANIFEST not in names and names - drafts:
+        drafts = set(out.glob(f"{MANIFEST}.*.part"))
+        if (out / MANIFEST).exists():
+            manifest = _read(out / MANIFEST)
+        elif set(out.iterdir()) == drafts:
+            manifest = run | {"computed": {}}
+        else:
             raise ValueError(
                 "out must be a new folder, an empty one, or that of an earlier run, got "
                 f"{str(out)!r}"
             )
-        manifest = _read(out / MANIFEST) if MANIFEST in names else run | {"computed": {}}
         for draft in drafts:
-            (out / draft).unlink(missing_ok=True)
-        for name, value in run.items():
-            if manifest.get(name) != value:
+            draft.unlink()
+        for name, asked in run.items():
+            if (held := manifest.get(name)) != asked:
+                differ = f" {held!r}, not {asked!r}"
+                if isinstance(asked, dict) and held:
+                    differ = f": {', '.join(key for key in asked if held.get(key) != asked[key])}"
                 raise ValueError(
                     f"out must be another folder, got {str(out)!r}, which holds a run with another "
-                    f"{name}{_difference(manifest.get(name), value)}"
+                    f"{name}{differ}"
                 )
         _write(out, manifest)
     except OSError as error:
@@ -58,15 +61,10 @@ def _read(path):
         raise ValueError(f"out must hold a manifest that can be read, but {path} is not") from None
 
 
-def _difference(held, asked):
-    """What differs in a value that a run holds and that is asked for, if it is short."""
-    if not isinstance(asked, dict) or not isinstance(held, dict):
-        return f" {held!r}, not {asked!r}"
-    return f": {', '.join(name for name in asked if held.get(name) != asked[name])}"
-
-
 def _write(out, manifest):
-    files.replace(out / MANIFEST, json.dumps(manifest, indent=1) + "\n")
+    # Chapters that are computed side by side end in any order.
+    ordered = manifest | {"computed": dict(sorted(manifest["computed"].items()))}
+    files.replace(out / MANIFEST, json.dumps(ordered, indent=1) + "\n")
 
 
 def outdated(manifest: dict, chapter: str, mark: str) -> list[str]:
@@ -80,18 +78,10 @@ def outdated(manifest: dict, chapter: str, mark: str) -> list[str]:
 
 def there(out: Path, manifest: dict, target: str, mark: str) -> bool:
     """Whether a folder has all files of a target, or of its chapter, as they were computed."""
-    chapter = target.partition("#")[0]
-    entries = [manifest["computed"].get(one) for one in (target, chapter)]
-    return any(
-        entry is not None
-        and entry["fingerprint"] == mark
-        and all(_hash(out / chapter / name) == content for name, content in entry["files"].items())
-        for entry in entries
-    )
-
-
-def _hash(path):
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+    folder = out / target.partition("#")[0]
+    entries = [manifest["computed"].get(one, {}) for one in (target, folder.name)]
+    states = [entry["files"] for entry in entries if entry.get("fingerprint") == mark]
+    return any(all(_hash(folder / name) == of[name] for name in of) for of in states)
 
 
 def put(out: Path, manifest: dict, target: str, about: dict, parts: Mapping[str, bytes]) -> bool:
@@ -109,15 +99,18 @@ def put(out: Path, manifest: dict, target: str, about: dict, parts: Mapping[str,
     """
     if there(out, manifest, target, about["fingerprint"]):
         return False
-    chapter = target.partition("#")[0]
+    folder = out / target.partition("#")[0]
     # Before anything of this state is there, so that the two do not mix.
-    for old in outdated(manifest, chapter, about["fingerprint"]):
+    for old in outdated(manifest, folder.name, about["fingerprint"]):
         for name in manifest["computed"].pop(old)["files"]:
-            (out / chapter / name).unlink(missing_ok=True)
-    (out / chapter).mkdir(exist_ok=True)
+            (folder / name).unlink(missing_ok=True)
+    folder.mkdir(exist_ok=True)
     for name, content in parts.items():
-        files.replace(out / chapter / name, content)
-    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in parts.items()}
-    manifest["computed"][target] = about | {"files": hashes}
+        files.replace(folder / name, content)
+    manifest["computed"][target] = about | {"files": {name: _hash(folder / name) for name in parts}}
     _write(out, manifest)
     return True
+
+
+def _hash(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None

@@ -18,9 +18,7 @@ from pathlib import Path
 
 from nbformat import NotebookNode, from_dict, v4
 
-from lazyrich import validation
 from lazyrich.book import files
-from lazyrich.book.scales import SCALES
 
 EDITOR_MARKS = {"ExecuteTime", "collapsed", "execution", "jupyter", "scrolled", "trusted"}
 
@@ -59,19 +57,16 @@ def set_parameters(notebook: NotebookNode, scale: str, seed: int) -> NotebookNod
     """A copy of a chapter whose ``parameters`` cell sets another scale and seed.
 
     Raises:
-        ValueError: if the scale is unknown, or there is not one cell tagged ``parameters`` with
-            one line ``scale = "…"`` and one line ``seed = …``.
+        ValueError: if there is not one cell tagged ``parameters`` with one line ``scale = "…"``
+            and one line ``seed = …``.
     """
-    validation.one_of("scale", scale, SCALES)
-    validation.whole("seed", seed)
     notebook = copy.deepcopy(notebook)
     cells = [c for c in code_cells(notebook) if "parameters" in (c.metadata.get("tags") or [])]
     if len(cells) != 1:
         raise ValueError(f"one code cell must be tagged 'parameters', got {len(cells)}")
+    [cell] = cells
     for name, old, new in (("scale", r'"\w*"', f'"{scale}"'), ("seed", r"\d+", str(seed))):
-        cells[0].source, found = re.subn(
-            rf"(?m)^{name} *= *{old}", f"{name} = {new}", cells[0].source
-        )
+        cell.source, found = re.subn(rf"(?m)^{name} *= *{old}", f"{name} = {new}", cell.source)
         if found != 1:
             raise ValueError(f"one line of the parameters cell must set {name}, got {found}")
     return notebook

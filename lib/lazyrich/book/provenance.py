@@ -14,27 +14,18 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import joblib
 
 BELOW = ("jaxlib", "equinox", "lineax", "optimistix", "ml_dtypes")
 """What computes for the packages that the library needs."""
-_KNOWN = (
-    "jax_enable_x64",
-    "jax_explicit_x64_dtypes",
-    "jax_default_matmul_precision",
-    "jax_numpy_dtype_promotion",
-    "jax_default_prng_impl",
-    "jax_threefry_partitionable",
-    "jax_random_seed_offset",
-    "jax_high_dynamic_range_gumbel",
-    "jax_disable_jit",
-    "jax_disable_most_optimizations",
-    "jax_optimization_level",
-    "jax_exec_time_optimization_effort",
-    "jax_memory_fitting_effort",
-    "jax_accurate_erf_inv",
-    "jax_use_hlo_logistic_lowering",
-)
-SETTINGS = tuple(name for name in _KNOWN if name in jax.config.values)
+_KNOWN = """
+jax_enable_x64 jax_explicit_x64_dtypes jax_default_matmul_precision
+jax_numpy_dtype_promotion jax_default_prng_impl jax_threefry_partitionable
+jax_random_seed_offset jax_high_dynamic_range_gumbel jax_disable_jit
+jax_disable_most_optimizations jax_optimization_level jax_exec_time_optimization_effort
+jax_memory_fitting_effort jax_accurate_erf_inv jax_use_hlo_logistic_lowering
+"""
+SETTINGS = tuple(name for name in _KNOWN.split() if name in jax.config.values)
 """The settings of JAX on which numbers depend: precision, random numbers, the compiler.
 
 Those that this version of JAX has; some came late, others are gone.
@@ -47,27 +38,25 @@ def software() -> dict:
     needed = importlib.metadata.requires("lazyrich") or []
     needed = [line for line in needed if "extra ==" not in line or "extra == 'book'" in line]
     packages = {*(re.match(r"[\w.-]+", line)[0] for line in needed), *BELOW, "lazyrich"}
-    return {
-        "python": platform.python_version(),
-        "packages": {name: _version(name) for name in sorted(packages)},
-    }
+    versions = {name: version(name) for name in sorted(packages)}
+    return {"python": platform.python_version(), "packages": versions}
 
 
-def _version(package):
+@functools.cache
+def version(package: str) -> str:
+    """The version of a package; empty if it has none, or another name than its distribution."""
     try:
         return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:  # as in an environment without the book's
+    except importlib.metadata.PackageNotFoundError:
         return ""
 
 
 def settings() -> dict:
     """What JAX is set to here, of :data:`SETTINGS`, and the flags of its compiler."""
-    found = {name: _plain(getattr(jax.config, name, jax.config.values[name])) for name in SETTINGS}
+    found = {name: getattr(jax.config, name, jax.config.values[name]) for name in SETTINGS}
+    # Some are members of an Enum.
+    found = {name: getattr(value, "value", value) for name, value in found.items()}
     return found | {"XLA_FLAGS": os.environ.get("XLA_FLAGS", "")}
-
-
-def _plain(value):
-    return getattr(value, "value", value)  # some are members of an Enum
 
 
 def device() -> str:
@@ -78,9 +67,7 @@ def device() -> str:
 
 def machine() -> str:
     """The processor and how many of its cores can be used; nothing that tells whose it is."""
-    model, cores = platform.processor() or platform.machine(), os.cpu_count()
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
+    model, cores = platform.processor() or platform.machine(), joblib.cpu_count()
     if os.path.exists("/proc/cpuinfo"):
         info = Path("/proc/cpuinfo").read_text(encoding="utf-8")
         model = (re.findall(r"(?m)^model name\s*: (.*)$", info) or [model])[0]

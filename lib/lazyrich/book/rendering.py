@@ -7,14 +7,7 @@ import html
 import re
 from collections.abc import Sequence
 
-VERDICTS = (
-    "holds",
-    "holds in part",
-    "fails",
-    "undecided",
-    "measured",
-    "not attempted",
-)
+VERDICTS = ("holds", "holds in part", "fails", "undecided", "measured", "not attempted")
 
 
 def outcome(record: dict) -> str:
@@ -40,29 +33,21 @@ def as_html(record: dict) -> str:
     """A claim as HTML: the same, with the checks in a table."""
     slug = record["verdict"].replace(" ", "-")
     rows = "".join(
-        "<tr>"
-        f"<td>{html.escape(check['what'])}</td>"
+        f"<tr><td>{html.escape(check['what'])}</td>"
         f"<td>{_number(check['measured'] + _plus_minus(check['error']))}</td>"
         f"<td>{_number(_expectation(check)) or '–'}</td>"
-        f'<td class="verdict {check["verdict"].replace(" ", "-")}">{check["verdict"]}</td>'
-        "</tr>"
+        f'<td class="verdict {check["verdict"].replace(" ", "-")}">{check["verdict"]}</td></tr>'
         for check in record["checks"]
     )
-    table = (
-        "<table><thead><tr><th>check</th><th>measured</th><th>expected</th><th></th></tr></thead>"
-        f"<tbody>{rows}</tbody></table>"
-        if rows
-        else ""
-    )
+    head = "<tr><th>check</th><th>measured</th><th>expected</th><th></th></tr>"
+    table = f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>" if rows else ""
     reason = f"<p>{html.escape(record['reason'])}</p>" if record["reason"] else ""
     return (
-        f'<div class="claim {slug}" id="claim-{record["id"]}">'
-        f"<p><strong>{record['id']}</strong> "
+        f'<div class="claim {slug}" id="claim-{record["id"]}"><p><strong>{record["id"]}</strong> '
         f'<span class="verdict {slug}">{outcome(record)}</span> '
-        f"{html.escape(record['statement'])}</p>"
-        f"{table}{reason}"
-        f"<p><small>{html.escape(record['source'])} · basis: {record['basis']} · "
-        f"scale: {record['scale']}</small></p></div>"
+        f"{html.escape(record['statement'])}</p>{table}{reason}<p><small>"
+        f"{html.escape(record['source'])} · basis: {record['basis']} · scale: {record['scale']}"
+        "</small></p></div>"
     )
 
 
@@ -74,11 +59,9 @@ def scorecard(records: Sequence[dict]) -> str:
         for record in (one for one in records if one["chapter"] == chapter):
             lines.append(f"  {record['id']:<4} {outcome(record):<28} {record['statement']}")
     found = [record["verdict"] for record in records]
-    counts = [f"{found.count(one)} {one}" for one in VERDICTS if one in found]
-    plural = "" if len(records) == 1 else "s"
-    return "\n".join([*lines, "", f"{len(records)} claim{plural}: " + ", ".join(counts)]).lstrip(
-        "\n"
-    )
+    counts = ", ".join(f"{found.count(one)} {one}" for one in VERDICTS if one in found)
+    lines += ["", f"{len(records)} claim{'' if len(records) == 1 else 's'}: {counts}"]
+    return "\n".join(lines).lstrip("\n")
 
 
 def _expectation(check):

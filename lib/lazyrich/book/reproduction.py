@@ -10,15 +10,14 @@ takes what stands there.
 import copy
 import json
 import re
-import tempfile
 import textwrap
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from lazyrich import places
 from lazyrich.book import chapters, claims, execution, manifests, notebooks, provenance, store
+from lazyrich.book.engines import Engine
 
 
 class Figure(NamedTuple):
@@ -26,6 +25,8 @@ class Figure(NamedTuple):
 
     chapter: str
     name: str
+    cell: int
+    """The number of the cell that shows it."""
     caption: str
     answers: str
     """What it answers, as its caption says: a figure of the paper, a theorem, or nothing there."""
@@ -34,14 +35,15 @@ class Figure(NamedTuple):
 def known_figures(folder: Path | str, names: Sequence[str] = ()) -> list[Figure]:
     """The figures of all chapters of a folder, or of those named, in the order of the book."""
     return [
-        figure for path in chapters.find(folder, names) for figure, _ in _figures_of(path).values()
+        figure for path in chapters.find(folder, names) for figure in _figures_of(path).values()
     ]
 
 
 def reproduce(
     folder: Path | str,
     out: Path | str,
-    compute: partial,
+    engine: Engine,
+    compute: Callable,
     targets: Sequence[str] = (),
     scale: str = "book",
     seed: int = 0,
@@ -54,7 +56,8 @@ def reproduce(
         folder: the folder of notebooks.
         out: a new or empty folder, or that of an earlier call at the same scale and seed, on the
             same device, with the same software.
-        compute: :func:`lazyrich.book.chapters.compute` with an engine and a store.
+        engine: on what they are computed.
+        compute: :func:`lazyrich.book.chapters.compute` with this engine and a store.
         targets: ``"chapter"`` or ``"chapter#figure"``; by default all chapters. For figures alone,
             the cells up to them are executed, and only they are written.
         scale: one of ``scales.SCALES``.
@@ -70,7 +73,6 @@ def reproduce(
     """
     wanted, out = select(folder, targets), places.place("out", out)
     asked = {path: chapters.at_scale(path, scale, seed) for path in wanted}
-    engine = compute.keywords["engine"]
     run = {"scale": scale, "seed": seed, "device": engine.device, "settings": engine.settings}
     manifest = manifests.begun(out, run | {"software": provenance.software()})
     marks = {path: _mark(chapter) for path, chapter in asked.items()}
@@ -83,22 +85,22 @@ def reproduce(
             )
     written, failures = [], []
 
-    def keep(chapter, computed):
+    def keep(chapter, executed):
         path = chapter.path
         about = {
             "commit": provenance.commit(path.parent),
             "fingerprint": marks[path],
-            "settings": computed.settings,
-            "seconds": round(computed.seconds, 1),
+            "settings": executed.settings,
+            "seconds": round(executed.seconds, 1),
         }
-        try:
-            for target in wanted[path]:
-                parts = _parts(target, asked[path], computed, manifest)
-                written.extend(
-                    [target] if manifests.put(out, manifest, target, about, parts) else []
-                )
-        except execution.CellError as error:
-            failures.append(str(error))
+        for target in wanted[path]:
+            try:
+                parts = _parts(target, path, executed, f"at scale {scale} and seed {seed}")
+            except execution.CellError as error:
+                failures.append(str(error))
+            else:
+                now = manifests.put(out, manifest, target, about, parts)
+                written.extend([target] if now else [])
 
     waiting = [
         _cut(asked[path], names)
@@ -128,9 +130,8 @@ def select(folder: Path | str, targets: Sequence[str] = ()) -> dict[Path, list[s
         names = asked.get(path.stem, [path.stem])
         known = [f"{path.stem}#{name}" for name in _figures_of(path)]
         for name in names:
-            if name != path.stem and name not in known:
-                allowed = ", ".join(known)
-                raise ValueError(f"figure must be one of {allowed}, got {name!r}")
+            if name not in [path.stem, *known]:
+                raise ValueError(f"figure must be one of {', '.join(known)}, got {name!r}")
         wanted[path] = [path.stem] if path.stem in names else sorted(set(names))
     return wanted
 
@@ -143,43 +144,38 @@ def _mark(chapter):
 
 def _cut(chapter, targets):
     """A chapter as far as its targets need it."""
-    names = [target.partition("#")[2] for target in targets]
-    if names == [""]:
+    if targets == [chapter.name]:
         return chapter
-    end = 1 + max(_figures_of(chapter.path)[name][1] for name in names)
+    figures = _figures_of(chapter.path)
+    last = max(figures[target.partition("#")[2]].cell for target in targets)
     notebook = copy.copy(chapter.notebook)
-    notebook.cells = notebook.cells[:end]
+    notebook.cells = notebook.cells[: last + 1]
     return chapter._replace(notebook=notebook)
 
 
-def _parts(target, chapter, computed, manifest):
+def _parts(target, path, executed, how):
     """The files that a chapter or one of its figures leaves."""
-    known, name = _figures_of(chapter.path), target.partition("#")[2]
-    shown, expected = set(map(_figure_of, computed.figures)), {name} if name else set(known)
+    known, name = _figures_of(path), target.partition("#")[2]
+    shown, expected = set(map(_figure_of, executed.figures)), {name} if name else set(known)
     if differ := expected - shown if name else expected ^ shown:
         raise execution.CellError(
-            f"{chapter.path.name} must show each figure under the name that its cell's metadata "
+            f"{path.name} must show each figure under the name that its cell's metadata "
             f"give it, but does not: {', '.join(sorted(differ))}"
         )
     parts = {
-        file: _explained(file, content, known[_figure_of(file)][0], manifest)
-        for file, content in computed.figures.items()
+        file: _explained(file, content, known[_figure_of(file)], how)
+        for file, content in executed.figures.items()
         if _figure_of(file) in expected
     }
     if not name:
-        parts[chapter.path.name] = notebooks.text(computed.notebook).encode()
-        parts["claims.json"] = _claims(chapter.path.name, computed.notebook).encode()
+        text = notebooks.text(executed.notebook)
+        records = json.dumps(claims.recorded_in({path: text}), indent=1, ensure_ascii=False)
+        parts |= {path.name: text.encode(), "claims.json": f"{records}\n".encode()}
     return dict(sorted(parts.items()))
 
 
-def _claims(name, notebook):
-    with tempfile.TemporaryDirectory() as copies:
-        notebooks.write(Path(copies, name), notebook)
-        return json.dumps(claims.recorded(copies), indent=1, ensure_ascii=False) + "\n"
-
-
 def _figures_of(path):
-    """The figures of a chapter by name, each with the number of its cell."""
+    """The figures of a chapter by name."""
     found = {}
     for index, cell in enumerate(notebooks.read(path).cells):
         about = cell.metadata.get("mystnb", {}).get("figure")
@@ -187,7 +183,7 @@ def _figures_of(path):
             caption = " ".join(about.get("caption", "").split())
             answers = re.search(r"\b(It|They) (answer|test|go)(e?s)? [^:]+", caption)
             answers = answers[0].rstrip(".").replace("$", "") + "." if answers else ""
-            found[about["name"]] = Figure(path.stem, about["name"], caption, answers), index
+            found[about["name"]] = Figure(path.stem, about["name"], index, caption, answers)
     return found
 
 
@@ -195,7 +191,7 @@ def _figure_of(file):
     return file.partition(".")[0]
 
 
-def _explained(file, content, figure, manifest):
+def _explained(file, content, figure, how):
     """A file of a figure; what a table shows stands in the comment lines at its head."""
     if not file.endswith(".csv"):
         return content
@@ -203,8 +199,7 @@ def _explained(file, content, figure, manifest):
     if file.endswith(".curves.csv"):
         row = "a point of a line; panels are counted along the rows of the figure"
     lines = [
-        f"{figure.name} of the chapter {figure.chapter}, at scale {manifest['scale']} and seed "
-        f"{manifest['seed']}.",
+        f"{figure.name} of the chapter {figure.chapter}, {how}.",
         figure.caption,
         f"A row is {row}. All numbers are without a unit: the theory has none, steps and samples "
         "are counted, and time is learning rate times steps.",

@@ -47,9 +47,8 @@ class Results(Sequence):
     def axes(self) -> dict[str, list]:
         """The values of each axis, in the order in which they first occur."""
         names = dict.fromkeys(name for point in self.points for name in point)
-        values = {name: [point.get(name) for point in self.points] for name in names}
-        once = {name: _distinct(of_name) for name, of_name in values.items()}
-        return {name: of_name for name, of_name in once.items() if len(of_name) > 1}
+        values = {name: _distinct(point.get(name) for point in self.points) for name in names}
+        return {name: distinct for name, distinct in values.items() if len(distinct) > 1}
 
     def sel(self, **scalars) -> "Results":
         """The results at the points with these scalars; floats need only be close.
@@ -58,14 +57,14 @@ class Results(Sequence):
             ValueError: if there is none; the message names the values that there are.
         """
         chosen = [
-            index
-            for index, point in enumerate(self.points)
+            (point, result)
+            for point, result in zip(self.points, self, strict=True)
             if all(name in point and _same(point[name], value) for name, value in scalars.items())
         ]
         if not chosen:
             known = "; ".join(f"{name} in {values}" for name, values in self.axes.items())
             raise ValueError(f"a point must have {scalars}, but there are {known or self.points}")
-        return Results([self.points[i] for i in chosen], [self._values[i] for i in chosen])
+        return Results(*zip(*chosen, strict=True))
 
     def at(self, **scalars) -> Any:
         """The result at the one point with these scalars.

@@ -8,18 +8,20 @@ packages the version counts.
 import ast
 import functools
 import hashlib
-import importlib.metadata
 import importlib.util
 import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from importlib.machinery import PathFinder
 from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
 import psutil
+
+from lazyrich.book import provenance
 
 LIBRARY = Path(__file__).parents[1]
 _INSTALLED = {"site-packages", "dist-packages"}
@@ -50,12 +52,11 @@ def identity(function: Callable) -> tuple[str, Sources]:
             sources was written after this process began: what runs may not be what it says.
     """
     module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
-    try:
-        known = module != "__main__" and attrgetter(name)(sys.modules[module]) is function
-    except (AttributeError, KeyError, TypeError):
-        known = False
-    sources = of_modules([module]) if known else None
-    if sources is None or module not in sources.files:
+    sources = Sources({}, {})
+    with suppress(AttributeError, KeyError, TypeError):
+        if module != "__main__" and attrgetter(name)(sys.modules[module]) is function:
+            sources = of_modules([module])
+    if module not in sources.files:
         raise ValueError(
             "function must stand in a module under its own name, so that its results can be kept "
             f"in the store, got {function!r}"
@@ -71,27 +72,28 @@ def identity(function: Callable) -> tuple[str, Sources]:
 
 def of_modules(names: Iterable[str], beside: Path | str | None = None) -> Sources:
     """The sources of modules, those that a folder holds beside a notebook among them."""
-    found, waiting = Sources({}, {}), [part for name in names for part in _with_parents(name)]
-    seen = set()
+    found, seen = Sources({}, {}), set()
+    waiting = [part for name in names for part in _with_parents(name)]
+    # Absolute, since Python remembers the finder of a path by its name.
+    folder = beside and str(Path(beside).absolute())
     while waiting:
         name = waiting.pop()
-        if name in seen:
+        root = name.partition(".")[0]
+        if name in seen or root in sys.stdlib_module_names:
             continue
         seen.add(name)
-        root = name.partition(".")[0]
-        # Absolute, since Python remembers the finder of a path by its name.
-        spec = _spec(name, beside and str(Path(beside).absolute()))
-        if spec is None or root in sys.stdlib_module_names:
+        spec = _spec(name, folder)
+        if spec is None or not spec.has_location:
             continue
-        file = Path(spec.origin) if spec.has_location else None
-        if root != "lazyrich" and file and _INSTALLED & set(file.parts):
-            found.versions[root] = _version(root)
-        elif file:
-            found.files[name] = file
-            if file.suffix == ".py":
-                status = file.stat()
-                package = name if spec.submodule_search_locations else name.rpartition(".")[0]
-                waiting += _imports_of(file, status.st_mtime_ns, status.st_size, package)
+        file = Path(spec.origin)
+        if root != "lazyrich" and _INSTALLED & set(file.parts):
+            found.versions[root] = provenance.version(root)
+            continue
+        found.files[name] = file
+        if file.suffix == ".py":
+            status = file.stat()
+            package = name if spec.submodule_search_locations else name.rpartition(".")[0]
+            waiting += _imports_of(file, status.st_mtime_ns, status.st_size, package)
     return found
 
 
@@ -147,14 +149,6 @@ def _spec(name, beside):
         return found or importlib.util.find_spec(name)
     except ValueError:  # as for __main__
         return None
-
-
-@functools.cache
-def _version(package):
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:  # of another name than its distribution
-        return ""
 
 
 def _written(file):

@@ -134,16 +134,15 @@ def _described(node, leaves):
             kind = type(node)
             return {"named": [kind.__module__, kind.__qualname__, node._fields], "parts": parts}
         return {"tuple" if isinstance(node, tuple) else "list": parts}
-    if isinstance(node, bytes):
-        leaves.append(np.frombuffer(node, np.uint8))
-        return "bytes"
-    array = np.asarray(node)
+    array = np.frombuffer(node, np.uint8) if isinstance(node, bytes) else np.asarray(node)
     if array.dtype.hasobject:
         raise TypeError(
             "a result must be of arrays, numbers, texts and bytes, in tuples, lists and dicts, "
             f"got {type(node).__name__}"
         )
     leaves.append(array)
+    if isinstance(node, bytes):
+        return "bytes"
     # Types that NumPy has from elsewhere, as bfloat16, would come back without their name.
     foreign = array.dtype.kind == "V" and not array.dtype.names
     return str(array.dtype) if foreign else "array"
@@ -157,23 +156,21 @@ def _restored(tree, content, modules):
         if tree == "bytes":
             return array.tobytes()
         return array if tree == "array" else array.view(tree)
-    [(kind, parts), *_] = tree.items()
-    if kind == "dict":
-        return {key: _restored(value, content, modules) for key, value in parts}
-    if kind == "named":
-        named = _named_tuple(*parts, modules)
-        return named(*(_restored(part, content, modules) for part in tree["parts"]))
-    restored = [_restored(part, content, modules) for part in parts]
-    return tuple(restored) if kind == "tuple" else restored
+    if "dict" in tree:
+        return {key: _restored(value, content, modules) for key, value in tree["dict"]}
+    [*_, parts] = tree.values()
+    parts = [_restored(part, content, modules) for part in parts]
+    if "named" in tree:
+        return _named_tuple(*tree["named"], modules)(*parts)
+    return tuple(parts) if "tuple" in tree else parts
 
 
 def _named_tuple(module, name, fields, modules):
     """The class of a named tuple, from a module that is allowed, if it has these fields."""
-    try:
-        allowed = module in modules or module.partition(".")[0] in modules
-        found = attrgetter(name)(importlib.import_module(module)) if allowed else None
-    except AttributeError:
-        found = None
+    found = None
+    if module in modules or module.partition(".")[0] in modules:
+        with suppress(AttributeError):
+            found = attrgetter(name)(importlib.import_module(module))
     named = isinstance(found, type) and issubclass(found, tuple)
     if not named or list(getattr(found, "_fields", ())) != fields:
         raise LookupError(f"a result is a {name} of {module}, which is not there as it was")

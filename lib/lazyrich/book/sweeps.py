@@ -85,23 +85,24 @@ def sweep(function: Callable, points: Sequence[Mapping[str, Any]], key: jax.Arra
     if not points:
         raise ValueError("points must hold at least one point, got none")
     random = np.asarray(jax.random.key_data(key)), str(jax.random.key_impl(key))
-    evaluate = delayed(_evaluate)
     settings, folder = provenance.settings(), store.prepared()
-    if folder is None:
-        tasks = (evaluate(function, random, settings, point) for point in points)
-        computed = _parallel(return_as="generator", pre_dispatch="all")(tasks)
-        return Results(points, _with_progress(computed, len(points)))
-    return Results(points, _kept(folder, function, random, settings, points))
+    if folder is not None:
+        return Results(points, _kept(folder, function, random, settings, points))
+    computed = _parallel(_evaluate, [(function, random, settings, point) for point in points])
+    return Results(points, computed)
 
 
-def _parallel(**options):
-    """joblib, where the processes that it starts on this machine end with this one.
+def _parallel(function, calls, **options):
+    """What a function gives of each call, by joblib and with a bar.
 
-    By themselves they would wait for work for some more minutes, and hold their memory.
+    The processes that joblib starts on this machine end with this one. By themselves they would
+    wait for work for some more minutes, and hold their memory.
     """
     if isinstance(get_active_backend()[0], LokyBackend):
         options |= {"initializer": _end_with, "initargs": (os.getpid(),)}
-    return Parallel(**options)
+    # All are handed over at once, so that a worker that comes later finds some.
+    parallel = Parallel(pre_dispatch="all", **{"return_as": "generator"} | options)
+    return _with_progress(parallel(delayed(function)(*call) for call in calls), len(calls))
 
 
 def _end_with(parent):
@@ -119,14 +120,12 @@ def _kept(folder, function, random, settings, points):
     """The results of a sweep, each read from the store, or computed and kept there."""
     name, needed = sources.identity(function)
     results, failures = {}, []
+    given = folder, _loaded(needed), function, random, settings
+    calls = [(i, *given, point) for i, point in enumerate(points)]
     # One point at a time, and as they come, so that each is kept as soon as it is there.
-    # All are handed over at once, so that a worker that comes later finds some.
-    attempts = _parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="all")(
-        delayed(_attempt)(i, folder, _loaded(needed), function, random, settings, points[i])
-        for i in range(len(points))
-    )
+    one_by_one = {"return_as": "generator_unordered", "batch_size": 1}
     try:
-        for i, place, packed, error in _with_progress(attempts, len(points)):
+        for i, place, packed, error in _parallel(_attempt, calls, **one_by_one):
             if error is not None:
                 failures.append(f"  {_named(points[i])}: {error}")
                 continue

@@ -77,5 +77,6 @@ from lazyrich.conditioning.relu import (
     leaky_relu_condition_number,
     leaky_relu_extremes,
     leaky_relu_matrix,
+    leaky_relu_spectrum,
 )
 from lazyrich.conditioning.weights import kaiming, linear_network, with_skips

@@ -20,11 +20,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from lazyrich import spectra
-from lazyrich.arithmetic import einsum, numpy_if_known, ratio
-from lazyrich.conditioning.covariance import Covariance, checked_moment, white
-from lazyrich.conditioning.linear import Factors, factors_of, one_of_factors, spectrum_of
-from lazyrich.conditioning.weights import checked, sizes, wide_enough
+from lazyrich import spectra, validation
+from lazyrich.arithmetic import binary_unit, einsum, jit, numpy_if_known, ratio
+from lazyrich.conditioning.covariance import Covariance, fitting_moment, white
+from lazyrich.conditioning.linear import Factors, checked_factors, factors_in_range, spectrum_of
+from lazyrich.conditioning.weights import fitting, in_units, sizes
 from lazyrich.spectra.symmetric import values_only
 from lazyrich.validation import ArrayLike
 
@@ -78,26 +78,28 @@ def layer_extremes(weights: Sequence[ArrayLike], inputs: Covariance | None = Non
         weights: W^1, …, W^L.
         inputs: Σ on its range; by default Σ = I. Only the directions count.
     """
-    return extremes_of(checked(weights, inputs), inputs)
+    return extremes_of(*fitting(weights, inputs))
 
 
 def linear_bounds(weights: Sequence[ArrayLike], inputs: Covariance | None = None) -> UpperBounds:
     """The ratio of sums, and the looser maximum over layers.
 
-    They are equalities for L = 2 and Σ = I, the ratio of sums always, the maximum if κ_1 = κ_2. The
-    maximum is ``inf`` if some hidden layer is narrower than the input or the output.
+    For L = 2, Σ = I and a width of at least min(d, k) the ratio of sums is κ, and the maximum is if
+    κ_1 = κ_2. Narrower layers make Ĝ singular and both ``inf``, while κ is that of its non-zero
+    part. The maximum is also ``inf`` if some hidden layer is narrower than the input or the output.
 
     Args:
         weights: W^1, …, W^L.
         inputs: Σ on its range; by default Σ = I.
     """
-    ends = extremes_of(checked(weights, inputs), inputs)
+    weights, inputs = in_units(*fitting(weights, inputs))
+    ends = extremes_of(weights, inputs)
     return bounds_of(ends, 1.0 if inputs is None else data_condition(inputs))
 
 
 def data_condition_number(inputs: Covariance) -> Float[Array, ""]:
-    """κ(Σ) on the range of Σ."""
-    return data_condition(checked_moment(inputs))
+    """κ(Σ) on the range of Σ, ``inf`` if a variance is zero."""
+    return data_condition(*fitting_moment(inputs))
 
 
 def linear_data_bounds(
@@ -106,18 +108,24 @@ def linear_data_bounds(
     """κ(Σ)/κ_white ≤ κ ≤ κ(Σ) κ_white, with κ_white that of the same weights on whitened data.
 
     The second is at least as sharp as the ratio of sums. Both need widths of at least min(s, k), so
-    that Ĝ is not singular.
+    that Ĝ is not singular; where it is so none the less, they are 0 and ``inf``.
 
     Args:
         weights: W^1, …, W^L.
         inputs: Σ on its range.
 
     Raises:
-        ValueError: if a layer is too narrow.
+        ValueError: if a layer is too narrow, or a variance is zero.
     """
-    weights = checked(weights, inputs)
-    wide_enough(*sizes(weights, inputs))
-    values = spectrum_of(weights, white(inputs))
+    weights, inputs = fitting(weights, inputs)
+    validation.positive("inputs.variances", inputs.variances)
+    widths, data_rank = sizes(weights, inputs)
+    least = min(data_rank, widths[-1])
+    if min(widths) < least:
+        raise ValueError(
+            f"weights must have widths of at least {least}, so that Ĝ is not singular, got {widths}"
+        )
+    values = spectrum_of(*in_units(weights, white(inputs)))
     return _data_bounds(data_condition(inputs), spectra.condition_number(values, len(values)))
 
 
@@ -126,8 +134,10 @@ def partial_trace_bound(factors: Factors) -> RayleighBound:
 
     *Proof.* uᵀ P_k u is the mean of (u⊗e)ᵀ Ĝ (u⊗e) over an orthonormal basis of vectors e, hence
     between λ_min(Ĝ) and λ_max(Ĝ); likewise for P_d.
+
+    The ratio is ``inf`` where the smallest value is not positive.
     """
-    return _partial_trace_bound(one_of_factors(factors))
+    return _in_range(_partial_trace_bound, factors)
 
 
 def product_vector_bound(factors: Factors) -> RayleighBound:
@@ -139,17 +149,18 @@ def product_vector_bound(factors: Factors) -> RayleighBound:
     close to the extremes they come, each value is a Rayleigh quotient; for L = 2 the extremes are
     eigenvalues of Ĝ.
 
-    Over draws use ``jax.lax.map``: a vectorised loop of eigenproblems is slow on a CPU.
+    Over draws use ``jax.lax.map``: a vectorised loop of eigenproblems is slow on a CPU. The ratio
+    is ``inf`` where the smallest value is not positive.
     """
-    return _product_vector_bound(*one_of_factors(factors))
+    return _in_range(_product_vector_bound, factors)
 
 
 # What the modules of this package share
 
 
 def extremes_of(weights, inputs=None):
-    """:func:`layer_extremes` of checked weights."""
-    return extremes(*factors_of(weights, None if inputs is None else white(inputs)))
+    """:func:`layer_extremes` of weights that fit."""
+    return extremes(*factors_in_range(weights, None if inputs is None else white(inputs)))
 
 
 def extremes(A, B):
@@ -167,7 +178,7 @@ def bounds_of(xp, ends, data):
 
 
 def data_condition(inputs):
-    """:func:`data_condition_number` of a checked second moment."""
+    """:func:`data_condition_number` of a second moment that fits."""
     return spectra.condition_number(inputs.variances, len(inputs.variances))
 
 
@@ -184,13 +195,20 @@ def _data_bounds(xp, data, white):
     return data / white, data * white
 
 
+def _in_range(bound, factors):
+    """A bound from below of factors in units of powers of two, so that its ratio is one at all."""
+    factors = checked_factors(factors)
+    ratio, *ends = _with_units(bound(*_in_units(factors)), factors)
+    return RayleighBound(ratio, *validation.in_range("factors", factors, ends, vanishing=True))
+
+
 @numpy_if_known
-def _partial_trace_bound(xp, factors):
+def _partial_trace_bound(xp, *factors):
     P_k, P_d = map(xp.linalg.eigvalsh, _partial_traces(xp, *factors))
     return _rayleigh_bound(xp, xp.maximum(P_k[-1], P_d[-1]), xp.minimum(P_k[0], P_d[0]))
 
 
-@jax.jit
+@jit
 def _product_vector_bound(A, C):
     _, P_d = _partial_traces(jnp, A, C)
     starts = jnp.linalg.eigh(P_d)[1].T
@@ -218,3 +236,14 @@ def _partial_traces(xp, A, C):
 
 def _rayleigh_bound(xp, largest, smallest):
     return RayleighBound(ratio(largest, smallest, xp), largest, smallest)
+
+
+@numpy_if_known
+def _in_units(xp, factors):
+    return [part / binary_unit(xp, xp.abs(part).max()) for part in factors]
+
+
+@numpy_if_known
+def _with_units(xp, bound, factors):
+    one, other = (binary_unit(xp, xp.abs(part).max()) for part in factors)
+    return RayleighBound(bound.ratio, *(end * one * other for end in bound[1:]))

@@ -18,7 +18,6 @@ of m (L (s − 1) + 1) rows.
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
@@ -26,8 +25,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from lazyrich import validation
-from lazyrich.arithmetic import matmul, numpy_if_known
-from lazyrich.conditioning.covariance import Covariance, checked_moment, on_range
+from lazyrich.arithmetic import jit, matmul, numpy_if_known
+from lazyrich.conditioning.covariance import Covariance, axes_of, on_range
 from lazyrich.draws import normal
 from lazyrich.spectra.symmetric import values_only
 from lazyrich.validation import ArrayLike
@@ -45,12 +44,9 @@ def kaiming_filters(
         layers: L.
         draws: how many networks, on a leading axis; by default one, without that axis.
     """
-    m = validation.whole("channels", channels, least=1)
-    s = validation.whole("kernel", kernel, least=1)
-    rows = 1 + m * (validation.whole("layers", layers, least=1) - 1)
+    m, s, L = _sizes(channels, kernel, layers)
     axes = () if draws is None else (validation.whole("draws", draws, least=1),)
-    shape = (*axes, rows, m, s)
-    return _scaled(normal(key, shape))
+    return _scaled(normal(key, (*axes, 1 + m * (L - 1), m, s)))
 
 
 @numpy_if_known
@@ -69,12 +65,14 @@ def toeplitz(filters: Sequence[ArrayLike], length: int) -> list[Float[Array, "_ 
         filters: of each layer, shape (m, fan-in, s).
         length: d of the input.
     """
-    return _toeplitz(_checked(filters, length), length=length)
+    filters, _ = _fitting(filters, length)
+    return _toeplitz(filters, length=length)
 
 
 def composite_filters(filters: Sequence[ArrayLike]) -> Float[Array, "m size"]:
     """The filters of the whole network, as if it were one layer, shape (m, L (s − 1) + 1)."""
-    return _composite_filters(_checked(filters))
+    filters, _ = _fitting(filters)
+    return validation.in_range("filters", filters, _composite_filters(filters), vanishing=True)
 
 
 def filter_spectrum(
@@ -91,17 +89,16 @@ def filter_spectrum(
     Returns:
         The m · rank U eigenvalues; U has L (s − 1) + 1 rows, and full rank if Σ has.
     """
-    filters = _checked(filters, length)
-    channels = [w.shape[0] for w in filters]
-    if len(set(channels)) > 1:
-        raise ValueError(f"filters must have as many channels in each layer, got {channels}")
+    filters, inputs = _fitting(filters, length, inputs, alike=True)
     size = sum(w.shape[2] - 1 for w in filters) + 1
     if inputs is None:
         places, dtype = length - size + 1, filters[0].dtype
         windows = Covariance(jnp.full(size, places, dtype), jnp.eye(size, dtype=dtype))
     else:
-        windows = on_range(_windows(checked_moment(inputs, length, filters[0].dtype), size=size))
-    return values_only(_filter_matrix(filters, windows))
+        validation.positive("the largest of inputs.variances", inputs.variances.max())
+        windows = on_range(_windows(inputs, size=size))
+    matrix = _filter_matrix(filters, windows)
+    return values_only(validation.in_range("filters and inputs", (filters, inputs), matrix))
 
 
 def filter_rank(channels: int, kernel: int, layers: int = 2) -> int:
@@ -117,9 +114,8 @@ def filter_rank(channels: int, kernel: int, layers: int = 2) -> int:
     >>> filter_rank(channels=4, kernel=3)
     20
     """
-    m = validation.whole("channels", channels, least=1)
-    s = validation.whole("kernel", kernel, least=1)
-    return m * (validation.whole("layers", layers, least=1) * (s - 1) + 1)
+    m, s, L = _sizes(channels, kernel, layers)
+    return m * (L * (s - 1) + 1)
 
 
 @numpy_if_known
@@ -160,9 +156,9 @@ def _windows(xp, inputs, *, size):
     return xp.einsum("iat,ibt->ab", seen, seen)
 
 
-@jax.jit
+@jit
 def _filter_matrix(filters, windows):
-    root = windows.directions * jnp.sqrt(windows.variances)
+    root = windows.directions * jnp.sqrt(windows.variances)[None]
 
     def seen(filters):
         with jax.default_matmul_precision("highest"):
@@ -172,13 +168,24 @@ def _filter_matrix(filters, windows):
     return sum(matmul(block, block.T) for block in blocks)
 
 
-def _checked(filters, length=None):
-    filters = [validation.floating(f"filters[{i}]", w, ndim=3) for i, w in enumerate(filters)]
-    shapes = [w.shape for w in filters]
-    fit = all(later[1] == earlier[0] for earlier, later in pairwise(shapes))
-    if not filters or any(w.ndim != 3 for w in filters) or shapes[0][1] != 1 or not fit:
-        raise ValueError(f"filters must have shapes (m, 1, s), (m, m, s), …, got {shapes}")
-    size = sum(shape[2] - 1 for shape in shapes) + 1
+def _sizes(channels, kernel, layers):
+    sizes = {"channels": channels, "kernel": kernel, "layers": layers}
+    return [validation.whole(name, size, least=1) for name, size in sizes.items()]
+
+
+def _fitting(filters, length=None, inputs=None, alike=False):
+    """One network's filters, with as many channels in each layer if they are `alike`, and Σ."""
+    if len(filters) == 0:
+        raise ValueError("filters must hold an array for each layer, got none")
+    channels = ["1", *("m" if alike else f"m{layer}" for layer in range(1, len(filters) + 1))]
+    axes = {
+        f"filters[{i}]": (w, f"{channels[i + 1]} {channels[i]} s{i + 1}")
+        for i, w in enumerate(filters)
+    }
+    moment = {} if inputs is None else axes_of(inputs, entries=length)
+    arrays = validation.fitting(**axes, **moment)
+    filters, moment = list(arrays[: len(axes)]), arrays[len(axes) :]
+    size = sum(w.shape[2] - 1 for w in filters) + 1
     if length is not None and validation.whole("length", length, least=1) < size:
         raise ValueError(f"length must be at least {size} for these filters, got {length}")
-    return filters
+    return filters, Covariance(*moment) if moment else None

@@ -7,12 +7,15 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from lazyrich import spectra, validation
-from lazyrich.arithmetic import matmul, numpy_if_known
+from lazyrich.arithmetic import jit, matmul, numpy_if_known
 from lazyrich.validation import ArrayLike
 
 
 class Covariance(NamedTuple):
-    """The second moment Σ = Q diag(λ) Qᵀ of the inputs, on its range."""
+    """The second moment Σ = Q diag(λ) Qᵀ of the inputs, on its range.
+
+    That of samples x is ``on_range(second_moment(x))``.
+    """
 
     variances: Float[Array, "rank"]
     """The non-zero eigenvalues λ, ascending."""
@@ -25,8 +28,12 @@ def second_moment(x: ArrayLike) -> Float[Array, "inputs inputs"]:
 
     Args:
         x: shape (samples, inputs).
+
+    Raises:
+        ValueError: if x is not finite and of floats, or Σ is out of the range of its precision.
     """
-    return _second_moment(validation.samples("x", x))
+    x = validation.samples("x", x)
+    return validation.in_range("x", x, _second_moment(x))
 
 
 def on_range(Sigma: ArrayLike, rank: int | None = None) -> Covariance:
@@ -62,7 +69,7 @@ def on_range(Sigma: ArrayLike, rank: int | None = None) -> Covariance:
 
 def whitened(inputs: Covariance) -> Covariance:
     """The same directions, each with variance one."""
-    return white(checked_moment(inputs))
+    return white(*fitting_moment(inputs))
 
 
 def whiten(x: ArrayLike, inputs: Covariance) -> Float[Array, "samples inputs"]:
@@ -71,10 +78,14 @@ def whiten(x: ArrayLike, inputs: Covariance) -> Float[Array, "samples inputs"]:
     Args:
         x: the samples, shape (samples, inputs).
         inputs: their second moment Σ on its range.
+
+    Raises:
+        ValueError: if a variance is zero, the samples do not fit, or the result is out of range.
     """
-    x = validation.samples("x", x, entries=len(checked_moment(inputs).directions))
+    inputs, x = fitting_moment(inputs, x=(x, "n d"))
     validation.positive("inputs.variances", inputs.variances)
-    return _whiten(x, inputs)
+    white = _whiten(x, inputs)
+    return validation.in_range("x and inputs", (x, inputs.variances), white, vanishing=True)
 
 
 # What the modules of this package share
@@ -86,30 +97,26 @@ def white(inputs):
     return Covariance(jax.device_put(ones), inputs.directions)
 
 
-def checked_moment(inputs, entries=None, dtype=None):
-    """The second moment, for so many inputs and for weights of this dtype if they are given.
+def fitting_moment(inputs, **others):
+    """The second moment, and other arrays with the names of their axes, "s" and "d" its own."""
+    variances, directions, *others = validation.fitting(**axes_of(inputs), **others)
+    return Covariance(variances, directions), *others
+
+
+def axes_of(inputs, entries="d", name="inputs"):
+    """The arrays of a second moment with the names of their axes, or the number of entries.
 
     A variance may be zero: then its direction belongs to the null space, which some keep.
     """
-    validation.instance("inputs", inputs, Covariance)
-    variances = validation.nonnegative("inputs.variances", inputs.variances, ndim=1)
-    directions = validation.floating("inputs.directions", inputs.directions, ndim=2)
-    shapes = variances.shape, directions.shape
-    if directions.ndim != 2 or shapes[0] != shapes[1][1:] or len(variances) == 0:
-        raise ValueError(
-            "inputs must have variances of shape (rank,) and directions of shape (inputs, rank), "
-            f"got {shapes[0]} and {shapes[1]}"
-        )
-    if entries not in (None, len(directions)):
-        raise ValueError(f"inputs must have {entries} entries, got {len(directions)}")
-    dtypes = {variances.dtype.name, directions.dtype.name}
-    if len(dtypes) > 1 or (dtype is not None and dtypes != {dtype.name}):
-        wanted = "one dtype" if dtype is None else f"the dtype of the network, {dtype}"
-        raise ValueError(f"inputs must have {wanted}, got {', '.join(sorted(dtypes))}")
-    return inputs
+    validation.instance(name, inputs, Covariance)
+    validation.nonnegative(f"{name}.variances", inputs.variances)
+    return {
+        f"{name}.variances": (inputs.variances, "s"),
+        f"{name}.directions": (inputs.directions, f"{entries} s"),
+    }
 
 
-@jax.jit
+@jit
 def _second_moment(x):
     return matmul(x.T, x) / len(x)
 

@@ -13,7 +13,6 @@ and none by one layer twice.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -22,10 +21,13 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from lazyrich import derivatives, validation
-from lazyrich.arithmetic import numpy_if_known
+from lazyrich.arithmetic import jit, numpy_if_known
 from lazyrich.conditioning.linear import products
-from lazyrich.conditioning.weights import checked, outputs_of, samples_for
+from lazyrich.conditioning.weights import fitting, outputs_of
 from lazyrich.validation import ArrayLike
+
+WAYS = (jax.jacrev, jax.jacfwd), (jax.jacfwd, jax.jacfwd), (jax.jacrev, jax.jacrev)
+"""The derivatives whose second is taken of the first: as :func:`jax.hessian` does, and others."""
 
 
 class HessianParts(NamedTuple):
@@ -37,43 +39,34 @@ class HessianParts(NamedTuple):
     """H_F."""
 
 
-@partial(jax.jit, static_argnames="network")
-def loss_hessian(
-    network: Callable,
-    params,
-    x: Float[Array, "samples inputs"],
-    y: Float[Array, "samples outputs"],
-) -> Float[Array, "p p"]:
-    """The Hessian of ½ |F − y|², averaged over samples, of any network ``network(params, x)``.
+def loss_hessian(apply: Callable, params, x: ArrayLike, y: ArrayLike) -> Float[Array, "p p"]:
+    """The Hessian of ½ |F − y|², averaged over samples, of any network ``apply(params, x)``.
 
-    By automatic differentiation, in memory parameters²: for few parameters.
+    By automatic differentiation, in memory parameters²: for few parameters. It takes the direction
+    that works, where a network has no derivative in one, as with a ``jax.custom_vjp`` or with a
+    while loop.
+
+    Args:
+        apply: the network.
+        params: its parameters, any pytree.
+        x: the samples.
+        y: their targets, of the shape of the outputs; integers are taken as floats.
+
+    Raises:
+        ValueError: if params, x or y are not finite or do not fit, the network is not twice
+            differentiable, or the result is out of the range of its precision.
     """
-
-    def loss(params):
-        return (_residuals(network(params, x), y) ** 2).sum() / (2 * len(x))
-
-    return _second_derivative(loss, params)
+    return _hessian(_loss_hessian, apply, *_problem(apply, params, x, y))
 
 
-@partial(jax.jit, static_argnames="network")
-def split_hessian(
-    network: Callable,
-    params,
-    x: Float[Array, "samples inputs"],
-    y: Float[Array, "samples outputs"],
-) -> HessianParts:
+def split_hessian(apply: Callable, params, x: ArrayLike, y: ArrayLike) -> HessianParts:
     """G_O and H_F of any network, each by automatic differentiation of its own definition.
 
-    Arguments and cost as for :func:`loss_hessian`, which is their sum.
+    Arguments, errors and cost as for :func:`loss_hessian`, which is their sum.
     """
-    residual = _residuals(network(params, x), y)
-
-    def linearised(params):
-        return (residual * network(params, x)).sum() / len(x)
-
-    return HessianParts(
-        derivatives.gauss_newton(network, params, x), _second_derivative(linearised, params)
-    )
+    params, x, y = _problem(apply, params, x, y)
+    functional = _hessian(_functional_part, apply, params, x, y)
+    return HessianParts(derivatives.gauss_newton(apply, params, x), functional)
 
 
 def linear_residual_correlation(
@@ -86,9 +79,9 @@ def linear_residual_correlation(
         x: the samples, shape (n, d).
         y: their targets, shape (n, k).
     """
-    weights = checked(weights)
-    x, y = samples_for(weights, x), validation.samples("y", y)
-    return _correlation(_residuals(outputs_of(weights, x), y), x)
+    weights, _, x, y = fitting(weights, x=(x, "n d"), y=(y, "n k"))
+    Omega = _correlation(outputs_of(weights, x) - y, x)
+    return validation.in_range("weights, x and y", (weights, x, y), Omega, vanishing=True)
 
 
 @numpy_if_known
@@ -105,12 +98,9 @@ def linear_functional_hessian(
         weights: W^1, …, W^L.
         Omega: Ω of :func:`linear_residual_correlation`, shape (k, d).
     """
-    weights = checked(weights)
-    allowed = len(weights[-1]), weights[0].shape[1]
-    Omega = validation.floating("Omega", Omega, ndim=2)
-    if Omega.shape != allowed:
-        raise ValueError(f"Omega must have shape {allowed}, got {Omega.shape}")
-    return _functional_hessian(weights, Omega)
+    weights, _, Omega = fitting(weights, Omega=(Omega, "k d"))
+    H = _functional_hessian(weights, Omega)
+    return validation.in_range("weights and Omega", (weights, Omega), H, vanishing=True)
 
 
 @numpy_if_known
@@ -148,12 +138,45 @@ def _plus_and_minus(xp, Omega, *, width):
     return xp.sort(xp.repeat(xp.concatenate([-values, zeros, values]), width))
 
 
-def _residuals(outputs, y):
-    if outputs.shape != y.shape:
-        raise ValueError(f"y must have the shape of the outputs, {outputs.shape}, got {y.shape}")
-    return outputs - y
+@jit(static_argnames=("apply", "twice"))
+def _loss_hessian(apply, twice, params, x, y):
+    def loss(params):
+        return ((apply(params, x) - y) ** 2).sum() / (2 * len(x))
+
+    return _second_derivative(twice, loss, params)
 
 
-def _second_derivative(function, params):
+@jit(static_argnames=("apply", "twice"))
+def _functional_part(apply, twice, params, x, y):
+    residual = apply(params, x) - y
+
+    def linearised(params):
+        return (residual * apply(params, x)).sum() / len(x)
+
+    return _second_derivative(twice, linearised, params)
+
+
+def _second_derivative(twice, function, params):
     flat, unravel = ravel_pytree(params)
-    return jax.hessian(lambda flat: function(unravel(flat)))(flat)
+    first, second = twice
+    return second(first(lambda flat: function(unravel(flat))))(flat)
+
+
+def _problem(apply, params, x, y):
+    """Parameters, samples and targets that fit the network."""
+    params, x, outputs = validation.network(apply, params, x)
+    return params, x, validation.as_outputs("y", y, outputs)
+
+
+def _hessian(of, apply, params, x, y):
+    """A second derivative in the directions that the network has."""
+    for twice in WAYS:
+        try:
+            H = of(apply, twice, params, x, y)
+            break
+        except (TypeError, ValueError, NotImplementedError) as error:
+            reason = error
+    else:
+        sentence = f"apply must be twice differentiable: {validation.first_line(reason)}"
+        raise ValueError(sentence) from reason
+    return validation.in_range("params, x and y", (params, x, y), H, vanishing=True)

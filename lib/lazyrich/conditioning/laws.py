@@ -1,8 +1,11 @@
 """Laws of width and depth at the start, for Kaiming weights W_ij ~ N(0, 1/fan-in).
 
 d inputs, k outputs and L layers with hidden widths m; the data are whitened, Σ = I, which enters
-the condition number of other data as a factor κ(Σ) at most. Arrays broadcast.
+the condition number of other data as a factor κ(Σ) at most. Arrays broadcast; sizes whose law no
+float holds are refused.
 """
+
+from functools import reduce
 
 from jaxtyping import Array, Float
 
@@ -20,14 +23,16 @@ def two_layer_law(
         κ = [(1 + √(k/m))² + (1 + √(m/d))²]/[(1 − √(k/m))² 1{m ≥ k} + (√(m/d) − 1)² 1{m ≥ d}],
 
     since Ĝ = W Wᵀ ⊗ I + I ⊗ Vᵀ V. As m → ∞, κ − 1 ≈ 4 √(d/m). Edges of finite matrices lie inside,
-    so κ is smaller. It is ``inf`` for m < min(k, d), where Ĝ is singular.
+    so κ is smaller. It is ``inf`` for m < min(k, d): Ĝ is then singular, and the law says nothing
+    of its non-zero part, whose κ is finite
+    (:func:`~lazyrich.conditioning.linear.linear_condition_number`).
 
     Args:
         inputs: d.
         width: m.
         outputs: k.
     """
-    return _two_layer_law(*_sizes(inputs, width, outputs))
+    return _two_layer_law(*_sizes(inputs=inputs, width=width, outputs=outputs).values())
 
 
 @numpy_if_known
@@ -45,7 +50,7 @@ def two_layer_loose_law(
 
     and ``inf`` for m ≤ max(d, k). Arguments as for :func:`two_layer_law`.
     """
-    return _two_layer_loose_law(*_sizes(inputs, width, outputs))
+    return _two_layer_loose_law(*_sizes(inputs=inputs, width=width, outputs=outputs).values())
 
 
 @numpy_if_known
@@ -73,7 +78,8 @@ def depth_law(
         depth: the number L ≥ 2 of weight matrices.
     """
     L = validation.whole("depth", depth, least=2)
-    return _depth_law(*_sizes(inputs, width, outputs), L)
+    sizes = _sizes(inputs=inputs, width=width, outputs=outputs)
+    return _in_range(sizes, _depth_law(*sizes.values(), L))
 
 
 @numpy_if_known
@@ -97,7 +103,8 @@ def ratio_of_sums_law(
     Arguments as for :func:`depth_law`.
     """
     L = validation.whole("depth", depth, least=2)
-    return _ratio_of_sums_law(*_sizes(inputs, width, outputs), L=L)
+    sizes = _sizes(inputs=inputs, width=width, outputs=outputs)
+    return _in_range(sizes, _ratio_of_sums_law(*sizes.values(), L=L))
 
 
 @numpy_if_known
@@ -122,7 +129,7 @@ def separated_law(
 
     Arguments as for :func:`two_layer_law`.
     """
-    return _separated_law(*_sizes(inputs, width, outputs))
+    return _separated_law(*_sizes(inputs=inputs, width=width, outputs=outputs).values())
 
 
 @numpy_if_known
@@ -141,7 +148,8 @@ def proportional_law(
         outputs: k.
         width_per_layer: c.
     """
-    return _proportional_law(*_sizes(inputs, width_per_layer, outputs, "width_per_layer"))
+    sizes = _sizes(inputs=inputs, width_per_layer=width_per_layer, outputs=outputs)
+    return _in_range(sizes, _proportional_law(*sizes.values()))
 
 
 @numpy_if_known
@@ -159,8 +167,10 @@ def product_law(size: ArrayLike, width: ArrayLike, matrices: ArrayLike) -> Float
         width: m.
         matrices: j ≥ 0.
     """
-    n, m = validation.positive("size", size), validation.positive("width", width)
-    return _product_law(n, m, validation.nonnegative("matrices", matrices))
+    sizes = _sizes(size=size, width=width)
+    j = validation.nonnegative("matrices", matrices)
+    validation.broadcasting(**sizes, matrices=j)
+    return _in_range(sizes | {"matrices": j}, _product_law(*sizes.values(), j))
 
 
 @numpy_if_known
@@ -175,9 +185,18 @@ def _edges(xp, d, m, k):
     return (xp.where(m >= k, w_min, 0), w_max), (xp.where(m >= d, v_min, 0), v_max)
 
 
-def _sizes(inputs, width, outputs, name="width"):
-    return (
-        validation.positive("inputs", inputs),
-        validation.positive(name, width),
-        validation.positive("outputs", outputs),
-    )
+def _sizes(**sizes):
+    """Positive sizes that broadcast, each a float for each of the others."""
+    sizes = {name: validation.positive(name, size) for name, size in sizes.items()}
+    validation.broadcasting(**sizes)
+    _in_range(sizes, _spread(*sizes.values()))
+    return sizes
+
+
+@numpy_if_known
+def _spread(xp, *sizes):
+    return reduce(xp.maximum, sizes) / reduce(xp.minimum, sizes)
+
+
+def _in_range(sizes, law):
+    return validation.in_range(", ".join(sizes), list(sizes.values()), law)

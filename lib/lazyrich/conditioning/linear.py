@@ -22,12 +22,13 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from lazyrich import spectra, validation
 from lazyrich.arithmetic import numpy_if_known
 from lazyrich.conditioning.covariance import Covariance
-from lazyrich.conditioning.weights import checked, sizes
+from lazyrich.conditioning.weights import fitting, in_units, sizes
 from lazyrich.spectra.symmetric import values_only
 from lazyrich.validation import ArrayLike
 
@@ -53,7 +54,9 @@ def partial_products(
     Returns:
         Two lists of L matrices, of shapes (k, fan-out of l) and (fan-in of l, s).
     """
-    return _partial_products(checked(weights, inputs), inputs)
+    weights, inputs = fitting(weights, inputs)
+    products = _partial_products(weights, inputs)
+    return validation.in_range("weights and inputs", (weights, inputs), products)
 
 
 def linear_factors(weights: Sequence[ArrayLike], inputs: Covariance | None = None) -> Factors:
@@ -63,7 +66,7 @@ def linear_factors(weights: Sequence[ArrayLike], inputs: Covariance | None = Non
         weights: W^1, …, W^L.
         inputs: Σ on its range; by default Σ = I.
     """
-    return factors_of(checked(weights, inputs), inputs)
+    return factors_in_range(*fitting(weights, inputs))
 
 
 def reduced_matrix(factors: Factors) -> Float[Array, "*draws ks ks"]:
@@ -71,7 +74,8 @@ def reduced_matrix(factors: Factors) -> Float[Array, "*draws ks ks"]:
 
     Of one network or of many.
     """
-    return matrix_of(checked_factors(factors))
+    factors = checked_factors(factors, many=True)
+    return validation.in_range("factors", factors, matrix_of(factors), vanishing=True)
 
 
 def linear_spectrum(
@@ -87,7 +91,7 @@ def linear_spectrum(
     >>> linear_spectrum([np.diag([1.0, 2.0]), np.array([[3.0, 0.0]])]).tolist()
     [10.0, 13.0]
     """
-    return spectrum_of(checked(weights, inputs), inputs)
+    return spectrum_of(*fitting(weights, inputs))
 
 
 def linear_rank(widths: Sequence[int], data_rank: int | None = None) -> int:
@@ -117,15 +121,15 @@ def linear_condition_number(
     """κ of the Gauss-Newton matrix: its largest eigenvalue over its smallest that is not zero.
 
     How many are not zero is known from :func:`linear_rank`; weights at which there are fewer have
-    ``inf``.
+    ``inf``. Neither a factor of all weights nor one of the data changes it.
 
     Args:
         weights: W^1, …, W^L.
         inputs: Σ on its range; by default Σ = I.
     """
-    weights = checked(weights, inputs)
+    weights, inputs = fitting(weights, inputs)
     rank = linear_rank(*sizes(weights, inputs))
-    return spectra.condition_number(spectrum_of(weights, inputs), rank)
+    return spectra.condition_number(spectrum_of(*in_units(weights, inputs)), rank)
 
 
 def linear_two_layer_condition_number(
@@ -136,14 +140,16 @@ def linear_two_layer_condition_number(
     Ĝ = W Wᵀ ⊗ Rᵀ R + I ⊗ Rᵀ Vᵀ V R splits into a block Rᵀ (ω_i I + Vᵀ V) R for each eigenvalue ω_i
     of W Wᵀ, and the blocks grow with ω_i. So the largest eigenvalue of Ĝ is that of the block of
     the largest ω_i. The smallest that is not zero belongs to the smallest ω_i > 0 or, where the
-    hidden layer is narrower than the output and so some ω_i = 0, to Rᵀ Vᵀ V R.
+    hidden layer is narrower than the output and so some ω_i = 0, to Rᵀ Vᵀ V R. It is ``inf`` as
+    :func:`linear_condition_number` is.
 
     Args:
         weights: V, W.
         inputs: Σ on its range; by default Σ = I.
     """
-    weights = checked(weights, inputs, layers=2)
-    return two_layer_reduction(factors_of(weights, inputs), len(weights[0]))
+    weights, inputs = fitting(weights, inputs, layers=2)
+    factors = factors_in_range(*in_units(weights, inputs))
+    return two_layer_reduction(factors, len(weights[0]))
 
 
 # What the modules of this package share
@@ -151,14 +157,14 @@ def linear_two_layer_condition_number(
 
 @numpy_if_known
 def factors_of(xp, weights, inputs=None):
-    """:func:`linear_factors` of checked weights."""
+    """:func:`linear_factors` of weights that fit."""
     after, before = products(xp, weights, inputs)
     return Factors(xp.stack([P @ P.T for P in after]), xp.stack([P.T @ P for P in before]))
 
 
 @numpy_if_known
 def matrix_of(xp, factors):
-    """:func:`reduced_matrix` of checked factors."""
+    """:func:`reduced_matrix` of factors that fit."""
     *draws, _, k, _ = factors.A.shape
     s = factors.C.shape[-1]
     product = xp.einsum("...lab,...lst->...asbt", *factors, optimize=True)
@@ -166,8 +172,17 @@ def matrix_of(xp, factors):
 
 
 def spectrum_of(weights, inputs=None):
-    """:func:`linear_spectrum` of checked weights."""
-    return values_only(matrix_of(factors_of(weights, inputs)))
+    """:func:`linear_spectrum` of weights that fit."""
+    matrix = matrix_of(factors_of(weights, inputs))
+    return values_only(
+        validation.in_range("weights and inputs", (weights, inputs), matrix, vanishing=True)
+    )
+
+
+def factors_in_range(weights, inputs):
+    """:func:`linear_factors` of weights that fit."""
+    factors = factors_of(weights, inputs)
+    return validation.in_range("weights and inputs", (weights, inputs), factors)
 
 
 def two_layer_reduction(factors, width, inner_weight=1.0):
@@ -179,30 +194,13 @@ def two_layer_reduction(factors, width, inner_weight=1.0):
     return spectra.condition_number(values, values.shape[-1])
 
 
-def checked_factors(factors):
-    """The factors, whose numbers of layers agree, of one network or of many."""
+def checked_factors(factors, many=False):
+    """The factors of one network, or of many with the same leading axes."""
     validation.instance("factors", factors, Factors)
-    A, C = (
-        validation.floating(f"factors.{name}", part, ndim=3)
-        for name, part in factors._asdict().items()
-    )
-    squares = all(part.shape[-1] == part.shape[-2] for part in (A, C))
-    if not squares or A.shape[:-2] != C.shape[:-2]:
-        raise ValueError(
-            "factors must have shapes (…, layers, k, k) and (…, layers, s, s), "
-            f"got {A.shape} and {C.shape}"
-        )
-    return Factors(A, C)
-
-
-def one_of_factors(factors):
-    """The factors of one network."""
-    A, C = checked_factors(factors)
-    if A.ndim != 3:
-        raise ValueError(
-            f"factors must be those of one network (jax.lax.map takes many), got A {A.shape}"
-        )
-    return Factors(A, C)
+    leading = " ".join(f"draws{i}" for i in range(jnp.ndim(factors.A) - 3)) if many else ""
+    axes = f"{leading} layers k k", f"{leading} layers s s"
+    arrays = zip(("factors.A", "factors.C"), zip(factors, axes, strict=True), strict=True)
+    return Factors(*validation.fitting(**dict(arrays)))
 
 
 @numpy_if_known
@@ -211,7 +209,7 @@ def _partial_products(xp, weights, inputs):
 
 
 def products(xp, weights, inputs=None):
-    """:func:`partial_products` of checked weights, in the operations of ``xp``."""
+    """:func:`partial_products` of weights that fit, in the operations of ``xp``."""
     identity = lambda size: xp.eye(size, dtype=weights[0].dtype)  # noqa: E731
     left = lambda product, W: W @ product  # noqa: E731
     after = [identity(len(weights[-1])), *accumulate(weights[:0:-1], xp.matmul)]

@@ -12,7 +12,8 @@ import numpy as np
 import scipy
 
 from lazyrich import validation
-from lazyrich.conditioning.linear import Factors, one_of_factors
+from lazyrich.arithmetic import binary_unit
+from lazyrich.conditioning.linear import Factors, checked_factors
 
 STEPS = 2000
 SINGULAR = "factors must make a nonsingular matrix"
@@ -43,11 +44,13 @@ def extreme_eigenvalues(factors: Factors, tolerance: float = 1e-8) -> ExtremeEig
         tolerance: the largest relative residual that is accepted.
 
     Raises:
-        ValueError: if Ĝ is singular, or so nearly that it is not inverted in 2000 steps.
+        ValueError: if Ĝ is singular, or so nearly that it is not inverted in 2000 steps, or the
+            eigenvalues are out of the range of float64.
         RuntimeError: if a residual stays above the tolerance.
     """
     validation.scalar("tolerance", validation.positive("tolerance", tolerance))
-    A, C = (_symmetric(part) for part in one_of_factors(factors))
+    factors = checked_factors(factors)
+    (A, a), (C, c) = map(_in_units, factors)
     (L, k, _), (_, s, _) = A.shape, C.shape
     stacked = C.reshape(L * s, s)
 
@@ -87,13 +90,18 @@ def extreme_eigenvalues(factors: Factors, tolerance: float = 1e-8) -> ExtremeEig
         raise ValueError(f"{SINGULAR}, got the eigenvalues {values[0]:.2g} and {values[1]:.2g}")
     if not max(residuals) <= tolerance:
         raise RuntimeError(f"residuals must reach {tolerance}, got {max(residuals):.2g}")
+    values = validation.in_range("factors", factors, [value * a * c for value in values])
     return ExtremeEigenvalues(*values, residuals)
 
 
-def _symmetric(matrices):
-    """In float64, and symmetric to its last digit: the factors may come from another precision."""
-    matrices = np.asarray(matrices, float)
-    return (matrices + matrices.swapaxes(1, 2)) / 2
+def _in_units(matrices):
+    """In float64, over a power of two, which comes beside them.
+
+    They are symmetric to the last digit, also where the factors come from another precision.
+    """
+    unit = float(binary_unit(np, np.abs(np.asarray(matrices, float)).max()))
+    matrices = np.asarray(matrices, float) / unit
+    return (matrices + matrices.swapaxes(1, 2)) / 2, unit
 
 
 def _largest(operator, start):

@@ -7,12 +7,12 @@ With the root R of Σ, R Rᵀ = Σ, and the least-squares optimum W*, the loss a
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from lazyrich import validation
-from lazyrich.arithmetic import matmul, numpy_if_known
-from lazyrich.conditioning.covariance import Covariance, checked_moment
+from lazyrich.arithmetic import numpy_if_known
+from lazyrich.conditioning.covariance import Covariance, axes_of, fitting_moment
+from lazyrich.conditioning.weights import fitting
 from lazyrich.validation import ArrayLike
 
 
@@ -32,27 +32,42 @@ def least_squares(x: ArrayLike, y: ArrayLike, inputs: Covariance) -> LeastSquare
         x: the samples, shape (n, d).
         y: their targets, shape (n, k).
         inputs: Σ of the samples on its range.
+
+    Raises:
+        ValueError: if a variance is zero, samples and targets do not fit, or the optimum is out of
+            the range of its precision.
     """
-    x = validation.samples("x", x, entries=len(checked_moment(inputs).directions))
-    y = validation.samples("y", y)
-    if len(x) != len(y):
-        raise ValueError(f"y must have a row for each of {len(x)} samples, got {len(y)}")
-    return LeastSquares(inputs, _optimum(x, y, inputs))
+    inputs, x, y = fitting_moment(inputs, x=(x, "n d"), y=(y, "n k"))
+    validation.positive("inputs.variances", inputs.variances)
+    optimum = _optimum(x, y, inputs)
+    validation.in_range("x, y and inputs", (x, y, inputs), optimum, vanishing=True)
+    return LeastSquares(inputs, optimum)
 
 
-def loss_above_floor(
-    weights: Sequence[Float[Array, "_ _"]], problem: LeastSquares
-) -> Float[Array, ""]:
+def loss_above_floor(weights: Sequence[ArrayLike], problem: LeastSquares) -> Float[Array, ""]:
     """½ |(W^L ⋯ W^1 − W*) R|², the loss ½ |F − y|² averaged over samples, above its least value.
 
     Args:
         weights: W^1, …, W^L.
         problem: the data.
+
+    Raises:
+        ValueError: if they do not fit, or the loss is out of the range of its precision.
     """
-    product = problem.inputs.directions * jnp.sqrt(problem.inputs.variances)
+    validation.instance("problem", problem, LeastSquares)
+    arrays = axes_of(problem.inputs, name="problem.inputs")
+    arrays |= {"problem.optimum": (problem.optimum, "k s")}
+    weights, _, *inputs, optimum = fitting(weights, **arrays)
+    loss = _loss_above_floor(weights, Covariance(*inputs), optimum)
+    return validation.in_range("weights", weights, loss, vanishing=True)
+
+
+@numpy_if_known
+def _loss_above_floor(xp, weights, inputs, optimum):
+    product = inputs.directions * xp.sqrt(inputs.variances)
     for W in weights:
-        product = matmul(W, product)
-    return ((product - problem.optimum) ** 2).sum() / 2
+        product = W @ product
+    return ((product - optimum) ** 2).sum() / 2
 
 
 @numpy_if_known

@@ -14,8 +14,8 @@ from typing import NamedTuple
 from jaxtyping import Array, Float
 
 from lazyrich import spectra, validation
-from lazyrich.arithmetic import numpy_if_known, ratio
-from lazyrich.conditioning.weights import checked, samples_for
+from lazyrich.arithmetic import binary_unit, numpy_if_known, ratio
+from lazyrich.conditioning.weights import fitting, in_units
 from lazyrich.spectra.symmetric import values_only
 from lazyrich.validation import ArrayLike
 
@@ -54,7 +54,17 @@ def leaky_relu_matrix(
         x: the samples, shape (n, d).
         slope: α, from −1 to 1.
     """
-    return _leaky_relu_matrix(*_checked(weights, x, slope))
+    return _matrix_in_range(*_fitting(weights, x, slope))
+
+
+def leaky_relu_spectrum(
+    weights: Sequence[ArrayLike], x: ArrayLike, slope: ArrayLike
+) -> Float[Array, "nk"]:
+    """The nk eigenvalues of Ĝ, ascending: all of the Gauss-Newton matrix that are not zero.
+
+    Arguments as for :func:`leaky_relu_matrix`.
+    """
+    return values_only(_matrix_in_range(*_fitting(weights, x, slope)))
 
 
 def leaky_relu_condition_number(
@@ -62,9 +72,10 @@ def leaky_relu_condition_number(
 ) -> Float[Array, ""]:
     """κ of the Gauss-Newton matrix with all nk eigenvalues, ``inf`` if some of them vanish.
 
-    Arguments as for :func:`leaky_relu_matrix`.
+    Neither a factor of all weights nor one of the samples changes it. Arguments as for
+    :func:`leaky_relu_matrix`.
     """
-    values = values_only(_leaky_relu_matrix(*_checked(weights, x, slope)))
+    values = values_only(_matrix_in_range(*_in_units(*_fitting(weights, x, slope))))
     return spectra.condition_number(values, len(values))
 
 
@@ -72,7 +83,7 @@ def leaky_relu_extremes(
     weights: Sequence[ArrayLike], x: ArrayLike, slope: ArrayLike
 ) -> LeakyReluExtremes:
     """The extreme eigenvalues that enter the bounds. Arguments as for :func:`leaky_relu_matrix`."""
-    return _extremes(*_checked(weights, x, slope))
+    return _extremes_in_range(*_fitting(weights, x, slope))
 
 
 def leaky_relu_bounds(
@@ -86,8 +97,8 @@ def leaky_relu_bounds(
     They are ``inf`` where the denominator is at the rounding floor, as for n > d with a singular T.
     Arguments as for :func:`leaky_relu_matrix`.
     """
-    V, W, x, slope = _checked(weights, x, slope)
-    return _bounds(_extremes(V, W, x, slope), slope, samples=len(x))
+    V, W, x, slope = _in_units(*_fitting(weights, x, slope))
+    return _bounds(_extremes_in_range(V, W, x, slope), slope, samples=len(x))
 
 
 @numpy_if_known
@@ -103,9 +114,13 @@ def _leaky_relu_matrix(xp, V, W, x, slope):
 
 
 @numpy_if_known
-def _extremes(xp, V, W, x, slope):
+def _grams(xp, V, W, x, slope):
     z = x @ V.T
-    grams = [rows @ rows.T for rows in (x, W, _leaky(xp, z, slope), z)]
+    return [rows @ rows.T for rows in (x, W, _leaky(xp, z, slope), z)]
+
+
+@numpy_if_known
+def _extremes(xp, grams):
     return LeakyReluExtremes(*(xp.linalg.eigvalsh(gram)[xp.array([0, -1])] for gram in grams))
 
 
@@ -124,7 +139,27 @@ def _leaky(xp, z, slope):
     return xp.where(z >= 0, z, slope * z)
 
 
-def _checked(weights, x, slope):
-    V, W = weights = checked(weights, layers=2)
+def _matrix_in_range(V, W, x, slope):
+    matrix = _leaky_relu_matrix(V, W, x, slope)
+    return validation.in_range("weights and x", (V, W, x), matrix, vanishing=True)
+
+
+def _extremes_in_range(V, W, x, slope):
+    grams = _grams(V, W, x, slope)
+    return _extremes(validation.in_range("weights and x", (V, W, x), grams, vanishing=True))
+
+
+def _fitting(weights, x, slope):
+    (V, W), _, x = fitting(weights, layers=2, x=(x, "n d"))
     slope = validation.scalar("slope", validation.between("slope", slope, -1, 1))
-    return V, W, samples_for(weights, x), slope.astype(V.dtype)
+    return V, W, x, slope.astype(V.dtype)
+
+
+def _in_units(V, W, x, slope):
+    weights, _ = in_units([V, W], None)
+    return *weights, _in_unit(x), slope
+
+
+@numpy_if_known
+def _in_unit(xp, x):
+    return x / binary_unit(xp, xp.abs(x).max())

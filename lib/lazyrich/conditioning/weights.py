@@ -4,14 +4,13 @@ A network is the sequence of its matrices W^l, of shape (fan-out, fan-in).
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import jax
 from jaxtyping import Array, Float
 
 from lazyrich import validation
-from lazyrich.arithmetic import numpy_if_known
-from lazyrich.conditioning.covariance import checked_moment
+from lazyrich.arithmetic import binary_unit, numpy_if_known
+from lazyrich.conditioning.covariance import Covariance, axes_of
 from lazyrich.draws import normal
 from lazyrich.validation import ArrayLike
 
@@ -41,14 +40,22 @@ def with_skips(weights: Sequence[ArrayLike], strength: ArrayLike) -> list[Float[
         weights: W^1, …, W^L.
         strength: β.
     """
-    strength = validation.scalar("strength", validation.floating("strength", strength))
-    return _with_skips(checked(weights), strength)
+    beta = validation.scalar("strength", validation.floating("strength", strength))
+    weights, _ = fitting(weights)
+    result = _with_skips(weights, beta)
+    return validation.in_range("weights and strength", (weights, beta), result, vanishing=True)
 
 
 def linear_network(weights: Sequence[ArrayLike], x: ArrayLike) -> Float[Array, "samples outputs"]:
-    """The outputs W^L ⋯ W^1 x of a deep linear network, for each sample, a row of x."""
-    weights = checked(weights)
-    return outputs_of(weights, samples_for(weights, x))
+    """The outputs W^L ⋯ W^1 x of a deep linear network, for each sample, a row of x.
+
+    Args:
+        weights: W^1, …, W^L.
+        x: the samples, shape (samples, inputs); integers are taken as floats.
+    """
+    weights, _, x = fitting(weights, x=(x, "n d"))
+    outputs = outputs_of(weights, x)
+    return validation.in_range("weights and x", (weights, x), outputs, vanishing=True)
 
 
 # What the modules of this package share
@@ -56,51 +63,50 @@ def linear_network(weights: Sequence[ArrayLike], x: ArrayLike) -> Float[Array, "
 
 @numpy_if_known
 def outputs_of(xp, weights, x):
-    """:func:`linear_network` of checked weights and samples."""
+    """:func:`linear_network` of weights and samples that fit."""
     for W in weights:
         x = x @ W.T
     return x
 
 
-def checked(weights, inputs=None, layers=None):
-    """The weights of one network as matrices of one dtype that fit together, and to the data.
+def fitting(weights, inputs=None, layers=None, **others):
+    """One network's weights, Σ, and other arrays with the names of their axes, all of one dtype.
 
-    `layers` is their number, where it is fixed.
+    The axes are "d", "m1", "m2", …, "k" of the network, "s" of Σ, and any others. `layers` is the
+    number of weights, where it is fixed.
     """
-    weights = [validation.floating(f"weights[{i}]", W, ndim=2) for i, W in enumerate(weights)]
-    shapes = [W.shape for W in weights]
-    fit = all(later[-1] == earlier[0] for earlier, later in pairwise(shapes))
-    if not weights or any(W.ndim != 2 for W in weights) or not fit:
-        raise ValueError(
-            "weights must be the matrices of one network (jax.vmap takes many), which follow one "
-            f"another, (m, d), (k, m), …, got shapes {shapes}"
-        )
-    if layers not in (None, len(weights)):
-        raise ValueError(f"weights must hold {layers} matrices, got {len(weights)}")
-    dtypes = {W.dtype.name for W in weights}
-    if len(dtypes) > 1:
-        raise ValueError(f"weights must have one dtype, got {', '.join(sorted(dtypes))}")
+    if len(weights) != (layers or len(weights)) or len(weights) == 0:
+        raise ValueError(f"weights must hold {layers or 'some'} matrices, got {len(weights)}")
+    widths = ["d", *(f"m{layer}" for layer in range(1, len(weights))), "k"]
+    pairs = enumerate(zip(weights, widths[1:], widths[:-1], strict=True))
+    arrays = {f"weights[{i}]": (W, f"{rows} {columns}") for i, (W, rows, columns) in pairs}
+    moment = {} if inputs is None else axes_of(inputs)
+    arrays = validation.fitting(**arrays, **moment, **others)
+    weights, arrays = list(arrays[: len(weights)]), arrays[len(weights) :]
+    if inputs is None:
+        return weights, None, *arrays
+    return weights, Covariance(*arrays[:2]), *arrays[2:]
+
+
+@numpy_if_known
+def in_units(xp, weights, inputs):
+    """The weights over a power of two, and the variances over one of four, which leaves κ as it is.
+
+    So no square of them leaves the floats, and no bit is lost. Weights of ordinary size are left
+    alone, since products of many layers might leave them if their entries were near 1.
+    """
+    sizes = xp.stack([xp.abs(W).max() for W in weights])
+    unit = binary_unit(xp, xp.exp2(xp.log2(sizes).mean()))
+    unit = xp.where((unit > 2.0**-8) & (unit < 2.0**8), 1, unit)
     if inputs is not None:
-        checked_moment(inputs, shapes[0][1], weights[0].dtype)
-    return weights
+        inputs = Covariance(variances_in_units(xp, inputs), inputs.directions)
+    return [W / unit for W in weights], inputs
 
 
-def samples_for(weights, x):
-    """The samples in rows, of the inputs and the dtype of checked weights."""
-    x = validation.samples("x", x, entries=weights[0].shape[1])
-    if x.dtype != weights[0].dtype:
-        raise ValueError(f"x must have the dtype of the weights, {weights[0].dtype}, got {x.dtype}")
-    return x
-
-
-def wide_enough(widths, data_rank):
-    """The widths, none below min(s, k), so that Ĝ is not singular."""
-    least = min(data_rank, widths[-1])
-    if min(widths) < least:
-        raise ValueError(
-            f"widths must be at least {least}, so that Ĝ is not singular, got {widths}"
-        )
-    return widths
+def variances_in_units(xp, inputs):
+    """The variances over a power of four, whose roots are those of the variances to the bit."""
+    unit = binary_unit(xp, xp.sqrt(inputs.variances.max()))
+    return inputs.variances / unit / unit
 
 
 def sizes(weights, inputs):

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from lazyrich import validation
-from lazyrich.arithmetic import matmul
+from lazyrich.arithmetic import jit, matmul
 from lazyrich.heavy_tails.normal_means import (
     FEATURE_POWER,
     SLOPE,
@@ -128,12 +128,15 @@ def equal_norm_rates(sizes: Sizes, noise: float = 0.3) -> dict[tuple[str, str], 
 
 
 def directions(problem: Problem) -> Directions:
-    """The gradient of the training loss at the start, and its rank-one part."""
+    """The gradient of the training loss at the start, and its rank-one part.
+
+    Both are inf or nan where the problem is, or where a product overflows.
+    """
     problem = checked_problem(problem)
     return directions_of(problem.W, problem.a, problem.train)
 
 
-@jax.jit
+@jit
 def directions_of(W, a, samples):
     """:func:`directions` of weights and training samples that fit."""
     x, y = samples
@@ -146,7 +149,10 @@ def overshoot(sizes: Sizes, rate: float, noise: float = 0.3) -> float:
     """E f² after one Adam step, (2/π) h E_z φ(η κ_s z)² with φ(u) = E tanh(τ g + u).
 
     The hidden units move by ±η κ_s z together, z ~ N(0, 1) over inputs, and stay spread by
-    τ² = 1 + η² (1 − κ_s²). To leading order in h: what the start had, of order one, is left out.
+    τ² = 1 + η² (1 − κ_s²). To leading order in h: what the start had, of order one, is left out,
+    and so is its correlation with the step. That makes it too high: at η = 1 by 8, 3 and 3 % at
+    d = 100, 300 and 1000, and as a law of the test loss by 11, 12 and 4 %, with standard errors of
+    1 to 2 %.
 
     Args:
         sizes: d, h, n.

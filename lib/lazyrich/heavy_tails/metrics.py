@@ -12,14 +12,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from lazyrich import validation
-from lazyrich.arithmetic import matmul, numpy_if_known
+from lazyrich.arithmetic import binary_unit, jit, matmul, numpy_if_known
 from lazyrich.heavy_tails.single_index import (
     ACTIVATIONS,
     Problem,
     checked_problem,
     hidden_features,
 )
-from lazyrich.spectra.weights import spectrum_of
+from lazyrich.spectra.weights import above_floor, spectrum_of
 from lazyrich.validation import ArrayLike
 
 SCALINGS = ("as coded", "as written")
@@ -56,7 +56,7 @@ class Overlaps(NamedTuple):
 
 
 def ridge_losses(
-    W: Float[Array, "h d"],
+    W: ArrayLike,
     problem: Problem,
     ridge: ArrayLike = 0.01,
     scaling: str = "as written",
@@ -67,7 +67,8 @@ def ridge_losses(
     Of ZᵀZ and ZZᵀ the smaller is formed, once for all λ and for :func:`kernel_alignment`.
 
     Args:
-        W: hidden weights; those that are not finite have the losses nan.
+        W: hidden weights; those that are not finite have the losses nan, and where products or
+            squares overflow, these are inf or nan.
         problem: the probe and test sets.
         ridge: λ > 0, one or more, whose shape is that of the losses.
         scaling: one of :data:`SCALINGS`.
@@ -97,7 +98,7 @@ def fitted(W, probe, test, ridge, scale=1.0, activation="tanh"):
 
 
 def kernel_alignment(
-    W: Float[Array, "h d"],
+    W: ArrayLike,
     problem: Problem,
     scaling: str = "as written",
     activation: str = "tanh",
@@ -105,7 +106,8 @@ def kernel_alignment(
     """The kernel-target alignment ⟨K, yyᵀ⟩/(‖K‖_F ‖y‖²) on the probe set, K = ZZᵀ uncentred.
 
     It is ‖Zᵀy‖²/(‖ZᵀZ‖_F ‖y‖²), and decays like d^(−½): to be compared at one (d, h, n) only. It
-    is nan where all features or all labels vanish, or where a product of features overflows.
+    is nan where all features or all labels vanish, where a product of features overflows, or where
+    weights or samples are not finite.
     Arguments as for :func:`ridge_losses`.
     """
     W, problem, scale = _checked(W, problem, scaling, activation)
@@ -123,25 +125,26 @@ def scale_of(scaling: str, inputs: int) -> float:
     return inputs**-0.5 if scaling == "as coded" else 1.0
 
 
-def weight_metrics(W: Float[Array, "h d"], teacher: Float[Array, "d"]) -> WeightMetrics:
+def weight_metrics(W: ArrayLike, teacher: ArrayLike) -> WeightMetrics:
     """The spectrum of the weights and how its top vector stands to the teacher.
 
     One eigendecomposition, in float64 where that is on, since float32 would lose the lower end.
-    What rounding leaves below zero is zero. Weights that are not finite have nan. Where the largest
-    eigenvalue is repeated, as in the zero matrix, v₁ is one choice among many.
+    What is below the rounding floor d ε ‖W‖² is zero. Weights that are not finite have nan. Where
+    the largest eigenvalue is repeated, as in the zero matrix, v₁ is one choice among many.
 
     Args:
         W: hidden weights.
         teacher: β, a unit vector.
 
     Raises:
-        ValueError: if the shapes do not fit, or the teacher is not of length one.
+        ValueError: if the shapes do not fit, the teacher is not of length one, or the eigenvalues
+            are out of the range of the floats.
     """
     W, teacher = validation.axes(W=(W, "h d"), teacher=(teacher, "d"))
     teacher = validation.unit("teacher", teacher)
-    values, vectors = jnp.linalg.eigh(gram := weight_gram(W))
-    aligned = jnp.abs(matmul(vectors[:, -1], teacher.astype(gram.dtype)))
-    return WeightMetrics(jnp.maximum(values, 0), aligned)
+    values, top = _decomposed(W.astype(jnp.result_type(float)))
+    aligned = jnp.abs(matmul(top, teacher.astype(top.dtype)))
+    return WeightMetrics(validation.in_range("W", W, values), aligned)
 
 
 def weight_eigenvalues(W: Float[Array, "h d"]) -> Float[Array, "d"]:
@@ -155,7 +158,7 @@ def weight_gram(W: Float[Array, "h d"]) -> Float[Array, "d d"]:
 
 
 def gram_eigenvalues(grams: Float[Array, "*batch d d"]) -> Float[Array, "*batch d"]:
-    """The eigenvalues of many WᵀW, ascending; what is not finite has nan."""
+    """The eigenvalues of many WᵀW, ascending, as of :func:`weight_metrics`."""
     return _gram_eigenvalues(grams)
 
 
@@ -163,10 +166,18 @@ def gram_eigenvalues(grams: Float[Array, "*batch d d"]) -> Float[Array, "*batch 
 def _gram_eigenvalues(xp, grams):
     finite = xp.isfinite(grams).all((-1, -2), keepdims=True)
     values = xp.linalg.eigvalsh(xp.where(finite, grams, 0))
-    return xp.where(finite[..., 0], xp.maximum(values, 0), xp.nan)
+    return xp.where(finite[..., 0], above_floor(xp, values), xp.nan)
 
 
-def overlaps(W: Float[Array, "h d"], M: Float[Array, "h d"]) -> Overlaps:
+@jit
+def _decomposed(W):
+    """The eigenvalues of WᵀW and its top vector, of W in units of a power of two."""
+    unit = binary_unit(jnp, jnp.abs(W).max())
+    values, vectors = jnp.linalg.eigh(weight_gram(W / unit))
+    return above_floor(jnp, values) * unit * unit, vectors[:, -1]
+
+
+def overlaps(W: ArrayLike, M: ArrayLike) -> Overlaps:
     """The squared overlaps of all singular vectors of two matrices, largest first.
 
     Vectors of a singular value that is repeated, or zero, are one choice among many. Matrices that
@@ -176,7 +187,10 @@ def overlaps(W: Float[Array, "h d"], M: Float[Array, "h d"]) -> Overlaps:
         ValueError: if they are no matrices of one shape.
     """
     W, M = validation.axes(W=(W, "h d"), M=(M, "h d"))
-    (U, _, Vt), (U_M, _, Vt_M) = (jnp.linalg.svd(each, full_matrices=False) for each in (W, M))
+    (U, _, Vt), (U_M, _, Vt_M) = (
+        jnp.linalg.svd(each / binary_unit(jnp, jnp.abs(each).max()), full_matrices=False)
+        for each in (W, M)
+    )
     return Overlaps(matmul(U.T, U_M) ** 2, matmul(Vt, Vt_M.T) ** 2)
 
 

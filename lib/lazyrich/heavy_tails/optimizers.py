@@ -1,7 +1,15 @@
 """The optimisers of the chapter as optax transformations, in PyTorch's order of operations.
 
 Adam divides the bias-corrected mean m̂ of the gradients by √v̂ + ε, v̂ the bias-corrected mean of
-their squares. So its first step is −η sign(G) up to ε.
+their squares. So its first step is −η sign(G) up to ε. A student learns from a problem of one's own
+by :func:`lazyrich.training.train`:
+
+>>> from lazyrich.heavy_tails import draw, loss, sizes, weight_metrics
+>>> from lazyrich.training import train
+>>> teacher, W, a, samples, *_ = draw(jax.random.key(0), sizes(20))
+>>> student = train(lambda W, step: loss(W, a, samples), W, optimizer("Adam", 1.0), [10])
+>>> bool(weight_metrics(student.params, teacher).teacher > weight_metrics(W, teacher).teacher)
+True
 """
 
 from typing import NamedTuple
@@ -26,7 +34,8 @@ class AdamVariant(NamedTuple):
     epsilon: ArrayLike = 1e-8
     """ε."""
     amsgrad: ArrayLike = False
-    """Whether √v takes the largest v so far, as AMSGrad does."""
+    """Whether v is the largest so far, as in AMSGrad. The maximum is taken before the correction of
+    bias, so that what Adam divides by, √v̂ = √(v/(1 − 0.999^t)), still falls as that goes to one."""
     frozen_from: ArrayLike = NEVER
     """The step from which on v̂ stays what it is."""
 
@@ -47,8 +56,8 @@ def optimizer(name: str, rate: ArrayLike, decay: ArrayLike = 1.0) -> optax.Gradi
         rate: η.
         decay: γ.
     """
-    validation.scalar("rate", validation.nonnegative("rate", rate))
-    validation.scalar("decay", validation.positive("decay", decay))
+    rate = validation.scalar("rate", validation.nonnegative("rate", rate))
+    decay = validation.scalar("decay", validation.positive("decay", decay))
     makers = {"GD": optax.sgd, "Adam": optax.adam}
     make = makers[validation.one_of("name", name, makers)]
     return make(lambda count: rate * decay**count)
@@ -57,8 +66,8 @@ def optimizer(name: str, rate: ArrayLike, decay: ArrayLike = 1.0) -> optax.Gradi
 def adam_variant(variant: AdamVariant) -> optax.GradientTransformation:
     """Adam with the changes of an :class:`AdamVariant`; by default it is ``optax.adam``."""
     rate, epsilon, amsgrad, frozen_from = validation.instance("variant", variant, AdamVariant)
-    validation.scalar("variant.rate", validation.nonnegative("variant.rate", rate))
-    validation.scalar("variant.epsilon", validation.positive("variant.epsilon", epsilon))
+    rate = validation.scalar("variant.rate", validation.nonnegative("variant.rate", rate))
+    epsilon = validation.scalar("variant.epsilon", validation.positive("variant.epsilon", epsilon))
     validation.kind("variant.amsgrad", amsgrad, "truth values")
     frozen_from = validation.kind("variant.frozen_from", frozen_from, "integers")
     if isinstance(frozen_from, np.ndarray):
@@ -78,13 +87,14 @@ def adam_variant(variant: AdamVariant) -> optax.GradientTransformation:
         def correct(square, largest, frozen):
             now = jnp.where(amsgrad, largest, square) / (1 - BETA_2**count)
             now = now.astype(square.dtype)
-            return jnp.where(count > frozen_from, frozen, now)
+            return jnp.where(count > frozen_from.astype(count.dtype), frozen, now)
 
         corrected = jax.tree.map(correct, square, largest, moments.corrected)
 
         def change(mean, corrected):
-            step = mean / (1 - BETA_1**count) / (jnp.sqrt(corrected) + epsilon)
-            return (-rate * step).astype(mean.dtype)
+            root = jnp.sqrt(corrected) + epsilon.astype(corrected.dtype)
+            step = mean / (1 - BETA_1**count) / root
+            return (-rate.astype(step.dtype) * step).astype(mean.dtype)
 
         changes = jax.tree.map(change, mean, corrected)
         return changes, _Moments(count, mean, square, largest, corrected)

@@ -149,12 +149,12 @@ def _problem(xp, beta, student, data, noise, *, n, dtype):
 
 
 def features(
-    W: Float[Array, "h d"],
-    x: Float[Array, "n d"],
+    W: ArrayLike,
+    x: ArrayLike,
     activation: str = "tanh",
     scale: ArrayLike = 1.0,
 ) -> Float[Array, "n h"]:
-    """The hidden features φ(scale · W x/√d)/√h.
+    """The hidden features φ(scale · W x/√d)/√h, inf or nan where W or x are or a product overflows.
 
     Args:
         W: hidden weights.
@@ -169,24 +169,27 @@ def features(
 
 
 def outputs(
-    W: Float[Array, "h d"],
-    a: Float[Array, "h"],
-    x: Float[Array, "n d"],
+    W: ArrayLike,
+    a: ArrayLike,
+    x: ArrayLike,
     activation: str = "tanh",
 ) -> Float[Array, "n"]:
-    """The student's outputs f(x) = aᵀ φ(W x/√d)/√h, `a` its output weights."""
+    """The student's outputs f(x) = aᵀ φ(W x/√d)/√h, `a` its output weights.
+
+    They are inf or nan where an argument is, or where a product overflows.
+    """
     validation.one_of("activation", activation, ACTIVATIONS)
     W, a, x = validation.axes(W=(W, "h d"), a=(a, "h"), x=(x, "n d"))
     return student(W, a, x, activation)
 
 
 def loss(
-    W: Float[Array, "h d"],
-    a: Float[Array, "h"],
+    W: ArrayLike,
+    a: ArrayLike,
     samples: Samples,
     activation: str = "tanh",
 ) -> Float[Array, ""]:
-    """The mean of (f − y)², without a factor ½."""
+    """The mean of (f − y)², without a factor ½; inf or nan where training has diverged."""
     validation.one_of("activation", activation, ACTIVATIONS)
     x, y = validation.instance("samples", samples, Samples)
     parts = {"W": (W, "h d"), "a": (a, "h"), "samples.x": (x, "n d"), "samples.y": (y, "n")}

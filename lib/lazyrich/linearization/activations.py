@@ -55,7 +55,7 @@ def activation(name: str, sharpness: ArrayLike = 1.0) -> Callable:
 
 
 def largest_derivatives(
-    phi: Callable, order: int, ends: float = 4.0, points: int = 801
+    phi: Callable, order: int, ends: ArrayLike = 4.0, points: int = 801
 ) -> Float[Array, "order"]:
     """max_z |φ^(k)(z)|/(k+1)! for k = 1, …, order, over points from −ends to ends.
 

@@ -13,7 +13,10 @@ from lazyrich import validation
 
 
 def student_norms(key: jax.Array, n: int, nu: float, draws: int) -> np.ndarray:
-    """Norms of n independent Student-t numbers with ν degrees of freedom: O(n^max(1/2, 1/ν)).
+    """Norms of n independent Student-t numbers with ν degrees of freedom.
+
+    They are O(n^max(1/2, 1/ν)), but at ν = 2, where their squares have a mean that just diverges,
+    O(√(n ln n)).
 
     Args:
         key: the draws.

@@ -30,8 +30,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from lazyrich import validation
-from lazyrich.arithmetic import dot
-from lazyrich.derivatives import taylor_coefficients
+from lazyrich.arithmetic import dot, ordinarily
+from lazyrich.derivatives import coefficients_along
 from lazyrich.validation import ArrayLike
 
 MOST_ROWS, MOST_ENTRIES = 16, 2**20
@@ -39,9 +39,7 @@ SMOOTH = "apply must have finite derivatives"
 IN_RANGE = "rate and scale must leave finite correlations"
 
 
-def update_direction(
-    apply: Callable, params, x: Float[Array, "samples inputs"], residual: ArrayLike
-):
+def update_direction(apply: Callable, params, x: ArrayLike, residual: ArrayLike):
     """The update direction v = Σ_i c_i ∇F(x_i): a step is θ − η v, and v a pytree like θ.
 
     Args:
@@ -54,21 +52,19 @@ def update_direction(
         ValueError: if the residual does not have the shape of the outputs, or the network does not
             give floats from params and x, all finite, with finite derivatives.
     """
-    x = _fitting(apply, params, x)
-    outputs, pull = jax.vjp(lambda params: apply(params, x), params)
-    residual = validation.floating("residual", residual)
-    if residual.shape != outputs.shape:
-        raise ValueError(
-            f"residual must have the shape of the outputs, {outputs.shape}, got {residual.shape}"
-        )
-    v = pull(residual.astype(outputs.dtype))[0]
+    params, x, outputs = validation.network(apply, params, x)
+    residual = validation.as_outputs("residual", residual, outputs)
+    with validation.differentiable("apply", "by jax.vjp"):
+        outputs, pull = jax.vjp(lambda params: apply(params, x), params)
+        [v] = pull(residual)
     return validation.finite_orders(SMOOTH, (outputs, v))[1]
 
 
+@ordinarily
 def contracted(
     apply: Callable,
     params,
-    x: Float[Array, "samples inputs"],
+    x: ArrayLike,
     direction,
     order: int,
     rate: ArrayLike = 1.0,
@@ -96,19 +92,23 @@ def contracted(
     >>> contracted(apply, 3.0, jnp.ones((1, 1)), 2.0, 2, rate=0.5).ravel().tolist()
     [6.0, 1.0]
     """
-    d = np.arange(1, validation.whole("order", order, least=1) + 1)
-    rate, scale = validation.positives(rate=rate, scale=scale)
-    x = _fitting(apply, params, x, direction)
-    terms = taylor_coefficients(lambda params: apply(params, x), params, direction, order)
+    return contractions(apply, *fitting(apply, params, x, direction, order, rate, scale))
+
+
+def contractions(apply, params, x, direction, d, rate, scale):
+    """:func:`contracted` of what fits."""
+    with validation.differentiable("apply", f"{len(d)} times by jax.jvp"):
+        terms = coefficients_along(lambda params: apply(params, x), params, direction, len(d))
     scaled = _scaled(terms[1:], rate**d * scale ** (1.0 - d))
     _above_rounding(scale * terms[0], scaled)
     return scaled
 
 
+@ordinarily
 def gradient_norms(
     apply: Callable,
     params,
-    x: Float[Array, "samples inputs"],
+    x: ArrayLike,
     direction,
     order: int,
     rate: ArrayLike = 1.0,
@@ -120,29 +120,29 @@ def gradient_norms(
     One gradient an input and an order is held at a time. Arguments and errors as for
     :func:`contracted`, except that float32 will do: each is a length, in which nothing cancels.
     """
-    d = np.arange(1, validation.whole("order", order, least=1) + 1)
-    rate, scale = validation.positives(rate=rate, scale=scale)
-    x = _fitting(apply, params, x, direction)
+    params, x, direction, d, rate, scale = fitting(apply, params, x, direction, order, rate, scale)
 
     def of_one(one):
         def outputs(params):
             of_x = lambda params: apply(params, one[None])[0]  # noqa: E731
-            return taylor_coefficients(of_x, params, direction, order)[1:]
+            return coefficients_along(of_x, params, direction, order)[1:]
 
         values, pull = jax.vjp(outputs, params)
         unit = jnp.eye(values.size, dtype=values.dtype).reshape(values.size, *values.shape)
         squares = jax.lax.map(lambda one: _square(pull(one)[0]), unit)
         return jnp.sqrt(squares).reshape(values.shape)
 
-    norms = jnp.moveaxis(jax.lax.map(of_one, x), 0, 1)
+    with validation.differentiable("apply", f"{order} times by jax.jvp, then by jax.vjp"):
+        norms = jnp.moveaxis(jax.lax.map(of_one, x), 0, 1)
     return _scaled(norms, rate ** (d + 0.5) * scale ** (0.0 - d))
 
 
+@ordinarily
 def correlation_tensor(
     apply: Callable,
     params,
-    x: Float[Array, "samples inputs"],
-    inputs: Float[Array, "few inputs"],
+    x: ArrayLike,
+    inputs: ArrayLike,
     order: int,
     rate: ArrayLike = 1.0,
     scale: ArrayLike = 1.0,
@@ -168,14 +168,16 @@ def correlation_tensor(
     """
     order = validation.whole("order", order, least=1)
     rate, scale = validation.positives(rate=rate, scale=scale)
-    x, inputs = _fitting(apply, params, x), _fitting(apply, params, inputs, name="inputs")
-    outputs, pull = jax.vjp(lambda params: apply(params, inputs).reshape(-1), params)
-    rows = len(outputs)
+    _, x, _ = validation.network(apply, params, x)
+    params, inputs, outputs = validation.network(apply, params, inputs, "inputs")
+    rows = math.prod(outputs.shape)
     if rows > MOST_ROWS:
         raise ValueError(f"inputs must have at most {MOST_ROWS} outputs in all, got {rows}")
     if rows**order > MOST_ENTRIES:
         raise ValueError(f"order must leave at most {MOST_ENTRIES} entries a row, got {order}")
-    gradients = jax.vmap(lambda unit: pull(unit)[0])(jnp.eye(rows, dtype=outputs.dtype))
+    with validation.differentiable("apply", "by jax.vjp"):
+        outputs, pull = jax.vjp(lambda params: apply(params, inputs).reshape(-1), params)
+        gradients = jax.vmap(lambda unit: pull(unit)[0])(jnp.eye(rows, dtype=outputs.dtype))
     validation.finite_orders(SMOOTH, (outputs, gradients))
 
     def entry(index):
@@ -185,7 +187,8 @@ def correlation_tensor(
         return function(params)
 
     once = np.array(list(itertools.combinations_with_replacement(range(rows), order)))
-    values = jax.lax.map(entry, jnp.asarray(once))
+    with validation.differentiable("apply", f"{order} times by jax.jvp"):
+        values = jax.lax.map(entry, jnp.asarray(once))
     validation.finite_orders(SMOOTH, values[None], first=order)
     number = {tuple(index): i for i, index in enumerate(once.tolist())}
     every = itertools.product(range(rows), repeat=order)
@@ -195,15 +198,12 @@ def correlation_tensor(
     return validation.finite_orders(IN_RANGE, scaled[None], first=order)[0]
 
 
-def _fitting(apply, params, x, direction=None, name="x"):
-    """The inputs as an array, once everything is known to fit the network."""
-    x = validation.inputs(name, x)
-    validation.outputs(apply, validation.parameters("params", params), x, name)
-    if direction is not None:
-        validation.like(
-            "direction", validation.parameters("direction", direction), "params", params
-        )
-    return x
+def fitting(apply, params, x, direction, order, rate, scale):
+    """The arguments as arrays, once everything is known to fit, and all orders from 1 on."""
+    params, x, _ = validation.network(apply, params, x)
+    direction = validation.like("direction", direction, "params", params)
+    d = np.arange(1, validation.whole("order", order, least=1) + 1)
+    return params, x, direction, d, *validation.positives(rate=rate, scale=scale)
 
 
 def _scaled(terms, factors):

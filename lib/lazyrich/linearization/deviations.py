@@ -7,7 +7,6 @@ the same steps.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -16,7 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from lazyrich import validation
-from lazyrich.arithmetic import matmul, root_mean_square
+from lazyrich.arithmetic import jit, matmul, relative_size, root_mean_square
 from lazyrich.derivatives import empirical_ntk, jacobian
 from lazyrich.networks import Network
 from lazyrich.validation import ArrayLike
@@ -33,6 +32,10 @@ class Deviations(NamedTuple):
     """|J − J_0|/|J_0| on the training inputs, Frobenius norms."""
     residual: Float[Array, "*seeds times"]
     """|F_lin − y|, root mean square over the training inputs."""
+    training_output: Float[Array, "*seeds times"]
+    """|F − F_lin|, root mean square over the training inputs."""
+    network_residual: Float[Array, "*seeds times"]
+    """|F − y|, root mean square over the training inputs."""
 
 
 def train_beside_linear(
@@ -64,9 +67,13 @@ def train_beside_linear(
         samples: which training input each step takes, by its number; by default all of them.
         noise: what each step adds to the target of its sample.
 
+    Training that diverges has inf or nan, and where the kernel of the start vanishes the changes
+    are nan.
+
     Raises:
-        ValueError: if the network does not give one finite output a sample, targets do not fit
-            them, rate or scale is not positive, or the schedule is no increasing sequence.
+        ValueError: if the network does not give one float a sample or has no derivative backwards,
+            targets do not fit the outputs, rate or scale is not positive, the schedule is no
+            increasing sequence, or samples or noise end before it.
 
     A network that is linear in its parameters stays on its linear model:
 
@@ -77,34 +84,56 @@ def train_beside_linear(
     """
     steps = validation.schedule("schedule", schedule)
     rate, scale = validation.positives(rate=rate, scale=scale)
+    centred = validation.flag("centred", centred)
     if isinstance(network, Network):  # hashable, so that its compiled programs are found again
         network = network._replace(layers=tuple(network.layers))
-    outputs = validation.outputs(_apply(network), params, x)
-    if outputs.shape != (len(x), 1) or jnp.shape(y) != (len(x),):
-        shapes = f"{outputs.shape} and {jnp.shape(y)}"
+    params, x, outputs = validation.network(_apply(network), params, x)
+    _, x_test, _ = validation.network(_apply(network), params, x_test, "x_test")
+    y = validation.floating("y", y)
+    if outputs.shape != (len(x), 1) or y.shape != (len(x),):
+        shapes = f"{outputs.shape} and {y.shape}"
         raise ValueError(
             f"outputs and y must have shapes ({len(x)}, 1) and ({len(x)},), got {shapes}"
         )
+    samples = None if samples is None else validation.kind("samples", samples, "integers")
+    noise = None if noise is None else validation.vector("noise", noise)
+    for name, each in (("samples", samples), ("noise", noise)):
+        if each is not None and each.shape < (steps[-1],):
+            raise ValueError(f"{name} must have one for each of {steps[-1]} steps, got {len(each)}")
+    y, rate, scale, noise = jax.tree.map(
+        lambda number: number.astype(outputs.dtype), (y, rate, scale, noise)
+    )
     problem = _Problem(x, y, x_test, rate, scale, samples, noise)
-    start, linear = _start(network, params, problem, float(centred))
-    moved, rows = params, []
-    for ends in pairwise((0, *steps)):
-        moved, linear, row = _interval(network, start, moved, linear, ends, problem)
-        rows.append(row)
+    with validation.differentiable("apply", "by jax.vjp"):
+        start, linear = _start(network, params, problem, float(centred))
+        moved, rows = params, []
+        for ends in pairwise((0, *steps)):
+            moved, linear, row = _interval(network, start, moved, linear, ends, problem)
+            rows.append(row)
     return jax.tree.map(lambda *times: jnp.stack(times), *rows)
 
 
 def relative_gradient_change(
-    network: Callable | Network, params, start, x: Float[Array, "samples inputs"]
+    network: Callable | Network, params, start, x: ArrayLike
 ) -> Float[Array, ""]:
     """|J − J_0|/|J_0| of the gradients since the start, of a layered network without a Jacobian.
 
     A layer's gradient is D ⊗ h, and D ⊗ h − D_0 ⊗ h_0 = (D − D_0) ⊗ h + D_0 ⊗ (h − h_0), so that
-    lengths and inner products of D, h and their changes suffice and nothing cancels.
+    lengths and inner products of D, h and their changes suffice and nothing cancels. Where J_0
+    vanishes the change is nan.
+
+    Raises:
+        ValueError: if params and start are not alike, of finite floats, or the network does not
+            take the samples.
     """
+    params, x, _ = validation.network(_apply(network), params, x)
+    return _gradient_change(network, params, validation.like("start", start, "params", params), x)
+
+
+def _gradient_change(network, params, start, x):
     if not isinstance(network, Network) or network.sensitivities is None:
         now, then = (jacobian(_apply(network), theta, x) for theta in (params, start))
-        return jnp.linalg.norm(now - then) / jnp.linalg.norm(then)
+        return relative_size(now - then, then)
     changed, size = 0.0, 0.0
     layers = zip(
         network.layers,
@@ -144,7 +173,7 @@ class _Start(NamedTuple):
     """What is taken off the outputs."""
 
 
-@partial(jax.jit, static_argnames="network")
+@jit(static_argnames="network")
 def _start(network, params, problem, centred):
     """What is kept of the start, and the linear model there."""
     both = jnp.concatenate([problem.x, problem.x_test])
@@ -153,7 +182,7 @@ def _start(network, params, problem, centred):
     return _Start(params, T, centred * outputs), (1 - centred) * outputs
 
 
-@partial(jax.jit, static_argnames="network")
+@jit(static_argnames="network")
 def _interval(network, start, params, linear, ends, problem):
     """The parameters and the linear model some steps later, and what is observed there."""
     x, y, x_test, rate, scale, samples, noise = problem
@@ -174,14 +203,17 @@ def _interval(network, start, params, linear, ends, problem):
 
     params, linear = jax.lax.fori_loop(*ends, update, (params, linear))
     kernel = empirical_ntk(network, params, x)
+    on_training = outputs_of(params, x) - start.shift[:N]
     return (
         params,
         linear,
         Deviations(
             root_mean_square(outputs_of(params, x_test) - start.shift[N:] - linear[N:]),
-            jnp.linalg.norm(kernel - start.kernel[:N]) / jnp.linalg.norm(start.kernel[:N]),
-            relative_gradient_change(network, params, start.params, x),
+            relative_size(kernel - start.kernel[:N], start.kernel[:N]),
+            _gradient_change(network, params, start.params, x),
             root_mean_square(linear[:N] - y),
+            root_mean_square(on_training - linear[:N]),
+            root_mean_square(on_training - y),
         ),
     )
 

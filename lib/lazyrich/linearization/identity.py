@@ -16,7 +16,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from lazyrich import validation
-from lazyrich.linearization.correlations import contracted
+from lazyrich.arithmetic import ordinarily
+from lazyrich.linearization.correlations import IN_RANGE, contractions, fitting
 from lazyrich.validation import ArrayLike
 
 
@@ -31,10 +32,11 @@ class OneStep(NamedTuple):
     """The deviation less the terms up to d, for d = 2, …, order."""
 
 
+@ordinarily
 def one_step(
     apply: Callable,
     params,
-    x: Float[Array, "samples inputs"],
+    x: ArrayLike,
     direction,
     order: int,
     rate: ArrayLike = 1.0,
@@ -59,9 +61,13 @@ def one_step(
     ([1.0], [[0.0]])
     """
     validation.whole("order", order, least=2)
-    changes = contracted(apply, params, x, direction, order, rate, scale)
-    moved = jax.tree.map(lambda a, v: a - rate / scale * v, params, direction)
-    deviation = scale * (apply(moved, x) - apply(params, x)) + changes[0]
+    step = fitting(apply, params, x, direction, order, rate, scale)
+    changes = contractions(apply, *step)
+    params, x, direction, _, rate, scale = step
+    moved = jax.tree.map(lambda a, v: a - (rate / scale).astype(a.dtype) * v, params, direction)
+    change = apply(moved, x) - apply(params, x)
+    deviation = scale.astype(change.dtype) * change + changes[0]
     signs = (-1.0) ** jnp.arange(2, order + 1).reshape(-1, *[1] * deviation.ndim)
     terms = signs.astype(changes.dtype) * changes[1:]
-    return OneStep(deviation, terms, deviation - jnp.cumsum(terms, axis=0))
+    step = OneStep(deviation, terms, deviation - jnp.cumsum(terms, axis=0))
+    return validation.finite(IN_RANGE, step)

@@ -17,8 +17,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from lazyrich import validation
-from lazyrich.arithmetic import matmul
-from lazyrich.derivatives import taylor_coefficients
+from lazyrich.arithmetic import jit, matmul
+from lazyrich.derivatives import coefficients_along
 from lazyrich.linearization.correlations import SMOOTH
 from lazyrich.validation import ArrayLike
 
@@ -46,14 +46,14 @@ def taylor_expand(apply: Callable, params, order: int) -> Callable:
     1.33
     """
     validation.function("apply", apply)
-    validation.whole("order", order)
-    validation.parameters("params", params)
+    order = validation.whole("order", order)
+    params = validation.parameters("params", params)
 
     def polynomial(moved, x):
-        validation.like("the parameters", moved, "those of the start", params)
-        validation.parameters("the parameters", moved)
+        moved = validation.like("the parameters", moved, "those of the start", params)
         way = jax.tree.map(jnp.subtract, moved, params)
-        terms = taylor_coefficients(lambda params: apply(params, x), params, way, order)
+        with validation.differentiable("apply", f"{order} times by jax.jvp"):
+            terms = coefficients_along(lambda params: apply(params, x), params, way, order)
         return validation.finite_orders(SMOOTH, terms).sum(0)
 
     return polynomial
@@ -140,7 +140,7 @@ def predict_linear(
     return _closed_form(outputs, kernel, values, Q, y, rate, times)
 
 
-@jax.jit
+@jit
 def _closed_form(outputs, kernel, values, Q, y, rate, times):
     train = len(values)
     shares = rate / train * jnp.maximum(values, 0)

@@ -27,7 +27,6 @@ that in the end should fall as n^(−¼).
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -36,8 +35,8 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from lazyrich import validation
-from lazyrich.arithmetic import root_mean_square
-from lazyrich.derivatives import taylor_coefficients
+from lazyrich.arithmetic import jit, relative_size, root_mean_square
+from lazyrich.derivatives import coefficients_along
 from lazyrich.validation import ArrayLike
 
 
@@ -57,11 +56,11 @@ class Laziness(NamedTuple):
 def laziness(
     apply: Callable,
     params,
-    x: Float[Array, "samples *inputs"],
+    x: ArrayLike,
     y: ArrayLike,
     rate: ArrayLike,
     steps: int,
-    x_test: Float[Array, "test ..."] | None = None,
+    x_test: ArrayLike | None = None,
 ) -> Laziness:
     """Predict how far gradient descent on ½ mean (F − y)² will leave the linear model.
 
@@ -78,9 +77,9 @@ def laziness(
         x_test: where the distance is asked for; by default the training inputs.
 
     Raises:
-        ValueError: if the targets do not have the shape of the outputs, the inputs of the test
-            are not like those of training, params or inputs are not finite, or JAX cannot
-            differentiate the network three times forwards.
+        ValueError: if the targets do not have the shape of the outputs, the network does not take
+            the inputs, params or inputs are not finite, or JAX cannot differentiate the network
+            three times forwards and once backwards.
 
     Above the rate at which the linear model diverges the reading grows without bound, and where the
     kernel of the start vanishes its change is nan.
@@ -94,24 +93,16 @@ def laziness(
     """
     [rate] = validation.positives(rate=rate)
     steps = validation.whole("steps", steps)
-    x = validation.inputs("x", x)
-    outputs = validation.outputs(apply, validation.parameters("params", params), x)
+    params, x, outputs = validation.network(apply, params, x)
     if any(jnp.result_type(leaf) != outputs.dtype for leaf in jax.tree.leaves(params)):
         raise ValueError(f"params must have the dtype of the outputs, {outputs.dtype}, all of them")
-    y = validation.floating("y", y)
-    if y.shape != outputs.shape:
-        raise ValueError(f"y must have the shape of the outputs, {outputs.shape}, got {y.shape}")
-    x_test = x if x_test is None else jnp.asarray(x_test)
-    if x_test.shape[1:] != x.shape[1:] or len(x_test) == 0:
-        shape = ", ".join(map(str, ("test", *x.shape[1:])))
-        raise ValueError(f"x_test must have shape ({shape}), one input or more, got {x_test.shape}")
-    validation.outputs(apply, params, x_test, "x_test")
-    return _laziness(
-        apply, steps, params, x, y.astype(outputs.dtype), rate.astype(outputs.dtype), x_test
-    )
+    y = validation.as_outputs("y", y, outputs)
+    _, x_test, _ = validation.network(apply, params, x if x_test is None else x_test, "x_test")
+    with validation.differentiable("apply", "three times by jax.jvp, and once by jax.vjp"):
+        return _laziness(apply, steps, params, x, y, rate.astype(outputs.dtype), x_test)
 
 
-@partial(jax.jit, static_argnames=("apply", "steps"))
+@jit(static_argnames=("apply", "steps"))
 def _laziness(apply, steps, params, x, y, rate, x_test):
     start, unravel = ravel_pytree(params)
 
@@ -120,7 +111,7 @@ def _laziness(apply, steps, params, x, y, rate, x_test):
 
     def coefficients(path, x):
         """F(θ_0), F' φ_0, f_1 and f_2."""
-        return taylor_coefficients(lambda t: apply(unravel(curve(path, t)), x), 0.0, 1.0, 3)
+        return coefficients_along(lambda t: apply(unravel(curve(path, t)), x), 0.0, 1.0, 3)
 
     def on_training(theta):
         return apply(unravel(theta), x)
@@ -133,7 +124,7 @@ def _laziness(apply, steps, params, x, y, rate, x_test):
             _, pull = jax.vjp(on_training, curve(path, t))
             return pull(_polynomial(residuals, t))[0]
 
-        return path - rate * taylor_coefficients(gradient, 0.0, 1.0, 2)
+        return path - rate * coefficients_along(gradient, 0.0, 1.0, 2)
 
     def column(unit):
         """K_0, K_1 and K_2 against a unit vector."""
@@ -143,7 +134,7 @@ def _laziness(apply, steps, params, x, y, rate, x_test):
             _, pull = jax.vjp(on_training, theta)
             return jax.jvp(on_training, (theta,), pull(unit))[1].ravel()
 
-        return taylor_coefficients(product, 0.0, 1.0, 2)
+        return coefficients_along(product, 0.0, 1.0, 2)
 
     path = jax.lax.fori_loop(0, steps, update, jnp.zeros((3, *start.shape), start.dtype))
     _, moved, *terms = coefficients(path, x_test)
@@ -151,7 +142,7 @@ def _laziness(apply, steps, params, x, y, rate, x_test):
     K_0, K_1, K_2 = jnp.moveaxis(jax.lax.map(column, units), 1, 0)
     return Laziness(
         root_mean_square(sum(terms)),
-        jnp.linalg.norm(K_1 + K_2) / jnp.linalg.norm(K_0),
+        relative_size(K_1 + K_2, K_0),
         root_mean_square(moved),
         jnp.stack(terms),
     )

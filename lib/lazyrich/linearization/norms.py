@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from lazyrich import validation
-from lazyrich.arithmetic import einsum
+from lazyrich.arithmetic import binary_unit, einsum
 from lazyrich.validation import ArrayLike
 
 STARTS, ITERATIONS = 16, 200
@@ -28,6 +28,9 @@ def injective_norm(tensor: ArrayLike, key: jax.Array) -> Float[Array, ""]:
     A power of two next to the largest entry is taken out first, so that no square leaves the
     floats.
 
+    Raises:
+        ValueError: if the tensor is empty or not finite, or its norm is not finite.
+
     >>> one = jnp.zeros((2, 2, 2)).at[0, 1, 0].set(3.0)
     >>> float(injective_norm(one, jax.random.key(0)))
     3.0
@@ -36,10 +39,14 @@ def injective_norm(tensor: ArrayLike, key: jax.Array) -> Float[Array, ""]:
     if tensor.size == 0:
         raise ValueError(f"tensor must not be empty, got shape {tensor.shape}")
     validation.random_key("key", key)
-    power = _power_of_two(tensor)
-    tensor = tensor / power
+    unit = binary_unit(jnp, jnp.abs(tensor).max())
+    norm = unit * _norm(tensor / unit, key)
+    return validation.finite("tensor must be of a size whose norm is finite", norm)
+
+
+def _norm(tensor, key):
     if tensor.ndim <= 2:
-        return power * jnp.linalg.norm(tensor, ord=2)
+        return jnp.linalg.norm(tensor, ord=2)
     normal = jax.random.normal(key, (STARTS, sum(tensor.shape)), tensor.dtype)
     vectors = jnp.split(normal, np.cumsum(tensor.shape)[:-1], axis=1)
 
@@ -52,19 +59,13 @@ def injective_norm(tensor: ArrayLike, key: jax.Array) -> Float[Array, ""]:
         vectors = jax.lax.fori_loop(0, ITERATIONS, sweep, [_unit(v) for v in vectors])
         return jnp.linalg.norm(_without(tensor, vectors, 0))
 
-    return power * jax.vmap(from_start)(vectors).max()
+    return jax.vmap(from_start)(vectors).max()
 
 
 def _unit(vector):
-    vector = vector / _power_of_two(vector)
+    vector = vector / binary_unit(jnp, jnp.abs(vector).max())
     length = jnp.linalg.norm(vector)
     return vector / jnp.where(length > 0, length, 1)
-
-
-def _power_of_two(array):
-    """Next to the largest entry: over it squares stay in range, and no digit is lost."""
-    largest = jnp.maximum(jnp.abs(array).max(initial=0), jnp.finfo(array.dtype).tiny)
-    return jax.lax.stop_gradient(largest / (2 * jnp.frexp(largest)[0]))
 
 
 def _without(tensor, vectors, axis):

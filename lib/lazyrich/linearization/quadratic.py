@@ -10,7 +10,6 @@ nothing beyond. So each of the conditions of the theorem can fail alone:
 - H = 1/√m on all axes: C^{1,1} ∝ 1/√m but C^{0,2} ∝ 1/√m too, and dev ∝ 1/√m, not 1/m.
 """
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -18,7 +17,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from lazyrich import validation
-from lazyrich.arithmetic import dot
+from lazyrich.arithmetic import dot, jit
 from lazyrich.validation import ArrayLike
 
 
@@ -51,7 +50,7 @@ def train_quadratic(
     steps: int = 60,
     y: ArrayLike = 1.0,
 ) -> QuadraticRun:
-    """Train a quadratic system beside its linear model.
+    """Train a quadratic system beside its linear model; steps that diverge leave inf or nan.
 
     Args:
         A: the gradient at the start, of length one.
@@ -66,21 +65,27 @@ def train_quadratic(
     A, H = validation.unit("A", A), validation.vector("H", H)
     if A.shape != H.shape:
         raise ValueError(f"H must have an entry for each of {len(A)} axes, got {len(H)}")
-    [rate] = validation.positives(rate=rate)
-    return _train(A, H, rate, y, validation.whole("steps", steps, least=1))
+    rate, y = (number.astype(A.dtype) for number in _numbers(rate, y))
+    return _train(A, H.astype(A.dtype), rate, y, validation.whole("steps", steps, least=1))
 
 
-def alternating_signs(rate: float = 0.3, steps: int = 60, y: float = 1.0) -> PlaneRun:
+def alternating_signs(rate: ArrayLike = 0.3, steps: int = 60, y: ArrayLike = 1.0) -> PlaneRun:
     """F and F_lin of the system with random signs, in the limit of many axes, at 0, …, steps.
 
     There θ stays in the plane of A and HA, which are orthogonal: with θ = b A + e HA and
-    F = b (1 + e), a step takes b to b − η c (1 + e) and e to e − η c b.
+    F = b (1 + e), a step takes b to b − η c (1 + e) and e to e − η c b. Steps that diverge leave
+    inf or nan.
     """
-    [rate] = validation.positives(rate=rate)
+    rate, y = _numbers(rate, y)
     return _in_the_plane(rate, y, validation.whole("steps", steps, least=1))
 
 
-@partial(jax.jit, static_argnames="steps")
+def _numbers(rate, y):
+    [rate] = validation.positives(rate=rate)
+    return rate, validation.scalar("y", validation.floating("y", y)).astype(rate.dtype)
+
+
+@jit(static_argnames="steps")
 def _train(A, H, rate, y, steps):
     def step(state, _):
         theta, linear = state
@@ -98,7 +103,7 @@ def _train(A, H, rate, y, steps):
     )
 
 
-@partial(jax.jit, static_argnames="steps")
+@jit(static_argnames="steps")
 def _in_the_plane(rate, y, steps):
     def step(state, _):
         b, e, linear = state

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from lazyrich import validation
-from lazyrich.mechanisms.setting import Setting, checked, checked_setting
+from lazyrich.mechanisms.setting import Setting, checked, checked_setting, in_range
 from lazyrich.validation import ArrayLike
 
 
@@ -31,7 +31,7 @@ def neuron_constants(
     setting, u, v = checked(setting, u, v)
     power = validation.whole("power", power, least=1)
     eta_u, eta_w = (jnp.asarray(rate)[..., None] for rate in (setting.eta_u, setting.eta_w))
-    return u**2 / eta_u - v**2 / (power * eta_w)
+    return in_range(u**2 / eta_u - v**2 / (power * eta_w))
 
 
 def quadratic_output_weights(
@@ -44,7 +44,7 @@ def quadratic_output_weights(
         U(S) = (U(0) + C τ)/(1 + U(0) τ),   τ = tanh(√C k S)/√C,   k = 2 η_w √η_u,
 
     where tanh(√C x)/√C is tan(√−C x)/√−C for C < 0 and x for C = 0. Beyond the internal time at
-    which the weight diverges the answer is ``nan``.
+    which the weight diverges the answer is ``nan``, or ``inf`` just before where no float holds it.
 
     Args:
         setting: the constants; only the rates count.
@@ -52,10 +52,9 @@ def quadratic_output_weights(
         C: their constants from :func:`neuron_constants`, broadcasting against u.
         S: internal times, broadcasting against u.
     """
-    setting = checked_setting(setting)
+    setting, u, C, S = _broadcasting(setting, u=u, C=C, S=S)
     root_u = jnp.sqrt(setting.eta_u)
-    U, C, S = (validation.floating(*pair) for pair in (("u", u), ("C", C), ("S", S)))
-    U = U / root_u
+    U = u / root_u
     x = 2 * setting.eta_w * root_u * S
     tau = _tau(C, x)
     s = jnp.sqrt(jnp.where(C < 0, -C, 1))
@@ -69,14 +68,20 @@ def internal_time(
     """The internal time S at which a neuron with β = 2 has its output weight at `later`.
 
     Inverts :func:`quadratic_output_weights`: what one neuron's weight says about all the others.
-    It is the first such time, with |√−C k S| < π/2 for C < 0, and ``nan`` where there is none.
+    It is the first such time, with |√−C k S| < π/2 for C < 0, and ``nan`` where there is none, or
+    ``inf`` where no float holds it.
     """
-    setting = checked_setting(setting)
+    setting, u, C, later = _broadcasting(setting, u=u, C=C, later=later)
     root_u = jnp.sqrt(setting.eta_u)
-    U, C, after = (validation.floating(*pair) for pair in (("u", u), ("C", C), ("later", later)))
-    U, after = U / root_u, after / root_u
+    U, after = u / root_u, later / root_u
     tau = (U - after) / (U * after - C)
     return _inverse(C, tau) / (2 * setting.eta_w * root_u)
+
+
+def _broadcasting(setting, **arrays):
+    """A setting and arrays of floats, all of which broadcast against each other."""
+    arrays = {name: validation.floating(name, value) for name, value in arrays.items()}
+    return checked_setting(setting, **arrays), *arrays.values()
 
 
 def _tau(C, x):

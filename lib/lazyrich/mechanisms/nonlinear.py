@@ -10,10 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from lazyrich import networks
-from lazyrich.arithmetic import dot
-from lazyrich.mechanisms.setting import length, quotient
+from lazyrich import networks, validation
+from lazyrich.arithmetic import binary_unit, dot
+from lazyrich.mechanisms.setting import in_range, length, quotient
 from lazyrich.validation import ArrayLike
+
+ROUNDING = 1e-6  # by which a cosine in float32 may be above one
 
 
 class Alignment(NamedTuple):
@@ -25,15 +27,33 @@ class Alignment(NamedTuple):
     """R(x) = |u||h(x)|, with the layer's multiplier."""
 
 
-def alignment(network: networks.Network, params, x: Float[Array, "samples inputs"]) -> Alignment:
-    """Angle and scale at each sample, for a network with one output."""
+def alignment(network: networks.Network, params, x: ArrayLike) -> Alignment:
+    """Angle and scale at each sample, for a network with one output.
+
+    Along a training on samples and from weights of one's own it is what to observe:
+
+    >>> import jax, optax
+    >>> from lazyrich.training import mean_squared_error, train
+    >>> network, x, y = networks.fully_connected((2, 8, 1)), jnp.eye(2), jnp.ones((2, 1))
+    >>> trained = train(
+    ...     lambda params, step: mean_squared_error(network.apply(params, x), y),
+    ...     network.init(jax.random.key(0)),
+    ...     optax.sgd(0.1),
+    ...     schedule=[0, 10, 100],
+    ...     observe=lambda params, step: alignment(network, params, x),
+    ... )
+    >>> trained.observed.cosine.shape, network.apply(trained.params, x).round(3).tolist()
+    ((3, 2), [[1.0], [1.0]])
+    """
+    params, x, _ = validation.network(network.apply, params, x)
     u = params[-1]["weight"]
     if u.shape[0] != 1:
         raise ValueError(f"network must have one output, got {u.shape[0]}")
     hidden = network.features(params, x)[-1]
-    lengths = jnp.sqrt((hidden**2).sum(-1)) * length(u[0])
+    unit = binary_unit(jnp, jnp.abs(hidden).max(-1))
+    lengths = unit * jnp.sqrt(((hidden / unit[:, None]) ** 2).sum(-1)) * length(u[0])
     cosine = quotient(dot(hidden, u[0]), lengths)
-    return Alignment(cosine, network.layers[-1].multiplier * lengths)
+    return in_range(Alignment(cosine, network.layers[-1].multiplier * lengths))
 
 
 def turning_share(
@@ -44,11 +64,12 @@ def turning_share(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The share of turning in what is learned between observations, and what the linear law says.
 
-    The share is Δ ln |cos ζ| / Δ ln |f|; in a linear network it is sin² ζ, here taken at the mean
-    cosine. Both are nan where f changes its sign, or |ln |f|| by no more than `least`.
+    The share is Δ ln |cos ζ| / Δ ln |f|; under gradient flow of a linear network it is sin² ζ, here
+    taken at the mean cosine. That is no law of large steps, which erode N⊥ and turn besides. Both
+    are nan where f vanishes or changes its sign, or ln |f| changes by no more than `least`.
 
     Args:
-        cosine: cos ζ at each observation.
+        cosine: cos ζ at each observation, from −1 to 1 up to rounding.
         scale: R at each observation, with f = R cos ζ.
         axis: along which the observations stand.
         least: how much must be learned for a share to count.
@@ -56,8 +77,14 @@ def turning_share(
     Returns:
         The share and sin² ζ, each of one observation less.
     """
+    cosine = validation.between("cosine", cosine, -1 - ROUNDING, 1 + ROUNDING)
+    scale = validation.nonnegative("scale", scale, ndim=1)
+    if cosine.shape != scale.shape:
+        shapes = f"{cosine.shape} and {scale.shape}"
+        raise ValueError(f"cosine and scale must have one shape, got {shapes}")
     cosine, scale = (np.moveaxis(np.asarray(x), axis, -1) for x in (cosine, scale))
-    size, scale = (np.where(cosine == 0, np.nan, x) for x in (np.abs(cosine), scale))
+    vanishes = (cosine == 0) | (scale == 0)
+    size, scale = (np.where(vanishes, np.nan, x) for x in (np.abs(cosine), scale))
     turned = np.diff(np.log(size))
     learned = turned + np.diff(np.log(scale))
     counts = (cosine[..., 1:] * cosine[..., :-1] > 0) & (np.abs(learned) > least)

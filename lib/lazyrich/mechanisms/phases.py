@@ -8,7 +8,7 @@ exponents decide the phase.
 from typing import NamedTuple
 
 from lazyrich import validation
-from lazyrich.mechanisms.setting import Setting, Weights
+from lazyrich.mechanisms.setting import Setting, Weights, both_layers, in_range
 from lazyrich.validation import ArrayLike
 
 
@@ -64,12 +64,7 @@ def exponents(scaling: Scaling) -> Exponents:
     >>> exponents(SCHEMES["NTK"])
     Exponents(size=0.5, across=0.5, output=0.0, speed=0.0, kernel_change=-1.0)
     """
-    if not isinstance(scaling, Scaling):
-        raise ValueError(f"scaling must be a Scaling, got {type(scaling).__name__}")
-    gamma, rate_u, rate_w, std_u, std_w = (
-        float(validation.floating(f"scaling.{name}", value))
-        for name, value in zip(Scaling._fields, scaling, strict=True)
-    )
+    gamma, rate_u, rate_w, std_u, std_w = map(float, _checked(scaling))
     e_u = gamma + 1 + 2 * std_u + (rate_w - rate_u) / 2
     e_w = gamma + 1 + 2 * std_w + (rate_u - rate_w) / 2
     # Sums of decimal fractions carry rounding, and a phase asks whether an exponent is zero.
@@ -111,10 +106,14 @@ def at_width(scaling: Scaling, u: ArrayLike, v: ArrayLike) -> tuple[Setting, Wei
     Returns:
         The setting with A = y* = c = 1, and the weights scaled from the draws.
     """
-    u, v = validation.floating("u", u, ndim=1), validation.floating("v", v, ndim=1)
-    if u.shape[-1] != v.shape[-1] or u.shape[-1] == 0:
-        raise ValueError(f"u and v must have as many neurons, got shapes {u.shape} and {v.shape}")
+    s, u, v = _checked(scaling), *both_layers(u, v)
     d = float(u.shape[-1])
-    s = Scaling(*(validation.floating("scaling", value) for value in scaling))
     setting = Setting(gamma=d**s.gamma, eta_u=d**s.rate_u, eta_w=d**s.rate_w)
-    return setting, Weights(d**s.std_u * u, d**s.std_w * v)
+    return in_range((setting, Weights(d**s.std_u * u, d**s.std_w * v)))
+
+
+def _checked(scaling):
+    """A scaling of finite numbers."""
+    validation.instance("scaling", scaling, Scaling)
+    named = zip(Scaling._fields, scaling, strict=True)
+    return Scaling(*(validation.floating(f"scaling.{name}", value) for name, value in named))

@@ -19,17 +19,19 @@ Source: Xu & Ziyin, *Three mechanisms of feature learning in a linear network*
 (arXiv 2401.07085); the formulas are derived anew here.
 
 Every function is vectorised over networks: the fields of a :class:`Setting` and the leading axes
-of the weights broadcast against each other.
+of the weights broadcast against each other. The tangent kernel must be in the range of the floats,
+and so must be what is asked, unless its function says when it is inf or nan.
 """
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from lazyrich import validation
-from lazyrich.arithmetic import dot
+from lazyrich.arithmetic import binary_unit, dot, jit
 from lazyrich.validation import ArrayLike
 
 
@@ -97,12 +99,12 @@ class Invariants(NamedTuple):
 
 def state(setting: Setting, u: ArrayLike, v: ArrayLike) -> State:
     """The scalars of given weights, from their definitions, each of shape (…)."""
-    return _state(*checked(setting, u, v))
+    return in_range(_state(*checked(setting, u, v)))
 
 
 def amplitudes(setting: Setting, u: ArrayLike, v: ArrayLike) -> Amplitudes:
     """The amplitudes p and q of every neuron, each of shape (…, d)."""
-    return _amplitudes(*checked(setting, u, v))
+    return in_range(_amplitudes(*checked(setting, u, v)))
 
 
 def invariants(setting: Setting, u: ArrayLike, v: ArrayLike) -> Invariants:
@@ -110,17 +112,17 @@ def invariants(setting: Setting, u: ArrayLike, v: ArrayLike) -> Invariants:
 
     N comes from |p||q|, N⊥ from the part of the longer layer across the other. Both cost O(d).
     """
-    return _invariants(*checked(setting, u, v))
+    return in_range(_invariants(*checked(setting, u, v)))
 
 
 def balance(setting: Setting, u: ArrayLike, v: ArrayLike) -> Float[Array, "*shape d d"]:
     """The conserved layer balance u_i u_j/η_u − v_i v_j/η_w, shape (…, d, d)."""
-    return _balance(*checked(setting, u, v))
+    return in_range(_balance(*checked(setting, u, v)))
 
 
 def areas(setting: Setting, u: ArrayLike, v: ArrayLike) -> Float[Array, "*shape d d"]:
     """The conserved areas u_i v_j − u_j v_i, shape (…, d, d); N⊥ is γ times their norm over √2."""
-    return _areas(*checked(setting, u, v))
+    return in_range(_areas(*checked(setting, u, v)))
 
 
 # The formulas for one network; `over_networks` compiles them and vectorises over networks.
@@ -135,7 +137,7 @@ def over_networks(signature, result=None):
 
         many = jnp.vectorize(one, signature="(),(),(),(),(),()," + signature)
 
-        @jax.jit
+        @jit
         def compiled(setting, *arguments):
             values = many(*setting, *arguments)
             return values if result is None else result(*values)
@@ -189,14 +191,20 @@ def shared_rate(s):
 
 def across(u, v):
     """|u||v| sin ζ, from the part of v across u: u·u v·v − (u·v)² would cancel, even below 0."""
-    square = dot(u, u)
-    along = dot(u, v) / jnp.where(square > 0, square, 1)
-    return length(u) * length(v - along * u)
+    direction = u / _unit(u)
+    square = dot(direction, direction)
+    along = dot(direction, v) / jnp.where(square > 0, square, 1)
+    return length(u) * length(v - along * direction)
 
 
 def length(x):
-    """|x| of a vector."""
-    return root(dot(x, x))
+    """|x| of a vector, also where its square is no float."""
+    unit = _unit(x)
+    return unit * root(dot(x / unit, x / unit))
+
+
+def _unit(x):
+    return jax.lax.stop_gradient(binary_unit(jnp, jnp.abs(x).max()))
 
 
 def root(x):
@@ -221,9 +229,7 @@ def checked(setting, u, v, numbers=None, series=None):
     By their names come also numbers, one a network, and series, of which a network has many along
     their last axis.
     """
-    u, v = validation.floating("u", u, ndim=1), validation.floating("v", v, ndim=1)
-    if u.shape[-1] != v.shape[-1]:
-        raise ValueError(f"u and v must have as many neurons, got shapes {u.shape} and {v.shape}")
+    u, v = both_layers(u, v)
     if u.dtype != v.dtype:
         raise ValueError(f"u and v must have one dtype, got {u.dtype} and {v.dtype}")
     setting = checked_setting(setting, u.dtype)
@@ -242,14 +248,50 @@ def checked(setting, u, v, numbers=None, series=None):
             f"{', '.join(['setting', *others, 'u'])} and v must broadcast over networks, "
             f"got u {u.shape}, v {v.shape}, {shapes}"
         ) from None
+    _kernel_in_range(setting, u, v)
     return setting, u, v, *numbers.values(), *series.values()
 
 
-def checked_setting(setting, dtype=None):
-    """A setting of arrays, each checked for its range."""
+def both_layers(u, v):
+    """The weights of both layers as arrays, with as many neurons, at least one."""
+    u, v = validation.floating("u", u, ndim=1), validation.floating("v", v, ndim=1)
+    if u.shape[-1] != v.shape[-1] or u.shape[-1] == 0:
+        raise ValueError(f"u and v must have as many neurons, got shapes {u.shape} and {v.shape}")
+    return u, v
+
+
+def checked_setting(setting, dtype=None, **others):
+    """A setting of arrays, each checked for its range, which broadcast against others."""
     validation.instance("setting", setting, Setting)
     arrays = [
         (validation.floating if name == "y_star" else validation.positive)(f"setting.{name}", value)
         for name, value in setting._asdict().items()
     ]
+    if others:
+        names = [f"setting.{name}" for name in setting._fields]
+        validation.broadcasting(**dict(zip(names, arrays, strict=True)), **others)
     return Setting(*(value if dtype is None else value.astype(dtype) for value in arrays))
+
+
+def _kernel_in_range(setting, u, v):
+    """Refuse weights whose squares, on which all formulas rest, are no floats."""
+    arguments = (setting.gamma, setting.eta_u, setting.eta_w, u, v)
+    if not any(isinstance(x, jax.core.Tracer) for x in arguments):
+        gamma, eta_u, eta_w, u, v = map(np.asarray, arguments)
+        with np.errstate(all="ignore"):
+            kernel = gamma**2 * (eta_u * (v * v).sum(-1) + eta_w * (u * u).sum(-1))
+        largest = np.array([np.abs(x).max(initial=0) for x in (u, v)])
+        validation.in_range("u and v", largest, np.asarray(kernel))
+
+
+def in_range(result, infinite=False):
+    """A result, finite where it is known (or infinite where that is an answer)."""
+    for x in jax.tree.leaves(result):
+        if not isinstance(x, jax.core.Tracer):
+            x = np.asarray(x)
+            if not (np.isfinite(x) | (infinite & np.isinf(x))).all():
+                raise ValueError(
+                    f"setting, weights and times must be of sizes whose results are in the range "
+                    f"of {x.dtype}"
+                )
+    return result

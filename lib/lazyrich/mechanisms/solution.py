@@ -5,12 +5,11 @@ float32 that takes weights above 1e-9, since the squares of outputs stand in the
 gradients.
 """
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from lazyrich import validation
-from lazyrich.arithmetic import dot
+from lazyrich.arithmetic import dot, jit
 from lazyrich.mechanisms.setting import (
     Setting,
     State,
@@ -19,6 +18,7 @@ from lazyrich.mechanisms.setting import (
     checked,
     checked_setting,
     hypotenuse,
+    in_range,
     over_networks,
     parts,
     quotient,
@@ -61,7 +61,7 @@ def solve(setting: Setting, u: ArrayLike, v: ArrayLike, times: ArrayLike) -> Wei
     [0.0, 2.0]
     """
     times = validation.nonnegative("times", times, ndim=1)
-    return _solve(*checked(setting, u, v, series={"times": times}))
+    return in_range(_solve(*checked(setting, u, v, series={"times": times})))
 
 
 def evolve(setting: Setting, u: ArrayLike, v: ArrayLike, times: ArrayLike) -> State:
@@ -75,7 +75,7 @@ def evolve(setting: Setting, u: ArrayLike, v: ArrayLike, times: ArrayLike) -> St
         The scalars, each of shape (…, times).
     """
     times = validation.nonnegative("times", times, ndim=1)
-    return _evolve(*checked(setting, u, v, series={"times": times}))
+    return in_range(_evolve(*checked(setting, u, v, series={"times": times})))
 
 
 def fixed_point(setting: Setting, u: ArrayLike, v: ArrayLike) -> Weights:
@@ -84,7 +84,7 @@ def fixed_point(setting: Setting, u: ArrayLike, v: ArrayLike) -> Weights:
     F = y*, with z = (y* + E)/M₊. The exceptions end in the saddle u = v = 0: p(0) = 0 with
     y* > 0, and q(0) = 0 with y* < 0.
     """
-    return _fixed_point(*checked(setting, u, v))
+    return in_range(_fixed_point(*checked(setting, u, v)))
 
 
 def learning_speed(setting: Setting, u: ArrayLike, v: ArrayLike) -> Float[Array, "*shape"]:
@@ -93,7 +93,7 @@ def learning_speed(setting: Setting, u: ArrayLike, v: ArrayLike) -> Float[Array,
     λ² = (2 c A γ g)² (y*² + N²): a part of the target, and a part of the kernel at the start.
     Also λ = c A κ(∞).
     """
-    return _learning_speed(*checked(setting, u, v))
+    return in_range(_learning_speed(*checked(setting, u, v)))
 
 
 def kernel_change(setting: Setting, u: ArrayLike, v: ArrayLike) -> Float[Array, "*shape"]:
@@ -102,7 +102,7 @@ def kernel_change(setting: Setting, u: ArrayLike, v: ArrayLike) -> Float[Array, 
     It is (y*² − F(0)²)/(M(0) (E + M(0))), which keeps its digits however small it is. Weights
     that all vanish give ``inf``.
     """
-    return _kernel_change(*checked(setting, u, v))
+    return in_range(_kernel_change(*checked(setting, u, v)), infinite=True)
 
 
 def time_to_reach(
@@ -117,14 +117,16 @@ def time_to_reach(
     Elsewhere the output never gets there, and the answer is ``inf`` (0 at F(0) itself).
     """
     output = validation.floating("output", output)
-    return _time_to_reach(*checked(setting, u, v, numbers={"output": output}))
+    times = _time_to_reach(*checked(setting, u, v, numbers={"output": output}))
+    return in_range(times, infinite=True)
 
 
 def plateau_time(setting: Setting, u: ArrayLike, v: ArrayLike) -> Float[Array, "*shape"]:
     """The time at which the output reaches y*/2 from a small start, to first order, shape (…).
 
     It is (1/λ) (ln [2 |y*|/(M(0) ± F(0))] − M(0)/|y*|), with the sign of y*. What it leaves out is
-    (9/4 N² ∓ M(0) F(0)/2)/(λ y*²) and higher orders; :func:`time_to_reach` is exact.
+    (9/4 N² ∓ M(0) F(0)/2)/(λ y*²) and higher orders; :func:`time_to_reach` is exact. A start in
+    the saddle takes ``inf``, and y* = 0 has ``nan``.
     """
     return _plateau_time(*checked(setting, u, v))
 
@@ -134,14 +136,16 @@ def kernel_law(setting: Setting, output: ArrayLike, N: ArrayLike) -> Float[Array
 
     It holds for every loss, since it needs no more than the shared exponential.
     """
-    setting, N = checked_setting(setting), validation.nonnegative("N", N)
-    return _kernel_law(setting, validation.floating("output", output), N)
+    output, N = validation.floating("output", output), validation.nonnegative("N", N)
+    return in_range(_kernel_law(checked_setting(setting, output=output, N=N), output, N))
 
 
 def cosine_law(output: ArrayLike, N_perp: ArrayLike) -> Float[Array, "*shape"]:
     """The cosine between the layers as a function of the output, F/√(F² + N⊥²); for every loss."""
     output = validation.floating("output", output)
-    return _cosine_law(output, validation.nonnegative("N_perp", N_perp))
+    N_perp = validation.nonnegative("N_perp", N_perp)
+    validation.broadcasting(output=output, N_perp=N_perp)
+    return _cosine_law(output, N_perp)
 
 
 def orthogonal_error(
@@ -158,24 +162,24 @@ def orthogonal_error(
         std_w: standard deviation σ_w of the input weights at the start.
         squared_length: mean of |x⊥|².
     """
-    u, gamma = validation.floating("u", u, ndim=1), checked_setting(setting).gamma
-    std_w = validation.nonnegative("std_w", std_w)
-    return _orthogonal_error(
-        gamma, u, std_w, validation.nonnegative("squared_length", squared_length)
-    )
+    u, std_w = validation.floating("u", u, ndim=1), validation.nonnegative("std_w", std_w)
+    square = validation.nonnegative("squared_length", squared_length)
+    networks = {"u without its last axis": u[..., 0] if u.size else u.sum(-1)}
+    gamma = checked_setting(setting, **networks, std_w=std_w, squared_length=square).gamma
+    return in_range(_orthogonal_error(gamma, u, std_w, square))
 
 
-@jax.jit
+@jit
 def _kernel_law(s, output, N):
     return 2 * s.gamma * shared_rate(s) * hypotenuse(N, output)
 
 
-@jax.jit
+@jit
 def _cosine_law(output, N_perp):
     return quotient(output, hypotenuse(N_perp, output))
 
 
-@jax.jit
+@jit
 def _orthogonal_error(gamma, u, std_w, squared_length):
     return (gamma * std_w) ** 2 * (u * u).sum(-1) * squared_length
 
@@ -312,7 +316,7 @@ def _ratio(s, plus, minus, N, E, times):
 
 def _rotated(s, p, q, X, Y):
     grow, shrink = _factors(X, Y)
-    p, q = grow[..., None] * p, shrink[..., None] * q
+    p, q = jnp.multiply.outer(grow, p), jnp.multiply.outer(shrink, q)
     return jnp.sqrt(s.eta_u) / 2 * (p + q), jnp.sqrt(s.eta_w) / 2 * (p - q)
 
 

@@ -19,6 +19,7 @@ from lazyrich.mechanisms.setting import (
     Setting,
     Weights,
     checked,
+    in_range,
     over_networks,
     parts,
     shared_rate,
@@ -53,7 +54,7 @@ def descend(setting: Setting, u: ArrayLike, v: ArrayLike, steps: int) -> LineDes
     """
     setting, u, v = checked(setting, u, v)
     once = jnp.ones(validation.whole("steps", steps, least=1), u.dtype)
-    moments = setting.A[..., None] * once, (setting.A * setting.y_star)[..., None] * once
+    moments = (jnp.multiply.outer(x, once) for x in (setting.A, setting.A * setting.y_star))
     return _descend(setting, u, v, *moments)
 
 
@@ -70,7 +71,7 @@ def descend_on_samples(
         y: its label, shape (…, steps).
 
     Returns:
-        The scalars, each of shape (…, steps + 1).
+        The scalars, each of shape (…, steps + 1); inf or nan where they diverge.
     """
     a, y = validation.floating("a", a, ndim=1), validation.floating("y", y, ndim=1)
     setting, u, v, a, y = checked(setting, u, v, series={"a": a, "y": y})
@@ -84,7 +85,7 @@ def step(setting: Setting, u: ArrayLike, v: ArrayLike, h: ArrayLike) -> Weights:
 
     It is u − η_u h v and v − η_w h u, written in the coordinates that do not mix.
     """
-    return _step(*checked(setting, u, v, numbers={"h": validation.floating("h", h)}))
+    return in_range(_step(*checked(setting, u, v, numbers={"h": validation.floating("h", h)})))
 
 
 @over_networks("(d),(d),()->(d),(d)", Weights)

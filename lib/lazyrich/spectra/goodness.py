@@ -12,11 +12,20 @@ from jax.scipy.special import erfc, log_ndtr
 from jaxtyping import Array, Bool, Float, Int
 
 from lazyrich import validation
-from lazyrich.spectra.power_law import PowerLawFit, ascending, fit_logarithms
+from lazyrich.arithmetic import jit, numpy_if_known
+from lazyrich.spectra.power_law import (
+    PowerLawFit,
+    ascending,
+    fit_logarithms,
+    in_order,
+    logarithms,
+)
 from lazyrich.validation import ArrayLike
 
 ALTERNATIVES = ("log-normal", "exponential")
 """What :func:`likelihood_ratio` compares a power law with."""
+
+AT_ONCE = 2**20  # numbers in the replicas that are drawn and fitted together
 
 # Of the truncated normal law: where its moments are taken by quadrature, and the limits of a.
 LAGUERRE, NODES = 5.0, 32
@@ -62,7 +71,7 @@ def power_law_goodness(
     Args:
         key: of the draws.
         eigenvalues: in any order, none negative, shape (…, d).
-        replicas: their number; the memory is that of so many spectra.
+        replicas: their number. Some are drawn and fitted at a time, about a million numbers.
         smallest_tail: as in :func:`~lazyrich.spectra.power_law.power_law_fit`.
 
     Raises:
@@ -71,7 +80,13 @@ def power_law_goodness(
     key = validation.random_key("key", key)
     smallest = validation.whole("smallest_tail", smallest_tail, least=2)
     replicas = validation.whole("replicas", replicas, least=1)
-    return _goodness(key, jnp.log(ascending(eigenvalues, smallest)), replicas, smallest)
+    logs = logarithms(ascending(eigenvalues, smallest))
+    fit = fit_logarithms(logs, smallest)
+    parts = min(replicas, 1 + replicas * logs.size // AT_ONCE)
+    keys = [key] if parts == 1 else jax.random.split(key, parts)
+    drawn = (_replicas(one, logs, fit, math.ceil(replicas / parts)) for one in keys)
+    distances = [fit_logarithms(in_order(each), smallest).distance for each in drawn]
+    return Goodness(_share_farther(distances, fit, replicas=replicas), fit)
 
 
 def likelihood_ratio(eigenvalues: ArrayLike, tail: ArrayLike, alternative: str) -> LikelihoodRatio:
@@ -104,7 +119,7 @@ def likelihood_ratio(eigenvalues: ArrayLike, tail: ArrayLike, alternative: str) 
     validation.one_of("alternative", alternative, ALTERNATIVES)
     values = ascending(eigenvalues)
     tail, values = valid_tail(tail, values)
-    return _likelihood_ratio(jnp.log(values), tail, alternative)
+    return _likelihood_ratio(logarithms(values), tail, alternative)
 
 
 def valid_tail(
@@ -126,34 +141,39 @@ def valid_tail(
     return tail, values
 
 
-@partial(jax.jit, static_argnames=("replicas", "smallest"))
-def _goodness(key, logs, replicas, smallest):
-    fit = fit_logarithms(logs, smallest)
+@jit(static_argnames="replicas")
+def _replicas(key, logs, fit, replicas):
+    """Logarithms of replicas of a spectrum, in any order, shape (replicas, …, d)."""
     d, shape = logs.shape[-1], (replicas, *logs.shape)
-    tail, below = fit.tail[..., None], d - fit.tail[..., None]
+    logs, tail, exponent = logs[None], fit.tail[None, ..., None], fit.exponent[None, ..., None]
+    below = d - tail
     first, second, third = jax.random.split(key, 3)
     in_tail = jax.random.randint(first, shape, 0, d) < tail
     places = jax.random.randint(second, shape, 0, jnp.maximum(below, 1))
     body = jnp.take_along_axis(jnp.broadcast_to(logs, shape), places, axis=-1)
     cut = jnp.take_along_axis(logs, jnp.minimum(below, d - 1), axis=-1)
-    drawn = cut + jax.random.exponential(third, shape, logs.dtype) / (fit.exponent[..., None] - 1)
-    drawn = jnp.sort(jnp.where(in_tail, drawn, body), axis=-1)
-    farther = fit_logarithms(drawn, smallest).distance >= fit.distance
-    p_value = jnp.where(jnp.isfinite(fit.exponent), farther.mean(axis=0, dtype=logs.dtype), jnp.nan)
-    return Goodness(p_value, fit)
+    drawn = cut + jax.random.exponential(third, shape, logs.dtype) / (exponent - 1)
+    return jnp.where(in_tail, drawn, body)
 
 
-@jax.jit
+@numpy_if_known
+def _share_farther(xp, distances, fit, *, replicas):
+    distances = xp.concatenate(distances)[:replicas]
+    farther = (distances >= fit.distance[None]).mean(axis=0, dtype=distances.dtype)
+    return xp.where(xp.isfinite(fit.exponent), farther, xp.nan)
+
+
+@jit
 def above_cut(
     logs: Float[Array, "*batch d"], tail: Int[Array, "*batch"]
 ) -> tuple[Float[Array, "*batch d"], Bool[Array, "*batch d"]]:
     """Excesses y = log(ℓ/cut) of ascending eigenvalues, zero below the cut; who is above it."""
     start = logs.shape[-1] - tail[..., None]
-    kept = jnp.arange(logs.shape[-1]) >= start
+    kept = jnp.broadcast_to(jnp.arange(logs.shape[-1]), logs.shape) >= start
     return jnp.where(kept, logs - jnp.take_along_axis(logs, start, axis=-1), 0), kept
 
 
-@jax.jit
+@jit
 def kept_mean(
     values: Float[Array, "*batch d"], kept: Bool[Array, "*batch d"]
 ) -> Float[Array, "*batch 1"]:
@@ -162,7 +182,7 @@ def kept_mean(
     return jnp.where(kept, values, 0).sum(axis=-1, keepdims=True) / number
 
 
-@jax.jit
+@jit
 def against_power_law(
     y: Float[Array, "*batch d"],
     kept: Bool[Array, "*batch d"],
@@ -181,7 +201,7 @@ def against_power_law(
     return LikelihoodRatio(ratio, erfc(jnp.abs(ratio) / 2**0.5))
 
 
-@partial(jax.jit, static_argnames="alternative")
+@jit(static_argnames="alternative")
 def _likelihood_ratio(logs, tail, alternative):
     y, kept = above_cut(logs, tail)
     mean = partial(kept_mean, kept=kept)

@@ -29,7 +29,7 @@ from jax.scipy.special import gammaln
 from jaxtyping import Array, Float
 
 from lazyrich import validation
-from lazyrich.arithmetic import numpy_if_known
+from lazyrich.arithmetic import jit, numpy_if_known
 from lazyrich.spectra.goodness import (
     LikelihoodRatio,
     above_cut,
@@ -164,10 +164,10 @@ def _border(x, ratio, shape):
     x, ratio = validation.floating("x", x), validation.positive("ratio", ratio)
     shape = validation.between("shape", shape, *LIMITS)
     validation.broadcasting(x=x, ratio=ratio, shape=shape)
-    return x, ratio, shape
+    return x, validation.in_precision("ratio", ratio, x.dtype), shape.astype(x.dtype)
 
 
-@jax.jit
+@jit
 def _law(x, ratio, shape):
     """Density and the share above x, which for x ≤ 0 is that of the eigenvalues above zero."""
     positive = x > 0
@@ -216,7 +216,7 @@ def _stieltjes(x, ratio, g, weights):
     return jnp.where(near, v.real + 1j * jnp.maximum(v.imag, 0), 1)
 
 
-@jax.jit
+@jit
 def _fit(logs, tail, ratio, conditional):
     """The most likely κ and σ² of the `tail` largest, with or without the cut below them."""
     y, kept = above_cut(logs, tail)
@@ -253,7 +253,7 @@ def _fit(logs, tail, ratio, conditional):
     tables = jax.vmap(table)(shapes)
 
     def most_likely(spectrum):
-        best = jnp.argmax(jax.vmap(lambda one: highest(one, *spectrum)[1])(tables))
+        best = jnp.argmax(jax.lax.map(lambda one: highest(one, *spectrum)[1], tables))
         near = best + jnp.linspace(-1, 1, FINER, dtype=u.dtype)
         finer = jnp.interp(near, jnp.arange(len(shapes)), shapes)
         heights = jax.lax.map(lambda shape: highest(table(shape), *spectrum)[1], finer)

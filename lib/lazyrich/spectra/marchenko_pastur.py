@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from lazyrich import validation
-from lazyrich.arithmetic import numpy_if_known
+from lazyrich.arithmetic import jit, numpy_if_known
 from lazyrich.validation import ArrayLike
 
 NODES = 64  # of the quadrature, whose error is then rounding for all r
@@ -47,7 +47,7 @@ def marchenko_pastur_edges(
     ratio = validation.positive("ratio", ratio)
     variance = validation.positive("variance", variance)
     validation.broadcasting(ratio=ratio, variance=variance)
-    return _edges(ratio, variance)
+    return validation.in_range("variance", variance, _edges(ratio, variance))
 
 
 def edges(xp, ratio, variance=1.0):
@@ -178,12 +178,12 @@ def marchenko_pastur_distance(eigenvalues: ArrayLike, ratio: ArrayLike) -> Float
     """
     values = validation.floating("eigenvalues", eigenvalues, ndim=1)
     validation.filled("eigenvalues", values)
-    ratio = validation.positive("ratio", ratio).astype(values.dtype)
+    ratio = validation.in_precision("ratio", validation.positive("ratio", ratio), values.dtype)
     validation.broadcasting(ratio=ratio, spectra=values[..., 0])
     return lower_distance(jnp.sort(values, axis=-1), ratio, values.shape[-1])
 
 
-@jax.jit
+@jit
 def lower_distance(
     ascending: Float[Array, "*batch n"], ratio: Float[Array, "..."], count: ArrayLike
 ) -> Float[Array, "*batch"]:
@@ -203,7 +203,7 @@ def _reduced(ratio):
     return jnp.where(large, 1 / ratio, ratio), jnp.where(large, ratio, 1), jnp.minimum(1, 1 / ratio)
 
 
-@jax.jit
+@jit
 def _distribution(x, ratio):
     r, factor, share = _reduced(ratio)
     s = jnp.sqrt(r)
@@ -234,7 +234,7 @@ def _angle(probability, r):
     return jax.lax.fori_loop(0, BISECTIONS, halve, start)[1]
 
 
-@jax.jit
+@jit
 def quantile_of(probability, ratio):
     """:func:`marchenko_pastur_quantile` of what fits."""
     r, factor, share = _reduced(ratio)
@@ -249,7 +249,7 @@ def median_of(ratio):
     return quantile_of(jnp.asarray(0.5, ratio.dtype), ratio)
 
 
-@jax.jit
+@jit
 def hill_of(ratio):
     """:func:`marchenko_pastur_hill` of what fits."""
     r, _, share = _reduced(ratio)

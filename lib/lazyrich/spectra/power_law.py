@@ -1,6 +1,5 @@
 """Power laws in the upper part of a spectrum: ρ(ℓ) ∝ ℓ^(−α) from a cut on."""
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -11,8 +10,6 @@ from jaxtyping import Array, Float, Int
 from lazyrich import validation
 from lazyrich.arithmetic import numpy_if_known
 from lazyrich.validation import ArrayLike
-
-PROBES = 32  # eigenvalues from which the distance of a cut is bounded
 
 
 class PowerLawFit(NamedTuple):
@@ -53,7 +50,7 @@ def power_law_fit(eigenvalues: ArrayLike, smallest_tail: int = 2) -> PowerLawFit
     For each cut i, with N = d − i eigenvalues from there on,
 
         α_i = 1 + N/Σ_(j≥i) log(ℓ_j/ℓ_i),
-        D_i = max_(j≥i) |1 − (ℓ_j/ℓ_i)^(1−α_i) − (j − i)/N|,
+        D_i = max_(j≥i) |(d − j)/N − (ℓ_j/ℓ_i)^(1−α_i)|,
 
     and the answer is that of the smallest D_i. Without a least size of the tail it often is the
     fit to a few eigenvalues at the edge. Zeros below the cut are no obstacle; they are no cuts. If
@@ -64,8 +61,8 @@ def power_law_fit(eigenvalues: ArrayLike, smallest_tail: int = 2) -> PowerLawFit
     (``smallest_tail=3`` does so here) and prefers exponents up to 3 (``parameter_ranges={"alpha":
     [0, numpy.inf]}`` lifts that there); of equal eigenvalues it takes the first only as a cut.
     `weightwatcher` has the same cuts as here, for 20 eigenvalues or more. The sums are suffix sums
-    of the gaps log(ℓ_(k+1)/ℓ_k), without cancellation. Few cuts are looked at in full, those whose
-    distance at 32 of the eigenvalues leaves them a chance; the memory is that of 32 spectra.
+    of the gaps log(ℓ_(k+1)/ℓ_k), without cancellation. A dozen cuts are looked at in full, since
+    what is wrong with one is wrong with others; time and memory grow as d.
 
     Args:
         eigenvalues: in any order, none negative, shape (…, d).
@@ -77,7 +74,7 @@ def power_law_fit(eigenvalues: ArrayLike, smallest_tail: int = 2) -> PowerLawFit
             distance inf and the tail 0.
     """
     smallest = validation.whole("smallest_tail", smallest_tail, least=2)
-    return fit_logarithms(jnp.log(ascending(eigenvalues, smallest)), smallest)
+    return fit_logarithms(logarithms(ascending(eigenvalues, smallest)), smallest)
 
 
 def ascending(eigenvalues: ArrayLike, positive: int = 1) -> Float[Array, "*batch n"]:
@@ -97,11 +94,16 @@ def ascending(eigenvalues: ArrayLike, positive: int = 1) -> Float[Array, "*batch
         raise ValueError(
             f"eigenvalues must hold at least {positive} positive numbers a spectrum, got {least}"
         )
-    return _sorted(values)
+    return in_order(values)
+
+
+def in_order(values: Float[Array, "*batch d"]) -> Float[Array, "*batch d"]:
+    """`values`, ascending."""
+    return _in_order(values)
 
 
 @numpy_if_known
-def _sorted(xp, values):
+def _in_order(xp, values):
     return xp.sort(values, axis=-1)
 
 
@@ -119,58 +121,87 @@ def _hill(xp, values):
     return xp.where(zero, xp.ones_like(total), 1 + tail.shape[-1] / total)
 
 
-@partial(jax.jit, static_argnames="smallest")
+def logarithms(values: Float[Array, "*batch d"]) -> Float[Array, "*batch d"]:
+    """Logarithms of eigenvalues, −∞ of zero."""
+    return _logarithms(values)
+
+
+@numpy_if_known
+def _logarithms(xp, values):
+    return xp.log(values)
+
+
 def fit_logarithms(logs: Float[Array, "*batch d"], smallest: int) -> PowerLawFit:
     """:func:`power_law_fit` to eigenvalues of which the logarithms are given, ascending."""
-    if logs.ndim > 1:
-        # One after the other: together, all would wait for the one that looks at most cuts.
-        flat = logs.reshape(-1, logs.shape[-1])
-        fits = jax.lax.map(lambda one: fit_logarithms(one, smallest), flat)
-        return jax.tree.map(lambda of_all: of_all.reshape(logs.shape[:-1]), fits)
-    sizes = len(logs) - jnp.arange(len(logs))
-    usable = (logs > -jnp.inf) & (sizes >= smallest)
-    logs = jnp.where(logs > -jnp.inf, logs, 0)
-    rates = sizes / _excess(logs)
-    cut, distance = _best_cut(logs, rates, usable)
-    found = jnp.isfinite(distance)
-    exponent = jnp.where(found, 1 + rates[cut], jnp.nan)
-    return PowerLawFit(exponent, distance, jnp.where(found, sizes[cut], 0))
+    return _fit(logs, smallest=smallest)
 
 
-def _excess(logs):
+@numpy_if_known
+def _fit(xp, logs, *, smallest):
+    d = logs.shape[-1]
+    cuts = xp.broadcast_to(xp.arange(d), logs.shape)
+    usable = (logs > -xp.inf) & (cuts <= d - smallest)
+    logs = xp.where(logs > -xp.inf, logs, 0)
+    rates = (d - cuts).astype(logs.dtype) / _excess(xp, logs)
+    cut, distance = _best_cut(xp, logs, rates, usable)
+    found = xp.isfinite(distance)
+    exponent = xp.where(found, 1 + xp.take_along_axis(rates, cut, axis=-1), xp.nan)
+    of_all = exponent, distance, xp.where(found, d - cut, 0)
+    return PowerLawFit(*(one[..., 0] for one in of_all))
+
+
+def _excess(xp, logs):
     """Σ_(j≥i) log(ℓ_j/ℓ_i) for every cut i: the gap above each k ≥ i counts d − 1 − k times."""
-    above = jnp.arange(len(logs) - 1, 0, -1)
-    sums = jnp.cumsum((above * jnp.diff(logs))[::-1])[::-1]
-    return jnp.append(sums, 0)
+    gaps = xp.diff(logs)
+    above = xp.broadcast_to(xp.arange(gaps.shape[-1], 0, -1), gaps.shape)
+    terms = above.astype(logs.dtype) * gaps
+    # In double precision where there is one: a running sum rounds at each of its terms.
+    sums = xp.cumsum(terms[..., ::-1], axis=-1, dtype=float)[..., ::-1].astype(logs.dtype)
+    return xp.concatenate([sums, xp.zeros_like(logs[..., :1])], axis=-1)
 
 
-def _best_cut(logs, rates, usable):
+def _best_cut(xp, logs, rates, usable):
     """The usable cut of smallest distance, and that distance: inf if there is none.
 
-    A maximum over some j is a lower bound of the one over all. The cut of the lowest bound is
-    looked at in full, again and again, until the lowest is no bound any more but a distance.
+    What is off at one eigenvalue is a lower bound of the distance. The cut of the lowest bound is
+    looked at in full. Where it is farthest off, others are too: at this eigenvalue, or at that
+    with the same share of their tail below it. This raises their bounds. So again and again, until
+    the lowest is no bound any more but a distance.
     """
-    cuts, d = jnp.arange(len(logs)), len(logs)
+    d = logs.shape[-1]
+    cuts = xp.broadcast_to(xp.arange(d), logs.shape)
     sizes = (d - cuts).astype(logs.dtype)
     # Equal eigenvalues have an infinite rate, and of these the model says nothing.
-    slopes = jnp.where(jnp.isfinite(rates), rates, 0)
+    slopes = xp.where(xp.isfinite(rates), rates, 0)
+
+    def at(values, places):
+        return values if places is cuts else xp.take_along_axis(values, places, axis=-1)
 
     def off(cut, j):
-        model = 1 - jnp.exp(slopes[cut] * (logs[cut] - logs[j]))
-        return jnp.abs(model - (j - cut).astype(logs.dtype) / sizes[cut])
-
-    spread = cuts + jnp.arange(PROBES)[:, None] * (d - cuts) // PROBES
-    bounds = jnp.where(
-        usable, jnp.maximum(off(cuts, spread).max(axis=0), off(cuts, d - 1)), jnp.inf
-    )
+        law = xp.exp(at(slopes, cut) * (at(logs, cut) - at(logs, j)))
+        return xp.where(j >= cut, xp.abs(at(sizes, j) / at(sizes, cut) - law), 0)
 
     def look(state):
-        bounds, seen, _ = state
-        cut = jnp.argmin(bounds)
-        distance = jnp.where(cuts >= cut, off(cut, cuts), 0).max()
-        return bounds.at[cut].max(distance), seen.at[cut].set(True), seen[cut]
+        bounds, _ = state
+        cut = xp.argmin(bounds, axis=-1, keepdims=True)
+        here = off(cut, cuts)
+        worst = xp.argmax(here, axis=-1, keepdims=True)
+        distance, bound = at(here, worst), at(bounds, cut)
+        share = (worst - cut).astype(logs.dtype) / at(sizes, cut)
+        alike = cuts + (share * sizes).astype(cuts.dtype)
+        bounds = xp.maximum(bounds, xp.maximum(off(cuts, worst), off(cuts, alike)))
+        bounds = xp.where(cuts == cut, xp.maximum(bounds, distance), bounds)
+        return bounds, distance > bound
 
-    start = bounds, jnp.zeros(d, bool), jnp.array(False)
-    bounds, _, _ = jax.lax.while_loop(lambda state: ~state[2], look, start)
-    cut = jnp.argmin(bounds)
-    return cut, bounds[cut]
+    start = xp.where(usable, xp.zeros_like(logs), xp.inf), xp.ones_like(usable[..., :1])
+    repeat = _while if xp is np else jax.lax.while_loop
+    bounds, _ = repeat(lambda state: state[1].any(), look, start)
+    cut = xp.argmin(bounds, axis=-1, keepdims=True)
+    return cut, at(bounds, cut)
+
+
+def _while(unfinished, step, state):
+    """:func:`jax.lax.while_loop` in NumPy."""
+    while unfinished(state):
+        state = step(state)
+    return state

@@ -1,6 +1,5 @@
 """A rule that names the shape of a weight spectrum, from noise to a heavy tail."""
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -9,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from lazyrich import validation
+from lazyrich.arithmetic import binary_unit, jit
 from lazyrich.spectra import marchenko_pastur as law
 from lazyrich.spectra.power_law import ascending, hill_of_ascending
 from lazyrich.validation import ArrayLike
@@ -69,7 +69,7 @@ def shape(eigenvalues: ArrayLike, height: int) -> Shape:
     All is read against the Marchenko-Pastur law of the same c = d/h, scaled to the same median. A
     straight line on logarithmic axes is no evidence of a power law, and this rule asks for none.
     If the median is zero, so is the edge; then Hill is 1 and the distance that of the smaller half
-    from the law.
+    from the law. Hill is ``inf`` if all eigenvalues from the median on are equal.
 
     Args:
         eigenvalues: of WᵀW, in any order, none negative, shape (…, d).
@@ -94,13 +94,10 @@ def shape(eigenvalues: ArrayLike, height: int) -> Shape:
     return _shape(values, ratio, law.median_of(ratio), law.hill_of(ratio), height=height)
 
 
-@partial(jax.jit, static_argnames="height")
+@jit(static_argnames="height")
 def _shape(values, ratio, center, hill_of_law, *, height):
     d, largest = values.shape[-1], values[..., -1]
-    # A power of two, so that nothing overflows and nothing is rounded otherwise. The reciprocal of
-    # the greatest of all would be zero, hence below the largest eigenvalue by a few.
-    unit = jnp.maximum(largest / (2**8 * jnp.frexp(largest)[0]), jnp.finfo(values.dtype).tiny)
-    unit, hill = jnp.where(largest > 0, unit, 1), hill_of_ascending(values)
+    unit, hill = binary_unit(jnp, largest), hill_of_ascending(values)
     values = values / unit[..., None]
     median = _lower_median(values, d)
     variance = median / (height * center)

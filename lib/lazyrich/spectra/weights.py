@@ -31,9 +31,9 @@ def weight_spectrum(W: ArrayLike, rows: int | Sequence[int] = 0) -> Float[Array,
         ValueError: if W is not of floats, finite, and of at least one row and one column, an axis
             is not there, or the eigenvalues are out of the range of this precision.
 
-    >>> weight_spectrum(jnp.array([[3.0, 0.0, 4.0]])).tolist()
+    >>> weight_spectrum(np.array([[3.0, 0.0, 4.0]])).tolist()
     [0.0, 0.0, 25.0]
-    >>> weight_spectrum(jnp.ones((8, 4, 3, 3))).shape
+    >>> weight_spectrum(np.ones((8, 4, 3, 3))).shape
     (36,)
     """
     W = as_matrix(W, rows)
@@ -47,7 +47,7 @@ def as_matrix(W: ArrayLike, rows: int | Sequence[int] = 0) -> Float[Array, "h d"
         W: two axes or more.
         rows: as for :func:`weight_spectrum`.
 
-    >>> as_matrix(jnp.ones((3, 3, 4, 8)), rows=-1).shape
+    >>> as_matrix(np.ones((3, 3, 4, 8)), rows=-1).shape
     (8, 36)
     """
     W = validation.filled("W", validation.floating("W", W, ndim=2))
@@ -80,14 +80,15 @@ def _unit_gram(xp, W):
 @numpy_if_known
 def _whole(xp, values, unit, *, size):
     """All eigenvalues from those of :func:`_unit_gram`, with zeros for what rounding left."""
-    values = above_floor(xp, values, size * xp.finfo(values.dtype).eps)
+    values = above_floor(xp, values, size)
     missing = [(0, 0)] * (values.ndim - 1) + [(size - values.shape[-1], 0)]
     return xp.pad(values * unit[..., None] * unit[..., None], missing)
 
 
-def above_floor(xp, values, relative):
-    """Ascending eigenvalues, those that are small relative to the largest replaced by zeros."""
-    return xp.where(values > relative * values[..., -1:], values, 0)
+def above_floor(xp, values, size=None):
+    """Ascending eigenvalues, those below the rounding floor of a matrix of a size set to zero."""
+    floor = (size or values.shape[-1]) * xp.finfo(values.dtype).eps * values[..., -1:]
+    return xp.where(values <= floor, 0, values)  # nan stays
 
 
 def stable_rank(eigenvalues: ArrayLike) -> Float[Array, "*batch"]:
@@ -99,7 +100,7 @@ def stable_rank(eigenvalues: ArrayLike) -> Float[Array, "*batch"]:
     Raises:
         ValueError: if one is negative or not finite, or none is positive.
 
-    >>> float(stable_rank(jnp.array([1.0, 4.0, 2.0])))
+    >>> float(stable_rank(np.array([1.0, 4.0, 2.0])))
     1.75
     """
     return _stable_rank(ascending(eigenvalues))
@@ -120,10 +121,10 @@ def participation(overlaps: ArrayLike) -> Float[Array, "*batch"]:
             tall matrix; what lies outside then counts for nothing.
 
     Raises:
-        ValueError: if one is negative or not finite, or the sum is above one (to half the digits)
-            or zero.
+        ValueError: if one is negative or not finite, the sum is above one (to half the digits) or
+            zero, or their squares are out of range.
 
-    >>> float(participation(jnp.array([0.25, 0.25, 0.25, 0.25])))
+    >>> float(participation(np.array([0.25, 0.25, 0.25, 0.25])))
     4.0
     """
     overlaps = validation.nonnegative("overlaps", overlaps, ndim=1)
@@ -134,4 +135,4 @@ def participation(overlaps: ArrayLike) -> Float[Array, "*batch"]:
             raise ValueError(
                 f"overlaps must sum to 1, or to less but not 0, got a sum of {sums[wrong][0]:.6g}"
             )
-    return 1 / (overlaps**2).sum(axis=-1)
+    return validation.in_range("overlaps", overlaps, 1 / (overlaps**2).sum(axis=-1))

@@ -13,7 +13,9 @@ from lazyrich.validation.arrays import (
     broadcasting,
     filled,
     first_line,
+    fitting,
     floating,
+    in_precision,
     in_range,
     increasing,
     known,
@@ -39,13 +41,16 @@ from lazyrich.validation.choices import (
     widths,
 )
 from lazyrich.validation.trees import (
+    as_outputs,
+    differentiable,
+    finite,
     finite_orders,
     function,
     giving,
     inputs,
     like,
     members,
-    output_tree,
-    outputs,
+    network,
+    network_of_trees,
     parameters,
 )

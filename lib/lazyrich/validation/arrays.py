@@ -41,7 +41,8 @@ def between(name: str, value: ArrayLike, low: float, high: float) -> Float[Array
     """`value` as floats, every one from `low` to `high`."""
     array = _finite(name, value)
     allowed = lambda known: (low <= known) & (known <= high)  # noqa: E731
-    _require(name, array, allowed, f"from {low} to {high}")
+    with np.errstate(over="ignore"):  # a limit may be beyond float32
+        _require(name, array, allowed, f"from {low} to {high}")
     return _of_jax(array)
 
 
@@ -66,7 +67,9 @@ def scalar(name: str, value: Float[Array, "..."]) -> Float[Array, ""]:
     return value
 
 
-def filled(name: str, value: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+def filled(
+    name: str, value: Float[Array | np.ndarray, "*shape"]
+) -> Float[Array | np.ndarray, "*shape"]:
     """`value`, which must hold at least one number."""
     if 0 in value.shape:
         raise ValueError(f"{name} must hold at least one number, got shape {value.shape}")
@@ -84,7 +87,8 @@ def unit(name: str, value: object) -> Float[Array, "_"]:
     """`value` as a vector of length one, to half its digits."""
     array = vector(name, value)
     if not isinstance(array, jax.core.Tracer):
-        length = float(np.linalg.norm(array))
+        with np.errstate(over="ignore"):
+            length = float(np.linalg.norm(array))
         if abs(length - 1) > np.finfo(array.dtype).eps ** 0.5:
             raise ValueError(f"{name} must be a unit vector, got one of length {length:.6g}")
     return array
@@ -120,7 +124,7 @@ def samples(name: str, value: ArrayLike, entries: int | None = None) -> Float[Ar
 def axes(**arrays: tuple[object, str]) -> tuple[jax.Array, ...]:
     """Arrays of floats with the names of their axes; each name has one length, at least one.
 
-    Entries may be inf or nan.
+    Entries may be inf or nan. A name that is a number is that length.
 
     >>> (x,) = axes(x=([[1.0, 2.0]], "n d"))
     >>> x.shape
@@ -135,10 +139,35 @@ def axes(**arrays: tuple[object, str]) -> tuple[jax.Array, ...]:
     for name, (_, wanted) in arrays.items():
         shape, names = checked[name].shape, wanted.split()
         described = str(tuple(lengths.get(axis, axis) for axis in names)).replace("'", "")
+        lengths |= {axis: int(axis) for axis in names if axis.isdigit()}
         fitting = [lengths.setdefault(axis, n) == n for axis, n in zip(names, shape, strict=False)]
         if len(shape) != len(names) or 0 in shape or not all(fitting):
             raise ValueError(f"{name} must have shape {described}, got {shape}")
     return tuple(map(_of_jax, checked.values()))
+
+
+def fitting(**arrays: tuple[object, str]) -> tuple[jax.Array, ...]:
+    """Arrays with the names of their axes as for :func:`axes`, finite and of the first one's dtype.
+
+    Integers and truth values beside the first are taken as such floats, as images in bytes are.
+
+    >>> W, x = fitting(W=(np.ones((3, 2)), "k d"), x=(np.full((1, 2), 200, np.uint8), "n d"))
+    >>> x.tolist()
+    [[200.0, 200.0]]
+    """
+    first = next(iter(arrays))
+    dtype = _finite(first, arrays[first][0]).dtype
+    return axes(**{name: (_as(dtype, first, name, x), of) for name, (x, of) in arrays.items()})
+
+
+def _as(dtype, first, name, value):
+    array = array_of(name, value)
+    if array.dtype.kind in "biu" and name != first:
+        return array.astype(dtype)
+    array = _finite(name, array)
+    if array.dtype != dtype:
+        raise ValueError(f"{name} must have the dtype of {first}, {dtype}, got {array.dtype}")
+    return array
 
 
 def broadcasting(**arrays: jax.Array | np.ndarray) -> None:
@@ -169,16 +198,38 @@ def symmetric(name: str, value: ArrayLike) -> Float[Array, "*batch n n"]:
     return _of_jax(array)
 
 
-def in_range(name: str, value: object, result: jax.Array | np.ndarray) -> jax.Array | np.ndarray:
-    """`result`, computed from `value`, which must not be too large or too small for its dtype."""
-    if not isinstance(result, jax.core.Tracer) and np.any(value):
-        largest, info = np.abs(result).max(initial=0.0), np.finfo(result.dtype)
-        if not info.tiny / info.eps <= largest < np.inf:
-            raise ValueError(
-                f"{name} must be of a size whose result is in the range of {info.dtype}, got "
-                f"entries up to {np.abs(value).max():.3g}: divide by that"
-            )
+def in_range(name: str, value: object, result: object, vanishing: bool = False):
+    """`result`, computed from `value`, which must not be too large or too small for its dtype.
+
+    Both may be pytrees of arrays. A result is zero where one of the values is zero; that of
+    `vanishing` values may be so elsewhere. Of what is not finite it may be anything.
+    """
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(result)):
+        return result
+    largest, sizes = max(_sizes(result)), _sizes(value)
+    if np.inf in sizes:
+        return result
+    info = np.finfo(np.asarray(jax.tree.leaves(result)[0]).dtype)
+    least = 0 if vanishing or 0 in sizes else info.tiny / info.eps
+    if not least <= largest < np.inf:
+        raise ValueError(
+            f"{name} must be of a size whose result is in the range of {info.dtype}, got "
+            f"entries up to {max(sizes):.3g}: divide by that"
+        )
     return result
+
+
+def in_precision(name: str, value: jax.Array | np.ndarray, dtype: np.dtype) -> jax.Array:
+    """`value` in a precision, which must hold it."""
+    with np.errstate(over="ignore", under="ignore"):
+        return in_range(name, value, value.astype(dtype))
+
+
+def _sizes(tree):
+    """The largest entry of each array in size; inf where there is a nan."""
+    arrays = map(np.asarray, jax.tree.leaves(tree))
+    ends = ((x.max(initial=0.0), x.min(initial=0.0)) for x in arrays)
+    return [np.inf if np.isnan(high) else float(max(high, -low)) for high, low in ends]
 
 
 def array_of(name: str, value: object) -> jax.Array | np.ndarray:

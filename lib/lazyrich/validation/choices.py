@@ -46,9 +46,10 @@ def widths(name: str, value: object, least: int = 2) -> tuple[int, ...]:
 
 
 def kind(name: str, value: object, of: str) -> np.ndarray | jax.Array:
-    """`value` as an array of ``"integers"`` or of ``"truth values"``."""
+    """`value` as an array of ``"floats"``, ``"integers"`` or ``"truth values"``."""
     array = array_of(name, value)
-    if not jnp.issubdtype(array.dtype, {"integers": jnp.integer, "truth values": jnp.bool_}[of]):
+    dtypes = {"floats": jnp.floating, "integers": jnp.integer, "truth values": jnp.bool_}
+    if not jnp.issubdtype(array.dtype, dtypes[of]):
         raise ValueError(f"{name} must be of {of}, got dtype {array.dtype}")
     return array
 

@@ -1,13 +1,15 @@
 """Pytrees of arrays, and networks, which are functions of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lazyrich.validation.arrays import ArrayLike, _finite, array_of, first_line
+from lazyrich.arithmetic import at_hand
+from lazyrich.validation.arrays import ArrayLike, _finite, array_of, first_line, floating
 
 
 def members(name: str, value: Any) -> int:
@@ -30,7 +32,8 @@ def parameters(name: str, value):
 
 
 def like(name: str, value, other: str, wanted):
-    """`value`, a pytree with the structure and the shapes of another."""
+    """`value`, parameters with the structure and the shapes of another pytree."""
+    value = parameters(name, value)
     shapes, wanted = (jax.tree.map(jnp.shape, tree) for tree in (value, wanted))
     if shapes != wanted:
         raise ValueError(f"{name} must be a pytree with the shapes of {other}, got {shapes}")
@@ -49,17 +52,21 @@ def inputs(name: str, value) -> jax.Array:
     return jnp.asarray(array)
 
 
-def outputs(apply: Callable, params, x: ArrayLike, name: str = "x") -> jax.ShapeDtypeStruct:
-    """Shape and dtype of a network's outputs, one array of floats, on the samples of a name."""
-    outputs = output_tree(apply, params, x, name)
+def network(
+    apply: Callable, params, x: ArrayLike, name: str = "x"
+) -> tuple[Any, jax.Array, jax.ShapeDtypeStruct]:
+    """Parameters and samples of a name, and shape and dtype of the network's outputs, floats."""
+    params, x, outputs = network_of_trees(apply, params, x, name)
     if not isinstance(outputs, jax.ShapeDtypeStruct):
         raise ValueError(f"apply must give an array of floats, got {outputs}")
-    return outputs
+    return params, x, outputs
 
 
-def output_tree(apply: Callable, params, x: ArrayLike, name: str = "x") -> Any:
-    """Shapes and dtypes of a network's outputs, a pytree of arrays of floats."""
-    x = inputs(name, x)
+def network_of_trees(
+    apply: Callable, params, x: ArrayLike, name: str = "x"
+) -> tuple[Any, jax.Array, Any]:
+    """:func:`network` whose outputs may be a pytree of arrays."""
+    params, x = parameters("params", params), inputs(name, x)
     try:
         outputs = jax.eval_shape(apply, params, x)
     except Exception as error:
@@ -69,7 +76,17 @@ def output_tree(apply: Callable, params, x: ArrayLike, name: str = "x") -> Any:
     leaves = jax.tree.leaves(outputs)
     if not leaves or not all(jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in leaves):
         raise ValueError(f"apply must give an array of floats, got {outputs}")
-    return outputs
+    return params, x, outputs
+
+
+def as_outputs(name: str, value: ArrayLike, outputs: jax.ShapeDtypeStruct) -> jax.Array:
+    """`value` as floats of the shape and the dtype of a network's outputs; it may be integers."""
+    array = array_of(name, value)
+    if array.shape != outputs.shape:
+        raise ValueError(
+            f"{name} must have the shape of the outputs, {outputs.shape}, got {array.shape}"
+        )
+    return floating(name, inputs(name, array).astype(outputs.dtype))
 
 
 def function(name: str, value: object) -> Callable:
@@ -95,6 +112,15 @@ def giving(
     return given
 
 
+@contextmanager
+def differentiable(name: str, how: str) -> Iterator[None]:
+    """One sentence if JAX cannot differentiate the function of a name, in what is done within."""
+    try:
+        yield
+    except (TypeError, ValueError, NotImplementedError) as error:
+        raise ValueError(f"{name} must be differentiable {how}: {first_line(error)}") from error
+
+
 def finite_orders(sentence: str, terms, first: int = 0):
     """`terms`, arrays or pytrees one an order from `first` on, finite where all are known.
 
@@ -103,6 +129,19 @@ def finite_orders(sentence: str, terms, first: int = 0):
     if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(terms)):
         return terms
     for order, term in enumerate(terms, first):
-        if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(term)):
-            raise ValueError(f"{sentence}, got inf or nan in order {order}")
+        finite(sentence, term, f" in order {order}")
     return terms
+
+
+def finite(sentence: str, result, where: str = ""):
+    """`result`, a pytree of arrays that are finite where they are known.
+
+    The sentence says who must have or leave a finite one.
+    """
+    for leaf in jax.tree.leaves(result):
+        if isinstance(leaf, jax.core.Tracer):
+            continue
+        xp = np if at_hand(leaf) else jnp  # a large array stays on its GPU
+        if not xp.isfinite(leaf).all():
+            raise ValueError(f"{sentence}, got inf or nan{where}")
+    return result

@@ -27,9 +27,9 @@ from plain_students import KEY, SEEDS, D, H, N, close, drawn, gradient, output, 
 
 @pytest.mark.parametrize("samples", [None, 20])
 def test_first_gradients_are_measured_as_by_linear_algebra(samples):
-    found = first_gradients(KEY, D, SEEDS, samples, noise=0.5)
+    found = first_gradients(KEY, D, SEEDS, samples)
     for i in range(SEEDS):
-        problem = drawn(i, 0.5, (D, H, samples or N))
+        problem = drawn(i, sizes=(D, H, samples or N))
         W, a, (x, y) = problem.W, problem.a, problem.train
         G, q = gradient(W, problem), (output(W, problem, x) - y) @ x / len(y)
         A = 2 * 0.6057055096 / (D * H) ** 0.5 * np.outer(a, q)
@@ -65,14 +65,13 @@ def test_first_gradients_follow_the_law():
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_one_step_is_measured_as_by_linear_algebra(optimizer):
     rates = [0.0, 0.7, 30.0]
-    ratios = np.array(rates) / threshold(optimizer, sizes(D, samples=15), 0.5)
-    found = one_step(KEY, optimizer, ratios.tolist(), D, SEEDS, samples=15, noise=0.5)
+    ratios = np.array(rates) / threshold(optimizer, sizes(D))
+    found = one_step(KEY, optimizer, ratios.tolist(), D, SEEDS)
     features, test = (
-        of(KEY, optimizer, rates, D, SEEDS, samples=15, noise=0.5)
-        for of in (one_step_features, one_step_loss)
+        of(KEY, optimizer, rates, D, SEEDS) for of in (one_step_features, one_step_loss)
     )
     for i in range(SEEDS):
-        problem = drawn(i, 0.5, (D, H, 15))
+        problem = drawn(i)
         G, w = gradient(problem.W, problem), problem.a
         if optimizer == "Adam":
             G, w = np.sign(G), np.sign(w)
@@ -93,6 +92,15 @@ def test_one_step_is_measured_as_by_linear_algebra(optimizer):
             close(features.p_teacher[i, j], abs(p @ problem.teacher))
             x, y = problem.test
             close(test[i, j], ((output(W, problem, x) - y) ** 2).mean())
+
+
+def test_features_after_one_step_may_be_of_more_samples():
+    features = one_step_features(KEY, "GD", [0.7], D, SEEDS, samples=15)
+    for i in range(SEEDS):
+        problem = drawn(i, sizes=(D, H, 15))
+        W, w = problem.W - 0.7 * gradient(problem.W, problem), problem.a
+        close(features.coded[i, 0], ridge(W, problem, 1.0, "as coded")[2])
+        close(features.p_norm2[i, 0], ((W.T @ w) ** 2).sum() / (w @ w))
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lazyrich.experiments.heavy_tails.long_runs import long_run
+from lazyrich.experiments.heavy_tails.long_runs import LongRun, last_calm_step, long_run
 from lazyrich.heavy_tails import draw, sizes
 from lazyrich.spectra import hill
 
@@ -99,3 +99,14 @@ def test_long_runs_are_in_single_precision_by_default(all_variants):
     assert single.hill.dtype == jnp.float64
     close(single.loss, double.loss, rtol=1e-3)
     close(single.hill, double.hill, rtol=1e-3)
+
+
+def test_the_last_calm_step_is_that_before_a_fitted_loss_rises():
+    loss = np.array([[1.0, 1e-3, 1e-9, 1e-12, 1e-12], [1.0, 1e-2, 1e-8, 1e-3, 1e-9]])
+    largest = np.array([[0.0, 2.0, 1e-3, 1e-9, 1e-3], [0.0, 2.0, 1e-2, 1e-2, 1e-3]])
+    whole = LongRun(np.array([0, 10, 20, 30, 40]), None, loss, largest, None)
+    assert last_calm_step(whole) == 20  # the second student's
+    first = whole._replace(loss=loss[:1], largest_loss=largest[:1])
+    assert last_calm_step(first) == 30
+    # What is never fitted may rise.
+    assert last_calm_step(first, fitted=1e-13) == 40

@@ -76,7 +76,7 @@ def test_the_map_is_gradient_descent_by_autodiff():
 
 
 def test_an_error_of_the_map_is_seen(monkeypatch):
-    exact = finite_steps.descend
+    exact = mechanisms.descend
 
     def wrong(setting, u, v, steps):
         right = exact(setting, u, v, steps)
@@ -86,7 +86,7 @@ def test_an_error_of_the_map_is_seen(monkeypatch):
             log_erosion=0.03 + right.log_erosion,
         )
 
-    monkeypatch.setattr(finite_steps, "descend", wrong)
+    monkeypatch.setattr(mechanisms, "descend", wrong)
     errors = finite_steps.errors_of_the_map(jax.random.key(4), 2.5, 5, 20)
     close([errors["output"], errors["kernel"]], [0.01, 0.02], rtol=1e-9)
     close(errors["N⊥"], np.exp(0.03) - 1, rtol=1e-9)

@@ -3,34 +3,17 @@
 Dense and slow, so for a handful of parameters.
 """
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
 import numpy as np
 from jaxtyping import Array, Float
 
+from lazyrich import conditioning as cond
 from lazyrich import derivatives, spectra
-from lazyrich.conditioning.covariance import on_range, second_moment
-from lazyrich.conditioning.hessian import (
-    HessianParts,
-    linear_functional_hessian,
-    linear_residual_correlation,
-    loss_hessian,
-    split_hessian,
-)
-from lazyrich.conditioning.linear import linear_spectrum, linear_two_layer_condition_number
-from lazyrich.conditioning.normalisation import (
-    normalised_outputs,
-    normalised_parameters,
-    normalised_spectrum,
-)
-from lazyrich.conditioning.weights import kaiming, linear_network, with_skips
+from lazyrich.arithmetic import quickly_compiled
 from lazyrich.draws import normal
 from lazyrich.experiments.conditioning.data_sets import coloured_samples
-
-# Run once and for a moment, so compiled with little optimisation.
-once = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 
 class SpectrumPair(NamedTuple):
@@ -56,7 +39,7 @@ class Hessians(NamedTuple):
 
     whole: Float[Array, "p p"]
     """H, by automatic differentiation of the loss."""
-    parts: HessianParts
+    parts: cond.HessianParts
     """G_O and H_F, each by automatic differentiation of its own definition."""
     functional: Float[Array, "p p"]
     """H_F in closed form."""
@@ -78,18 +61,17 @@ def linear_spectra(
         skip: strength β of the skip connections.
     """
     weights, x = _on_coloured_data(key, widths, samples)
-    weights = with_skips(weights, skip)
-    exact = linear_spectrum(weights, on_range(second_moment(x)))
-    return SpectrumPair(exact, spectra.eigenvalues(_gauss_newton(weights, x)))
+    weights = cond.with_skips(weights, skip)
+    exact = cond.linear_spectrum(weights, cond.on_range(cond.second_moment(x)))
+    return SpectrumPair(exact, spectra.eigenvalues(_gauss_newton(cond.linear_network, weights, x)))
 
 
-def two_layer_numbers(
-    key: jax.Array, widths: tuple[int, int, int], samples: int = 40
-) -> TwoLayerPair:
-    """κ of two layers, and the spectrum. Arguments as for :func:`linear_spectra`."""
-    weights, x = _on_coloured_data(key, widths, samples)
-    kappa = linear_two_layer_condition_number(weights, on_range(second_moment(x)))
-    return TwoLayerPair(kappa, spectra.eigenvalues(_gauss_newton(weights, x)))
+def two_layer_numbers(key: jax.Array, widths: tuple[int, int, int]) -> TwoLayerPair:
+    """κ of two layers, and the spectrum. Arguments as for :func:`linear_spectra`, n = 40."""
+    weights, x = _on_coloured_data(key, widths, 40)
+    inputs = cond.on_range(cond.second_moment(x))
+    kappa = cond.linear_two_layer_condition_number(weights, inputs)
+    return TwoLayerPair(kappa, spectra.eigenvalues(_gauss_newton(cond.linear_network, weights, x)))
 
 
 def normalised_spectra(
@@ -101,43 +83,35 @@ def normalised_spectra(
     """
     weights, x = _on_coloured_data(key, widths, samples)
     x = np.asarray(x) + 1.0  # a mean that must not matter
-    exact = normalised_spectrum(weights, on_range(second_moment(x - x.mean(axis=0))))
-    automatic = _normalised_gauss_newton(normalised_parameters(weights), jax.device_put(x))
-    return SpectrumPair(exact, spectra.eigenvalues(automatic))
+    inputs = cond.on_range(cond.second_moment(x - x.mean(axis=0)))
+    params = cond.normalised_parameters(weights)
+    automatic = _gauss_newton(cond.normalised_outputs, params, jax.device_put(x))
+    return SpectrumPair(cond.normalised_spectrum(weights, inputs), spectra.eigenvalues(automatic))
 
 
-def hessians(key: jax.Array, widths: tuple[int, ...], samples: int = 30) -> Hessians:
-    """A Kaiming start of a linear network with normal data and normal targets.
+def hessians(key: jax.Array, widths: tuple[int, ...]) -> Hessians:
+    """A Kaiming start of a linear network with 30 normal samples and normal targets.
 
     Arguments as for :func:`linear_spectra`.
     """
     on_weights, on_data = jax.random.split(key)
-    weights = kaiming(on_weights, widths)
-    drawn = np.asarray(normal(on_data, (samples, widths[0] + widths[-1])))
+    weights = cond.kaiming(on_weights, widths)
+    drawn = np.asarray(normal(on_data, (30, widths[0] + widths[-1])))
     x, y = map(jax.device_put, np.split(drawn, [widths[0]], axis=1))
-    Omega = linear_residual_correlation(weights, x, y)
+    Omega = cond.linear_residual_correlation(weights, x, y)
     whole, parts = _hessians(weights, x, y)
-    return Hessians(whole, parts, linear_functional_hessian(weights, Omega), Omega)
+    return Hessians(whole, parts, cond.linear_functional_hessian(weights, Omega), Omega)
 
 
 def _on_coloured_data(key, widths, samples):
     on_weights, on_data = jax.random.split(key)
-    return kaiming(on_weights, widths), coloured_samples(on_data, samples, widths[0])
+    return cond.kaiming(on_weights, widths), coloured_samples(on_data, samples, widths[0])
 
 
-@once
-def _gauss_newton(weights, x):
-    return derivatives.gauss_newton(linear_network, weights, x)
+_gauss_newton = quickly_compiled(derivatives.gauss_newton, static_argnames="apply")
 
 
-@once
-def _normalised_gauss_newton(params, x):
-    return derivatives.gauss_newton(normalised_outputs, params, x)
-
-
-@once
+@quickly_compiled
 def _hessians(weights, x, y):
-    return (
-        loss_hessian(linear_network, weights, x, y),
-        split_hessian(linear_network, weights, x, y),
-    )
+    given = cond.linear_network, weights, x, y
+    return cond.loss_hessian(*given), cond.split_hessian(*given)

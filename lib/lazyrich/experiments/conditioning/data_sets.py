@@ -7,9 +7,8 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
+from lazyrich import conditioning as cond
 from lazyrich import data
-from lazyrich.conditioning.covariance import Covariance, on_range, second_moment, whiten, whitened
-from lazyrich.conditioning.regression import LeastSquares, least_squares
 from lazyrich.draws import normal
 
 CLASSES = 10
@@ -36,20 +35,20 @@ def images(name: str, all_pixels: bool = False) -> data.Images:
 
 
 @cache
-def moment(name: str, all_pixels: bool = False) -> Covariance:
+def moment(name: str, all_pixels: bool = False) -> cond.Covariance:
     """The second moment of a data set as it is, on its range. Arguments as for :func:`images`."""
-    return on_range(second_moment(images(name, all_pixels).x))
+    return cond.on_range(cond.second_moment(images(name, all_pixels).x))
 
 
 @cache
-def whole_moment(name: str) -> Covariance:
+def whole_moment(name: str) -> cond.Covariance:
     """Σ of all pixels, with the directions in which the data do not vary at variance zero."""
-    Sigma = second_moment(images(name, all_pixels=True).x)
+    Sigma = cond.second_moment(images(name, all_pixels=True).x)
     variances, directions = np.linalg.eigh(Sigma)
-    return Covariance(jax.device_put(np.maximum(variances, 0)), jax.device_put(directions))
+    return jax.device_put(cond.Covariance(np.maximum(variances, 0), directions))
 
 
-def inputs_of(data: str | int, whiten: bool = True) -> Covariance:
+def inputs_of(data: str | int, whiten: bool = True) -> cond.Covariance:
     """The second moment Σ on its range of what a linear network takes.
 
     Args:
@@ -57,16 +56,16 @@ def inputs_of(data: str | int, whiten: bool = True) -> Covariance:
         whiten: whether to give each direction the variance one.
     """
     if not isinstance(data, str):
-        return Covariance(jax.device_put(np.ones(data)), jax.device_put(np.eye(data)))
-    return whitened(moment(data)) if whiten else moment(data)
+        return jax.device_put(cond.Covariance(np.ones(data), np.eye(data)))
+    return cond.whitened(moment(data)) if whiten else moment(data)
 
 
 def whitened_images(name: str) -> Float[Array, "samples inputs"]:
     """The images of a data set of :data:`DATA_SETS`, whitened."""
-    return whiten(images(name).x, moment(name))
+    return cond.whiten(images(name).x, moment(name))
 
 
-def classification(name: str, whiten: bool = True, all_pixels: bool = False) -> LeastSquares:
+def classification(name: str, whiten: bool = True, all_pixels: bool = False) -> cond.LeastSquares:
     """The least squares of telling the classes of a data set, by targets one of ten.
 
     Args:
@@ -76,8 +75,8 @@ def classification(name: str, whiten: bool = True, all_pixels: bool = False) -> 
     """
     x, labels = images(name, all_pixels)
     targets = jax.device_put(np.eye(CLASSES, dtype=x.dtype)[np.asarray(labels)])
-    problem = least_squares(x, targets, moment(name, all_pixels))
-    return problem._replace(inputs=whitened(problem.inputs)) if whiten else problem
+    problem = cond.least_squares(x, targets, moment(name, all_pixels))
+    return problem._replace(inputs=cond.whitened(problem.inputs)) if whiten else problem
 
 
 def coloured_samples(key: jax.Array, samples: int, inputs: int) -> Float[Array, "samples inputs"]:

@@ -1,6 +1,5 @@
 """Deep linear networks in training: gradient descent, and what becomes of the conditioning."""
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -9,15 +8,12 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
+from lazyrich import conditioning as cond
 from lazyrich import spectra
-from lazyrich.arithmetic import matmul, numpy_if_known
-from lazyrich.conditioning.bounds import bounds_of, data_condition_number, extremes
-from lazyrich.conditioning.covariance import whitened
-from lazyrich.conditioning.linear import Factors, linear_factors, linear_rank, matrix_of
-from lazyrich.conditioning.regression import loss_above_floor
-from lazyrich.conditioning.weights import kaiming
+from lazyrich.arithmetic import jit, matmul, numpy_if_known
+from lazyrich.conditioning.linear import matrix_of
 from lazyrich.experiments.conditioning.data_sets import CLASSES, classification, moment
-from lazyrich.experiments.conditioning.starts import coloured_matrix, layer_widths
+from lazyrich.experiments.conditioning.starts import conditions_on, layer_widths
 from lazyrich.spectra.symmetric import values_only
 from lazyrich.training import each, ensemble, train
 
@@ -97,21 +93,13 @@ def condition_along_descent(
             classes.
         whiten: whether the data are whitened.
     """
-    problem = classification(data, whiten)
-    inputs, schedule = problem.inputs, tuple(range(0, steps + 1, interval))
-    widths = layer_widths(len(inputs.directions), width, depth, CLASSES)
-    rank, kappa = linear_rank(widths, len(inputs.variances)), data_condition_number(inputs)
-    white, loss = _descend(kaiming(key, widths, draws), problem, rate, schedule)
-
-    def conditions(A, B):
-        values = values_only(coloured_matrix(Factors(A, B), inputs))
-        upper = bounds_of(extremes(A, B), kappa)
-        return spectra.condition_number(values, rank), upper.ratio_of_sums
-
+    problem, schedule = classification(data, whiten), tuple(range(0, steps + 1, interval))
+    widths = layer_widths(len(problem.inputs.directions), width, depth, CLASSES)
+    white, loss = _descend(cond.kaiming(key, widths, draws), problem, rate, schedule)
     # One network at a time, since the matrices of all times are large.
-    return ConditionAlongDescent(
-        jax.device_put(np.array(schedule)), *each(conditions, *_zero_where_diverged(white)), loss
-    )
+    found = each(conditions_on(problem.inputs, widths), *_zero_where_diverged(white))
+    step = jax.device_put(np.array(schedule))
+    return ConditionAlongDescent(step, found.condition_number, found.ratio_of_sums, loss)
 
 
 def descend_to_fit(
@@ -141,19 +129,17 @@ def descend_to_fit(
     """
     how = TREATMENTS[treatment]
     raw, problem = moment(data), classification(data, how.whitened_data)
-    V, W = kaiming(key, layer_widths(len(raw.directions), width, 2, CLASSES), draws)
+    V, W = cond.kaiming(key, layer_widths(len(raw.directions), width, 2, CLASSES), draws)
     if how.whitening_start:
         V = _whitened_columns(V, raw)
     variances = np.asarray(raw.variances)
     scale = 1 / variances if how.whitened_gradient else np.ones_like(variances)
     start = ends([V, W], problem.inputs, scale)
-    schedule, rates = _denser_at_first(limit), 1 / np.asarray(start.largest)
+    # Denser at first.
+    schedule = tuple(sorted({round(limit * (i / 200) ** 2) for i in range(201)}))
+    rates = 1 / np.asarray(start.largest)
     steps, loss = _descend_to_fit([V, W], rates, problem, scale, share, schedule=schedule)
     return DescentToFit(steps, start.condition_number, jax.device_put(np.array(schedule)), loss)
-
-
-def _denser_at_first(limit, times=200):
-    return tuple(sorted({round(limit * (i / times) ** 2) for i in range(times + 1)}))
 
 
 @numpy_if_known
@@ -171,23 +157,23 @@ def _zero_where_diverged(xp, factors):
     A, C = factors
     size = ((A**2).sum((-2, -1)) * (C**2).sum((-2, -1))).sum(-1)
     kept = xp.isfinite(size)[..., None, None, None]
-    return Factors(xp.where(kept, A, 0), xp.where(kept, C, 0))
+    return cond.Factors(xp.where(kept, A, 0), xp.where(kept, C, 0))
 
 
-@partial(jax.jit, static_argnames="schedule")
+@jit(static_argnames="schedule")
 def _descend(weights, problem, rate, schedule):
-    white = whitened(problem.inputs)
+    white = cond.whitened(problem.inputs)
 
     def one(weights):
         def observe(weights, step):
-            return linear_factors(weights, white), loss_above_floor(weights, problem)
+            return cond.linear_factors(weights, white), cond.loss_above_floor(weights, problem)
 
         return train(loss_of(problem), weights, optax.sgd(rate), schedule, observe).observed
 
     return ensemble(one)(weights)
 
 
-@partial(jax.jit, static_argnames="schedule")
+@jit(static_argnames="schedule")
 def _descend_to_fit(weights, rates, problem, scale, share, schedule):
     Q, limit = problem.inputs.directions, schedule[-1]
 
@@ -200,8 +186,8 @@ def _descend_to_fit(weights, rates, problem, scale, share, schedule):
             weights,
             optax.chain(optax.stateless(scaled), optax.sgd(rate)),
             (*schedule, limit + 1),  # training rests a step after the one that fits
-            lambda weights, _: loss_above_floor(weights, problem),
-            share * loss_above_floor(weights, problem),
+            loss_of(problem),
+            share * cond.loss_above_floor(weights, problem),
         )
         loss = trained.observed
         steps = jnp.where(jnp.isfinite(loss[-1]), trained.steps - 1, limit)
@@ -222,13 +208,13 @@ class Ends(NamedTuple):
     """λ_max."""
 
 
-def ends(weights, inputs, scale) -> Ends:
+def ends(weights, inputs, scale=1.0) -> Ends:
     """κ and λ_max of many networks of two layers, V learning at these rates along Σ."""
     (_, m, d), (_, k, _) = (W.shape for W in weights)
-    rank = linear_rank((d, m, k), len(inputs.variances))
+    rank = cond.linear_rank((d, m, k), len(inputs.variances))
 
     def of_one(weights):
-        factors = _scaled_factors(linear_factors(weights, inputs), scale)
+        factors = _scaled_factors(cond.linear_factors(weights, inputs), scale)
         values = values_only(matrix_of(factors))
         return Ends(spectra.condition_number(values, rank), values.max())
 
@@ -239,9 +225,9 @@ def ends(weights, inputs, scale) -> Ends:
 def _scaled_factors(xp, factors, scale):
     """The factors with those of the first term, that of V, at these rates along Σ."""
     A, C = factors
-    return Factors(A, xp.concatenate([C[:1] * scale, C[1:]]))
+    return cond.Factors(A, xp.concatenate([C[:1] * scale, C[1:]]))
 
 
 def loss_of(problem):
     """The loss above its floor, as a trainer takes it."""
-    return lambda weights, step: loss_above_floor(weights, problem)
+    return lambda weights, step: cond.loss_above_floor(weights, problem)

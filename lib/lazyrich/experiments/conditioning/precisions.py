@@ -1,6 +1,5 @@
 """The spectrum of the Gauss-Newton matrix in training, in two precisions."""
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -9,10 +8,9 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
+from lazyrich import conditioning as cond
 from lazyrich import spectra
-from lazyrich.arithmetic import matmul
-from lazyrich.conditioning.linear import Factors, linear_factors, reduced_matrix
-from lazyrich.conditioning.weights import kaiming
+from lazyrich.arithmetic import jit, matmul
 from lazyrich.experiments.conditioning.data_sets import CLASSES, classification, whole_moment
 from lazyrich.experiments.conditioning.descents import ends, loss_of
 from lazyrich.experiments.conditioning.starts import layer_widths
@@ -57,8 +55,8 @@ def spectra_in_training(
     """
     problem, inputs = classification(data, whiten=False, all_pixels=True), whole_moment(data)
     widths = layer_widths(len(inputs.directions), width, 2, CLASSES)
-    weights = kaiming(key, widths, draws)
-    top = ends(weights, problem.inputs, np.ones(len(problem.inputs.variances))).largest
+    weights = cond.kaiming(key, widths, draws)
+    top = ends(weights, problem.inputs).largest
 
     def matrices(weights, top):
         return _matrices(weights, 1 / top, problem, inputs, schedule=(0, steps))
@@ -80,13 +78,13 @@ def cut(values: np.ndarray, threshold: float) -> Cut:
     return Cut(np.isfinite(kept).sum(-1), top[..., 0] / kept.min(-1))
 
 
-@partial(jax.jit, static_argnames="schedule")
+@jit(static_argnames="schedule")
 def _matrices(weights, rate, problem, inputs, schedule):
     """Ĝ over the pixels at each step of the schedule."""
     Q = inputs.directions
 
     def observe(weights, _):
-        A, C = linear_factors(weights, inputs)
-        return reduced_matrix(Factors(A, matmul(matmul(Q, C), Q.T)))
+        A, C = cond.linear_factors(weights, inputs)
+        return cond.reduced_matrix(cond.Factors(A, matmul(matmul(Q, C), Q.T)))
 
     return train(loss_of(problem), weights, optax.sgd(rate), schedule, observe).observed

@@ -8,10 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from lazyrich import conditioning as cond
 from lazyrich import derivatives, spectra
-from lazyrich.arithmetic import matmul, numpy_if_known
-from lazyrich.conditioning.relu import LeakyReluBounds, leaky_relu_bounds, leaky_relu_matrix
-from lazyrich.conditioning.weights import kaiming
+from lazyrich.arithmetic import jit, matmul, numpy_if_known
 from lazyrich.draws import normal
 from lazyrich.experiments.conditioning.data_sets import whitened_images
 from lazyrich.experiments.conditioning.starts import layer_widths
@@ -24,7 +23,7 @@ class LeakyReluStart(NamedTuple):
 
     condition_number: Float[Array, "draws"]
     """κ over all nk eigenvalues, ``inf`` if some vanish."""
-    bounds: LeakyReluBounds
+    bounds: cond.LeakyReluBounds
     """The bounds, each of shape (draws,)."""
     error: Float[Array, "draws"]
     """Largest deviation of Ĝ from automatic differentiation, over its largest entry."""
@@ -66,38 +65,33 @@ def leaky_relu_start(
         x = np.broadcast_to(x, (draws, *x.shape))
     else:
         x = normal(on_data, (draws, samples, data))
-    weights = kaiming(on_weights, layer_widths(x.shape[2], width, 2, outputs), draws)
+    weights = cond.kaiming(on_weights, layer_widths(x.shape[2], width, 2, outputs), draws)
     return each(partial(_leaky_relu_start, slope), weights, x)
 
 
-@jax.jit
+@jit
 def _leaky_relu_start(slope, weights, x):
     def network(weights, x):
         return matmul(jax.nn.leaky_relu(matmul(x, weights[0].T), slope), weights[1].T)
 
-    G = leaky_relu_matrix(weights, x, slope)
+    G = cond.leaky_relu_matrix(weights, x, slope)
     values = values_only(G)
     off = jnp.abs(G - derivatives.empirical_ntk(network, weights, x) / len(x)).max()
     return LeakyReluStart(
         spectra.condition_number(values, len(values)),
-        leaky_relu_bounds(weights, x, slope),
+        cond.leaky_relu_bounds(weights, x, slope),
         off / jnp.abs(G).max(),
     )
 
 
-def leaky_relu_violations(
-    key: jax.Array, draws: int, units: int = 6, samples: int = 4, slope: float = 0.3
-) -> Violations:
-    """How often the simplified bounds on T are violated, for normal V X.
+def leaky_relu_violations(key: jax.Array, draws: int) -> Violations:
+    """How often the simplified bounds on T are violated, for normal V X of 6 × 4 and α = 0.3.
 
     Args:
         key: a random key.
         draws: their number.
-        units: rows of V X.
-        samples: columns of V X.
-        slope: α.
     """
-    return _violations(normal(key, (draws, units, samples)), slope)
+    return _violations(normal(key, (draws, 6, 4)), 0.3)
 
 
 @numpy_if_known

@@ -4,35 +4,18 @@ The same key gives the same weights wherever the widths are the same, so that da
 connections are compared draw by draw.
 """
 
-from functools import partial
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import numpy as np
 from jaxtyping import Array, Float
 
+from lazyrich import conditioning as cond
 from lazyrich import spectra
 from lazyrich.arithmetic import numpy_if_known
-from lazyrich.conditioning.bounds import (
-    LayerExtremes,
-    bounds_of,
-    data_condition_number,
-    extremes,
-    linear_bounds,
-    linear_data_bounds,
-    partial_trace_bound,
-    product_vector_bound,
-)
-from lazyrich.conditioning.covariance import on_range, second_moment, whitened
-from lazyrich.conditioning.linear import (
-    Factors,
-    linear_condition_number,
-    linear_factors,
-    linear_rank,
-    matrix_of,
-    two_layer_reduction,
-)
-from lazyrich.conditioning.weights import kaiming, with_skips
+from lazyrich.conditioning.bounds import bounds_of, extremes
+from lazyrich.conditioning.linear import matrix_of, two_layer_reduction
 from lazyrich.experiments.conditioning.data_sets import coloured_samples, inputs_of
 from lazyrich.spectra.symmetric import values_only
 from lazyrich.training import each
@@ -47,10 +30,10 @@ class LinearStart(NamedTuple):
     """The bound κ(Σ) Σ_l M_l / Σ_l μ_l."""
     loose: Float[Array, "draws"]
     """The bound κ(Σ) max_l κ_l."""
-    layers: LayerExtremes
+    layers: cond.LayerExtremes
     """The extremes of A_l and B_l, of shape (draws, layers)."""
-    data: Float[Array, ""]
-    """κ(Σ)."""
+    data: Float[Array, "draws"]
+    """κ(Σ), the same in each draw."""
 
 
 class Certificate(NamedTuple):
@@ -94,20 +77,15 @@ def linear_start(
         outputs: k.
     """
     inputs = inputs_of(data, whiten)
-    white, kappa = whitened(inputs), data_condition_number(inputs)
     widths = layer_widths(len(inputs.directions), width, depth, outputs)
-    rank = linear_rank(widths, len(inputs.variances))
+    white, conditions = cond.whitened(inputs), conditions_on(inputs, widths)
 
     def start(draw):
-        weights = kaiming(jax.random.fold_in(key, draw), widths)
-        A, B = linear_factors(with_skips(weights, skip) if skip else weights, white)
-        values = values_only(coloured_matrix(Factors(A, B), inputs))
-        ends = extremes(A, B)
-        upper = bounds_of(ends, kappa)
-        condition = spectra.condition_number(values, rank)
-        return LinearStart(condition, upper.ratio_of_sums, upper.loose, ends, kappa)
+        weights = cond.kaiming(jax.random.fold_in(key, draw), widths)
+        weights = cond.with_skips(weights, skip) if skip else weights
+        return conditions(*cond.linear_factors(weights, white))
 
-    return each(start, np.arange(draws))._replace(data=kappa)
+    return each(start, np.arange(draws))
 
 
 def two_layer_start(
@@ -124,8 +102,8 @@ def two_layer_start(
     """
 
     def start(draw):
-        weights = kaiming(jax.random.fold_in(key, draw), (inputs, width, outputs))
-        return two_layer_reduction(linear_factors(weights), width)
+        weights = cond.kaiming(jax.random.fold_in(key, draw), (inputs, width, outputs))
+        return two_layer_reduction(cond.linear_factors(weights), width)
 
     return each(start, np.arange(draws))
 
@@ -134,6 +112,8 @@ def certificate(
     key: jax.Array, widths: tuple[int, ...], draws: int, coloured: bool, samples: int = 50
 ) -> Certificate:
     """Kaiming starts between their bounds, on whitened or on coloured data.
+
+    All draws share the same data, and so one Σ: they vary by their weights alone.
 
     Args:
         key: the draws.
@@ -147,20 +127,21 @@ def certificate(
     on_data, on_weights = jax.random.split(key)
     inputs = inputs_of(widths[0])
     if coloured:
-        inputs = on_range(second_moment(coloured_samples(on_data, samples, widths[0])))
-    return each(partial(_certificate, inputs), kaiming(on_weights, widths, draws))
+        x = coloured_samples(on_data, samples, widths[0])
+        inputs = cond.on_range(cond.second_moment(x))
 
+    def of_one(weights):
+        factors, upper = cond.linear_factors(weights, inputs), cond.linear_bounds(weights, inputs)
+        return Certificate(
+            cond.linear_condition_number(weights, inputs),
+            cond.partial_trace_bound(factors).ratio,
+            cond.product_vector_bound(factors).ratio,
+            cond.linear_data_bounds(weights, inputs)[1],
+            upper.ratio_of_sums,
+            upper.loose,
+        )
 
-def _certificate(inputs, weights):
-    factors, upper = linear_factors(weights, inputs), linear_bounds(weights, inputs)
-    return Certificate(
-        linear_condition_number(weights, inputs),
-        partial_trace_bound(factors).ratio,
-        product_vector_bound(factors).ratio,
-        linear_data_bounds(weights, inputs)[1],
-        upper.ratio_of_sums,
-        upper.loose,
-    )
+    return each(of_one, cond.kaiming(on_weights, widths, draws))
 
 
 # What the experiments share
@@ -171,13 +152,27 @@ def layer_widths(inputs, width, depth, outputs):
     return (inputs, *[width] * (depth - 1), outputs)
 
 
+def conditions_on(inputs: cond.Covariance, widths: tuple[int, ...]) -> Callable:
+    """How networks of these widths are conditioned, from their factors on whitened data.
+
+    Returns:
+        A function of A_l and B_l that gives what :class:`LinearStart` holds of one network.
+    """
+    rank = cond.linear_rank(widths, len(inputs.variances))
+    kappa = cond.data_condition_number(inputs)
+
+    def conditions(A, B):
+        values = values_only(matrix_of(_coloured(A, B, inputs.variances)))
+        ends = extremes(A, B)
+        upper = bounds_of(ends, kappa)
+        condition = spectra.condition_number(values, rank)
+        return LinearStart(condition, upper.ratio_of_sums, upper.loose, ends, kappa)
+
+    return conditions
+
+
 @numpy_if_known
-def coloured_factors(xp, factors, inputs):
-    """The factors on data with the variances of Σ, from those on whitened data."""
-    root = xp.sqrt(inputs.variances)
-    return Factors(factors.A, root[:, None] * factors.C * root)
-
-
-def coloured_matrix(factors, inputs):
-    """Ĝ on data with the variances of Σ, from the factors on whitened data."""
-    return matrix_of(coloured_factors(factors, inputs))
+def _coloured(xp, A, B, variances):
+    """The factors of Ĝ on data with these variances."""
+    root = xp.sqrt(variances)
+    return cond.Factors(A, root[:, None] * B * root)

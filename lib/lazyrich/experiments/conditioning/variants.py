@@ -8,24 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from lazyrich import conditioning as cond
 from lazyrich import data as data_of_all
 from lazyrich import derivatives, networks, spectra
-from lazyrich.arithmetic import numpy_if_known
-from lazyrich.conditioning.convolutions import (
-    filter_rank,
-    filter_spectrum,
-    kaiming_filters,
-    toeplitz,
-)
-from lazyrich.conditioning.covariance import on_range, second_moment
-from lazyrich.conditioning.linear import (
-    Factors,
-    linear_two_layer_condition_number,
-    two_layer_reduction,
-)
-from lazyrich.conditioning.normalisation import normalised_condition_number
-from lazyrich.conditioning.pruning import magnitude_mask, pruned_kernel
-from lazyrich.conditioning.weights import kaiming, linear_network
+from lazyrich.arithmetic import jit, numpy_if_known, quickly_compiled
+from lazyrich.conditioning.linear import two_layer_reduction
 from lazyrich.experiments.conditioning.data_sets import images, moment
 from lazyrich.experiments.conditioning.starts import layer_widths
 from lazyrich.spectra.symmetric import values_only
@@ -84,10 +71,10 @@ def convolution_start(
     weights_of_the_second = np.array([1.0, 1 / (4 * samples)])
 
     def start(filters):
-        factors = _toeplitz_factors(toeplitz(filters, length))
+        factors = _toeplitz_factors(cond.toeplitz(filters, length))
         return two_layer_reduction(factors, width, weights_of_the_second)
 
-    kappa = each(start, kaiming_filters(key, channels, kernel, draws=draws))
+    kappa = each(start, cond.kaiming_filters(key, channels, kernel, draws=draws))
     return ConvolutionStart(*np.asarray(kappa).T)
 
 
@@ -95,7 +82,7 @@ def convolution_start(
 def _toeplitz_factors(xp, layers):
     """The factors A_1, C_1 and C_2 of two layers. A_2 is the identity, and large."""
     T1, T2 = layers
-    return Factors((T2 @ T2.T)[None], xp.stack([xp.eye(T1.shape[1]), T1.T @ T1]))
+    return cond.Factors((T2 @ T2.T)[None], xp.stack([xp.eye(T1.shape[1]), T1.T @ T1]))
 
 
 def filter_start(
@@ -105,26 +92,22 @@ def filter_start(
 
     Arguments as for :func:`convolution_start`.
     """
-    filters = kaiming_filters(key, channels, kernel, draws=draws)
+    filters = cond.kaiming_filters(key, channels, kernel, draws=draws)
     values, full = each(partial(_filter_start, length=length), filters)
     return FilterStart(
-        spectra.condition_number(values, filter_rank(channels, kernel)),
+        spectra.condition_number(values, cond.filter_rank(channels, kernel)),
         spectra.numerical_rank(values_only(full)),
     )
 
 
-@partial(
-    jax.jit,
-    static_argnames="length",
-    compiler_options={"xla_backend_optimization_level": 0},  # a program for each size
-)
+@partial(quickly_compiled, static_argnames="length")  # a program for each size
 def _filter_start(filters, length):
     x = length**0.5 * jnp.eye(length)  # samples whose second moment is I
 
     def network(filters, x):
-        return linear_network(toeplitz(filters, length), x)
+        return cond.linear_network(cond.toeplitz(filters, length), x)
 
-    return filter_spectrum(filters, length), derivatives.gauss_newton(network, filters, x)
+    return cond.filter_spectrum(filters, length), derivatives.gauss_newton(network, filters, x)
 
 
 def normalised_start(
@@ -141,16 +124,16 @@ def normalised_start(
         outputs: k.
     """
     x = np.asarray(images(data).x)
-    raw, centred = moment(data), on_range(second_moment(x - x.mean(axis=0)))
+    raw, centred = moment(data), cond.on_range(cond.second_moment(x - x.mean(axis=0)))
 
     def start(weights):
         return NormalisedStart(
-            linear_two_layer_condition_number(weights, raw),
-            linear_two_layer_condition_number(weights, centred),
-            normalised_condition_number(weights, centred),
+            cond.linear_two_layer_condition_number(weights, raw),
+            cond.linear_two_layer_condition_number(weights, centred),
+            cond.normalised_condition_number(weights, centred),
         )
 
-    return each(start, kaiming(key, layer_widths(x.shape[1], width, 2, outputs), draws))
+    return each(start, cond.kaiming(key, layer_widths(x.shape[1], width, 2, outputs), draws))
 
 
 def pruned_start(
@@ -163,7 +146,8 @@ def pruned_start(
 ) -> Float[Array, "draws"]:
     """κ of pruned networks with two hidden layers on the digits, over all samples × 10 eigenvalues.
 
-    The pixels are those of the first 150 digits, centred.
+    The pixels are those of the first 150 digits, centred. Hidden layers start with the gain √2, the
+    library's default and that of ReLU, where the linear networks of the chapter have gain 1.
 
     Args:
         key: the same weights at every share.
@@ -179,7 +163,7 @@ def pruned_start(
 
     def start(draw):
         params = init(jax.random.fold_in(key, draw))
-        values = spectra.eigenvalues(kernel(params, magnitude_mask(params, share), x))
+        values = spectra.eigenvalues(kernel(params, cond.magnitude_mask(params, share), x))
         return spectra.condition_number(values, len(values))
 
     return each(start, np.arange(draws))
@@ -189,4 +173,4 @@ def pruned_start(
 def _prunable(widths, activation):
     """A network's start and its kernel, compiled once for all shares."""
     network = networks.fully_connected(widths, PRUNED_ACTIVATIONS[activation])
-    return network.init, jax.jit(partial(pruned_kernel, network))
+    return network.init, jit(partial(cond.pruned_kernel, network))

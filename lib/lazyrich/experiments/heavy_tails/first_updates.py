@@ -11,18 +11,11 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
-from lazyrich.arithmetic import numpy_if_known
+from lazyrich import heavy_tails as ht
+from lazyrich.arithmetic import jit, numpy_if_known
 from lazyrich.experiments.heavy_tails.students import problems
-from lazyrich.heavy_tails import (
-    loss,
-    sizes,
-    spike_law,
-    teacher_alignment,
-    threshold,
-    update,
-)
+from lazyrich.heavy_tails import metrics
 from lazyrich.heavy_tails.first_step import directions_of
-from lazyrich.heavy_tails.metrics import SCALINGS, alignment_of, scale_of, weight_gram
 from lazyrich.spectra.symmetric import leading
 from lazyrich.training import each, stacked
 
@@ -78,7 +71,7 @@ class StepFeatures(NamedTuple):
 
 
 def first_gradients(
-    key: jax.Array, inputs: int, seeds: int, samples: int | None = None, noise: float = 0.3
+    key: jax.Array, inputs: int, seeds: int, samples: int | None = None
 ) -> Gradients:
     """What the first gradient is made of.
 
@@ -87,20 +80,13 @@ def first_gradients(
         inputs: d, with h = 3d/2.
         seeds: how many.
         samples: n, by default 2d.
-        noise: ρ.
     """
-    drawn = problems(key, sizes(inputs, samples=samples), seeds, noise, tests=1)
+    drawn = problems(key, ht.sizes(inputs, samples=samples), seeds, tests=1)
     return stacked(map(_gradient, drawn))
 
 
 def one_step(
-    key: jax.Array,
-    optimizer: str,
-    ratios: Sequence[float],
-    inputs: int,
-    seeds: int,
-    samples: int | None = None,
-    noise: float = 0.3,
+    key: jax.Array, optimizer: str, ratios: Sequence[float], inputs: int, seeds: int
 ) -> OneStep:
     """Students after one step of gradient descent or Adam from the same start.
 
@@ -108,29 +94,26 @@ def one_step(
         key: the problems.
         optimizer: ``"GD"`` or ``"Adam"``, whose first step is η times the sign of the gradient.
         ratios: η/η*, the rates over the threshold of the spike; at zero the start.
-        inputs: d, with h = 3d/2.
+        inputs: d, with h = 3d/2 and n = 2d.
         seeds: how many.
-        samples: n, by default 2d.
-        noise: ρ.
     """
-    of_all = sizes(inputs, samples=samples)
-    rates = np.asarray(ratios) * threshold(optimizer, of_all, noise)
-    drawn = problems(key, of_all, seeds, noise, tests=1)
+    rates = np.asarray(ratios) * ht.threshold(optimizer, ht.sizes(inputs))
+    drawn = problems(key, ht.sizes(inputs), seeds, tests=1)
     return _after_one_step(_spike, drawn, optimizer, rates)
 
 
 def one_step_law(
     optimizer: str, ratios: Sequence[float], inputs: int, naive: bool = False
 ) -> OneStep:
-    """What the theorem expects of :func:`one_step`, at n = 2d and the noise of the paper.
+    """What the theorem expects of :func:`one_step`.
 
     Arguments as there; `naive` drops the update's correlation with the start from the spike.
     """
-    of_all = sizes(inputs)
-    rates = np.asarray(ratios) * threshold(optimizer, of_all)
-    spike = spike_law(optimizer, rates, of_all, naive=naive)
-    p_norm2 = update(optimizer, rates, of_all, naive=naive).p_norm2
-    return OneStep(*spike, teacher_alignment(optimizer, rates, of_all), p_norm2)
+    sizes = ht.sizes(inputs)
+    rates = np.asarray(ratios) * ht.threshold(optimizer, sizes)
+    spike = ht.spike_law(optimizer, rates, sizes, naive=naive)
+    p_norm2 = ht.update(optimizer, rates, sizes, naive=naive).p_norm2
+    return OneStep(*spike, ht.teacher_alignment(optimizer, rates, sizes), p_norm2)
 
 
 def crossing(curve: Sequence[float], at: Sequence[float], level: float) -> float:
@@ -146,28 +129,23 @@ def one_step_features(
     inputs: int,
     seeds: int,
     samples: int | None = None,
-    noise: float = 0.3,
 ) -> StepFeatures:
-    """What students compute after one step at rates η. Arguments as for :func:`one_step`."""
-    drawn = problems(key, sizes(inputs, samples=samples), seeds, noise, tests=1)
+    """What students compute after one step at rates η, of n samples, by default 2d.
+
+    Other arguments as for :func:`one_step`.
+    """
+    drawn = problems(key, ht.sizes(inputs, samples=samples), seeds, tests=1)
     return _after_one_step(_features, drawn, optimizer, rates)
 
 
 def one_step_loss(
-    key: jax.Array,
-    optimizer: str,
-    rates: Sequence[float],
-    inputs: int,
-    seeds: int,
-    samples: int | None = None,
-    noise: float = 0.3,
+    key: jax.Array, optimizer: str, rates: Sequence[float], inputs: int, seeds: int
 ) -> Float[Array, "seeds rates"]:
     """The students' own mean squared error on the test set after one step at rates η.
 
     Arguments as for :func:`one_step`.
     """
-    drawn = problems(key, sizes(inputs, samples=samples), seeds, noise)
-    return _after_one_step(_loss, drawn, optimizer, rates)
+    return _after_one_step(_loss, problems(key, ht.sizes(inputs), seeds), optimizer, rates)
 
 
 def _gradient(problem):
@@ -198,59 +176,54 @@ def _largest(M):
 
 
 def _after_one_step(observe, drawn, optimizer, rates):
-    """``observe(W_1, problem, w)`` for all problems that are drawn, at all rates."""
+    """``observe(W_1, w, problem)`` for all problems that are drawn, at all rates."""
 
     def stepped(problem):
         G = directions_of(problem.W, problem.a, problem.train).gradient
-        update, w = _update(G, problem.a, optimizer=optimizer)
-        return each(
-            lambda rate: observe(_moved(problem.W, rate, update), problem, w), np.asarray(rates)
-        )
+
+        def at_rate(rate):
+            return observe(*_step(problem.W, problem.a, G, rate, optimizer=optimizer), problem)
+
+        return each(at_rate, np.asarray(rates))
 
     return stacked(map(stepped, drawn))
 
 
 @numpy_if_known
-def _update(xp, G, a, *, optimizer):
-    """The update that a rate of one takes away, and its direction over hidden units."""
+def _step(xp, W, a, G, rate, *, optimizer):
+    """The weights after a step, and the direction of the update over hidden units."""
     update, w = (xp.sign(G), xp.sign(a)) if optimizer == "Adam" else (G, a)
-    return update, w / xp.linalg.norm(w)
+    return W - rate * update, w / xp.linalg.norm(w)
+
+
+def _spike(W, w, problem):
+    return _measured_spike(W, w, problem.teacher, *leading(metrics.weight_gram(W), 1))
 
 
 @numpy_if_known
-def _moved(xp, W, rate, update):
-    return W - rate * update
-
-
-def _spike(W, problem, w):
-    values, vectors = leading(weight_gram(W), 1)
-    return OneStep(*_measured_spike(W, problem.teacher, w, values, vectors))
-
-
-@numpy_if_known
-def _measured_spike(xp, W, teacher, w, values, vectors):
+def _measured_spike(xp, W, w, teacher, values, vectors):
     p, sigma, v = w @ W, xp.sqrt(values[0]), vectors[:, 0]
     left, right = (W @ v @ w / sigma) ** 2, (v @ p) ** 2 / (p**2).sum()
-    return sigma, left, right, xp.abs(v @ teacher), (p**2).sum()
+    return OneStep(sigma, left, right, xp.abs(v @ teacher), (p**2).sum())
 
 
-def _features(W, problem, w):
-    scales = (scale_of(scaling, W.shape[1]) for scaling in SCALINGS)
+def _features(W, w, problem):
+    scales = (metrics.scale_of(scaling, W.shape[1]) for scaling in ht.SCALINGS)
     aligned = (_alignment(W, problem.probe, scale) for scale in scales)
-    return StepFeatures(*aligned, *_along(W, problem.teacher, w))
+    return StepFeatures(*aligned, *_along(W, w, problem.teacher))
 
 
-_alignment = jax.jit(alignment_of)
+_alignment = jit(metrics.alignment_of)
 
 
 @numpy_if_known
-def _along(xp, W, teacher, w):
+def _along(xp, W, w, teacher):
     """‖p‖² and |p·β|."""
     p = w @ W
     return (p**2).sum(), xp.abs(p @ teacher)
 
 
-@jax.jit
-def _loss(W, problem, w):
+@jit
+def _loss(W, w, problem):
     del w
-    return loss(W, problem.a, problem.test)
+    return ht.loss(W, problem.a, problem.test)

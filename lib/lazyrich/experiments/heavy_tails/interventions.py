@@ -4,7 +4,6 @@ Students as in :mod:`~lazyrich.experiments.heavy_tails.students`, with h = 3d/2 
 """
 
 from collections.abc import Sequence
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -13,9 +12,10 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
+from lazyrich import heavy_tails as ht
 from lazyrich import spectra
+from lazyrich.arithmetic import jit
 from lazyrich.experiments.heavy_tails.students import problems
-from lazyrich.heavy_tails import Samples, loss, optimizer, overlaps, sizes, update
 from lazyrich.heavy_tails.metrics import weight_eigenvalues
 from lazyrich.training import stacked, train
 
@@ -69,10 +69,9 @@ def overlap_run(
         seeds: how many.
         steps: of training.
     """
-    drawn = problems(key, sizes(inputs), seeds, tests=1)
-    runs = [_overlap_run(problem, rate, steps=steps) for problem in drawn]
-    participations = stacked(tops for tops, _ in runs)
-    return OverlapRun(*participations, *runs[0][1])
+    drawn = problems(key, ht.sizes(inputs), seeds, tests=1)
+    tops, matrices = zip(*(_overlap_run(one, rate, steps=steps) for one in drawn), strict=True)
+    return OverlapRun(*stacked(tops), *matrices[0])
 
 
 def spike_ablation(
@@ -83,9 +82,9 @@ def spike_ablation(
     The edge is τ (√h + √d), with the variance τ² that the step gives the bulk. Arguments as for
     :func:`overlap_run`.
     """
-    d, h, _ = of_all = sizes(inputs)
-    edge = float(update("Adam", rate, of_all).variance) ** 0.5 * (h**0.5 + d**0.5)
-    drawn = problems(key, of_all, seeds, tests=1)
+    d, h, _ = sizes = ht.sizes(inputs)
+    edge = float(ht.update("Adam", rate, sizes).variance) ** 0.5 * (h**0.5 + d**0.5)
+    drawn = problems(key, sizes, seeds, tests=1)
     return stacked(_spike_ablation(problem, rate, edge, steps=steps) for problem in drawn)
 
 
@@ -109,7 +108,7 @@ def batch_run(
         seeds: how many problems.
         schedule: the steps at which to observe, increasing.
     """
-    drawn = problems(key, sizes(inputs), seeds, tests=1)
+    drawn = problems(key, ht.sizes(inputs), seeds, tests=1)
     options = {"name": optimizer, "batch": batch, "schedule": tuple(schedule)}
     observed = stacked(
         _batch_run(jax.random.fold_in(jax.random.fold_in(key, i), 1), problem, rate, **options)
@@ -135,20 +134,20 @@ def hill_at_loss(run: BatchRun, level: float) -> Float[np.ndarray, "seeds"]:
     return np.array(found)
 
 
-@partial(jax.jit, static_argnames="steps")
+@jit(static_argnames="steps")
 def _overlap_run(problem, rate, *, steps):
     start, step = _adam(problem, rate)
 
     def observed(carry, _):
         (W, memory), change = step(carry)
-        left, right = overlaps(W, change)
+        left, right = ht.overlaps(W, change)
         top = spectra.participation(left[:, 0]), spectra.participation(right[:, 0])
         return (W, memory), (top, (left.astype(jnp.float32), right.astype(jnp.float32)))
 
     return jax.lax.scan(observed, start, length=steps)[1]
 
 
-@partial(jax.jit, static_argnames="steps")
+@jit(static_argnames="steps")
 def _spike_ablation(problem, rate, edge, *, steps):
     start, step = _adam(problem, rate)
     (W, memory), _ = step(start)
@@ -156,35 +155,35 @@ def _spike_ablation(problem, rate, edge, *, steps):
     less = W - (sigma[0] - edge) * jnp.outer(U[:, 0], Vt[0])
     after, _ = step((less, memory))
     untouched, removed = (
-        jax.lax.scan(lambda carry, _: (step(carry)[0], None), begin, length=number)[0][0]
-        for begin, number in (((W, memory), steps - 1), (after, steps - 2))
+        jax.lax.fori_loop(taken, steps, lambda _, carry: step(carry)[0], begin)[0]
+        for taken, begin in ((1, (W, memory)), (2, after))
     )
     return Ablation(*map(weight_eigenvalues, (untouched, removed, after[0], W)))
 
 
-@partial(jax.jit, static_argnames=("name", "batch", "schedule"))
+@jit(static_argnames=("name", "batch", "schedule"))
 def _batch_run(key, problem, rate, *, name, batch, schedule):
     x, y = problem.train
 
     def batch_loss(W, step):
         if batch == len(y):
-            return loss(W, problem.a, problem.train)
+            return ht.loss(W, problem.a, problem.train)
         chosen = jax.random.permutation(jax.random.fold_in(key, step), len(y))[:batch]
-        return loss(W, problem.a, Samples(x[chosen], y[chosen]))
+        return ht.loss(W, problem.a, ht.Samples(x[chosen], y[chosen]))
 
     def observe(W, step):
-        return spectra.hill(weight_eigenvalues(W)), loss(W, problem.a, problem.train)
+        return spectra.hill(weight_eigenvalues(W)), ht.loss(W, problem.a, problem.train)
 
-    return train(batch_loss, problem.W, optimizer(name, rate), schedule, observe).observed
+    return train(batch_loss, problem.W, ht.optimizer(name, rate), schedule, observe).observed
 
 
 def _adam(problem, rate):
     """Weights and memory at the start, and a step from them that also gives the change."""
-    adam = optimizer("Adam", rate)
+    adam = ht.optimizer("Adam", rate)
 
     def step(carry):
         W, memory = carry
-        change, memory = adam.update(jax.grad(loss)(W, problem.a, problem.train), memory)
+        change, memory = adam.update(jax.grad(ht.loss)(W, problem.a, problem.train), memory)
         return (optax.apply_updates(W, change), memory), change
 
     return (problem.W, adam.init(problem.W)), step

@@ -6,7 +6,6 @@ the mean of squares, keep its maximum (AMSGrad), or enlarge ε.
 """
 
 from collections.abc import Sequence
-from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -16,9 +15,10 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
+from lazyrich import heavy_tails as ht
 from lazyrich import spectra
+from lazyrich.arithmetic import jit
 from lazyrich.experiments.heavy_tails.students import problems
-from lazyrich.heavy_tails import AdamVariant, adam_variant, loss, sizes
 from lazyrich.heavy_tails.metrics import weight_eigenvalues
 from lazyrich.heavy_tails.optimizers import NEVER
 from lazyrich.training import stacked
@@ -63,17 +63,29 @@ def long_run(
         frozen_from: the step from which on v̂ stays what it is.
         double: whether to train in float64 in place of float32.
     """
-    variant = AdamVariant(rate, epsilon, amsgrad, frozen_from)
+    variant = ht.AdamVariant(rate, epsilon, amsgrad, frozen_from)
     dtype = jnp.float64 if double else jnp.float32
-    drawn = problems(key, sizes(inputs), seeds, tests=1, dtype=dtype)
+    drawn = problems(key, ht.sizes(inputs), seeds, tests=1, dtype=dtype)
     observed = stacked(_long_run(problem, variant, schedule=tuple(schedule)) for problem in drawn)
     return LongRun(np.asarray(schedule), *observed)
 
 
-@partial(jax.jit, static_argnames="schedule")
+def last_calm_step(run: LongRun, fitted: float = 1e-6) -> int:
+    """The last observed step before any student, once fitted, has a larger loss again.
+
+    Args:
+        run: the students.
+        fitted: the training loss below which the data are fitted.
+    """
+    below = np.minimum.accumulate(np.asarray(run.loss), axis=1) < fitted
+    bursts = (below[:, :-1] & (np.asarray(run.largest_loss)[:, 1:] > fitted)).any(axis=0)
+    return int(run.step[bursts.argmax() if bursts.any() else -1])
+
+
+@jit(static_argnames="schedule")
 def _long_run(problem, variant, *, schedule):
     """The observations of one student; the variant is data, so that one program serves all."""
-    value_and_grad, adam = jax.value_and_grad(loss), adam_variant(variant)
+    value_and_grad, adam = jax.value_and_grad(ht.loss), ht.adam_variant(variant)
 
     def step(_, carry):
         W, moments, largest = carry
@@ -87,7 +99,7 @@ def _long_run(problem, variant, *, schedule):
         W, moments, largest = jax.lax.fori_loop(*ends, step, start)
         seen = (
             spectra.hill(weight_eigenvalues(W)),
-            loss(W, problem.a, problem.train),
+            ht.loss(W, problem.a, problem.train),
             largest,
             jnp.sqrt(moments.corrected.mean()),
         )

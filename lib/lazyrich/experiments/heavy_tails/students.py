@@ -7,7 +7,6 @@ the end.
 """
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -16,16 +15,10 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
+from lazyrich import heavy_tails as ht
 from lazyrich import spectra
-from lazyrich.arithmetic import numpy_if_known
-from lazyrich.heavy_tails import Losses, Problem, Sizes, draw, loss, optimizer, sizes
-from lazyrich.heavy_tails.metrics import (
-    SCALINGS,
-    fitted,
-    gram_eigenvalues,
-    scale_of,
-    weight_gram,
-)
+from lazyrich.arithmetic import jit, numpy_if_known
+from lazyrich.heavy_tails import metrics
 from lazyrich.spectra.symmetric import leading
 from lazyrich.training import each, stacked, train
 
@@ -43,9 +36,9 @@ class Trajectory(NamedTuple):
     """Of WᵀW, ascending."""
     teacher: Float[Array, "seeds rates"]
     """|v₁·β| at the end."""
-    coded: Losses
+    coded: ht.Losses
     """The last layer fitted at the end on features as coded, of shape (seeds, rates, ridges)."""
-    written: Losses
+    written: ht.Losses
     """The same on features as written."""
 
     @property
@@ -57,9 +50,9 @@ class Trajectory(NamedTuple):
 class StartLosses(NamedTuple):
     """The last layer fitted at the start, of shape (seeds, ridges)."""
 
-    coded: Losses
+    coded: ht.Losses
     """On features as coded."""
-    written: Losses
+    written: ht.Losses
     """On features as written."""
 
 
@@ -74,14 +67,14 @@ class ScalingGaps(NamedTuple):
 
 def problems(
     key: jax.Array,
-    sizes: Sizes,
+    sizes: ht.Sizes,
     seeds: int,
     noise: float = 0.3,
     tests: int = 2000,
     dtype: DTypeLike = float,
-) -> Iterator[Problem]:
+) -> Iterator[ht.Problem]:
     """The problems of a key one by one; more seeds begin with the same ones."""
-    return (draw(jax.random.fold_in(key, i), sizes, noise, tests, dtype) for i in range(seeds))
+    return (ht.draw(jax.random.fold_in(key, i), sizes, noise, tests, dtype) for i in range(seeds))
 
 
 def start_spectra(key: jax.Array, inputs: int, seeds: int) -> Float[Array, "seeds d"]:
@@ -92,7 +85,7 @@ def start_spectra(key: jax.Array, inputs: int, seeds: int) -> Float[Array, "seed
         inputs: d.
         seeds: how many.
     """
-    drawn = problems(key, sizes(inputs), seeds, tests=1)
+    drawn = problems(key, ht.sizes(inputs), seeds, tests=1)
     return stacked(spectra.weight_spectrum(problem.W) for problem in drawn)
 
 
@@ -101,14 +94,11 @@ def start_losses(
     inputs: int,
     seeds: int,
     samples: int | None = None,
-    hidden: int | None = None,
-    noise: float = 0.3,
     ridges: Sequence[float] = (0.01,),
-    activation: str = "tanh",
 ) -> StartLosses:
     """The last layer fitted at the start. Arguments as for :func:`train_students`."""
-    drawn = problems(key, sizes(inputs, hidden, samples), seeds, noise)
-    return stacked(StartLosses(*_fits(one.W, one, ridges, activation)) for one in drawn)
+    drawn = problems(key, ht.sizes(inputs, samples=samples), seeds)
+    return stacked(StartLosses(*_fits(one.W, one, ridges)) for one in drawn)
 
 
 def train_students(
@@ -149,23 +139,15 @@ def train_students(
 
     def trained(problem):
         def one(rate):
-            (losses, grams), W, gram = _train(
-                problem.W,
-                problem.a,
-                problem.train,
-                rate,
-                decay,
-                normalise,
-                name=optimizer,
-                schedule=tuple(schedule),
-                activation=activation,
-            )
+            how = {"name": optimizer, "schedule": tuple(schedule), "activation": activation}
+            (losses, grams), W, gram = _train(problem, rate, decay, normalise, **how)
+            eigenvalues = metrics.gram_eigenvalues(grams)
             aligned = _alignment(leading(gram, 1)[1], problem.teacher)
-            return losses, gram_eigenvalues(grams), aligned, *_fits(W, problem, ridges, activation)
+            return losses, eigenvalues, aligned, *_fits(W, problem, ridges, activation)
 
         return each(one, np.asarray(rates, dtype))
 
-    drawn = problems(key, sizes(inputs, hidden, samples), seeds, noise, dtype=dtype)
+    drawn = problems(key, ht.sizes(inputs, hidden, samples), seeds, noise, dtype=dtype)
     return Trajectory(np.asarray(schedule), np.asarray(rates), *stacked(map(trained, drawn)))
 
 
@@ -173,7 +155,7 @@ def linear_losses(
     key: jax.Array, inputs: int, hidden: int, samples: int, seeds: int
 ) -> Float[Array, "seeds"]:
     """What the best linear function x·β/2 leaves of the students' test sets."""
-    drawn = problems(key, sizes(inputs, hidden, samples), seeds)
+    drawn = problems(key, ht.sizes(inputs, hidden, samples), seeds)
     return stacked(_linear_loss(one.test.x, one.test.y, one.teacher) for one in drawn)
 
 
@@ -208,35 +190,32 @@ def _linear_loss(xp, x, y, teacher):
     return ((y - x @ teacher / 2) ** 2).mean()
 
 
-def _fits(W, problem, ridges, activation):
+def _fits(W, problem, ridges, activation="tanh"):
     """The losses on features in both scalings, of one program."""
-    scales = [scale_of(scaling, W.shape[1]) for scaling in SCALINGS]
+    scales = [metrics.scale_of(scaling, W.shape[1]) for scaling in ht.SCALINGS]
     sets = problem.probe, problem.test
     return [_fitted(W, *sets, np.asarray(ridges), scale, activation) for scale in scales]
 
 
-_fitted = jax.jit(fitted, static_argnames="activation")
+_fitted = jit(metrics.fitted, static_argnames="activation")
 
 
-@partial(jax.jit, static_argnames=("name", "schedule", "activation"))
-def _train(W, a, samples, rate, decay, normalise, *, name, schedule, activation):
+@jit(static_argnames=("name", "schedule", "activation"))
+def _train(problem, rate, decay, normalise, *, name, schedule, activation):
     """The losses and WᵀW along the way, and W and WᵀW at the end."""
+    optimizer = ht.optimizer(name, rate, decay)
+
+    def loss(W, step):
+        return ht.loss(W, problem.a, problem.train, activation)
 
     def before(W):
         return W * jnp.where(normalise, W.size**0.5 / jnp.linalg.norm(W), 1)
 
     def observe(W, step):
-        return loss(W, a, samples, activation), weight_gram(W)
+        return loss(W, step), metrics.weight_gram(W)
 
-    trained = train(
-        lambda W, step: loss(W, a, samples, activation),
-        W,
-        optimizer(name, rate, decay),
-        schedule,
-        observe,
-        before=before,
-    )
-    return trained.observed, trained.params, weight_gram(trained.params)
+    trained = train(loss, problem.W, optimizer, schedule, observe, before=before)
+    return trained.observed, trained.params, metrics.weight_gram(trained.params)
 
 
 @numpy_if_known

@@ -14,9 +14,9 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from lazyrich.arithmetic import root_mean_square
+from lazyrich import linearization as lin
+from lazyrich.arithmetic import quickly_compiled, root_mean_square
 from lazyrich.experiments.linearization import family
-from lazyrich.linearization import contracted, gradient_norms, update_direction
 from lazyrich.training import each, mean_squared_error, train
 
 
@@ -54,18 +54,18 @@ def correlations_along(
     return each(of_seed, family.weights(key, width, 1, seeds), family.toy_tasks(key, seeds))
 
 
-@partial(jax.jit, static_argnames=("apply", "schedule"), compiler_options=family.BRIEF)
+@partial(quickly_compiled, static_argnames=("apply", "schedule"))
 def _correlations_along(apply, schedule, scale, rate, params, task):
-    F = lambda params, x: apply(params, x)[:, 0]  # noqa: E731
+    F = family.one_output(apply)
     residual = (-1.0) ** np.arange(len(task.y)) / len(task.y) ** 0.5
 
     def loss(params, _):
         return mean_squared_error(scale * F(params, task.x), task.y)
 
     def observe(params, _):
-        v = update_direction(F, params, task.x, residual)
-        C0 = contracted(F, params, task.x_test, v, 2, rate, scale)
-        C1 = gradient_norms(F, params, task.x_test, v, 1, rate, scale)
+        v = lin.update_direction(F, params, task.x, residual)
+        C0 = lin.contracted(F, params, task.x_test, v, 2, rate, scale)
+        C1 = lin.gradient_norms(F, params, task.x_test, v, 1, rate, scale)
         return CorrelationsAlong(*map(root_mean_square, (*C0, *C1)))
 
     return train(loss, params, optax.sgd(rate / scale**2), schedule, observe).observed

@@ -1,15 +1,13 @@
 """Networks of the family in training, beside their linear models and Taylor models."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from lazyrich.arithmetic import root_mean_square
+from lazyrich import linearization as lin
+from lazyrich.arithmetic import quickly_compiled, root_mean_square
 from lazyrich.experiments.linearization import family
-from lazyrich.linearization import Deviations, taylor_expand, train_beside_linear
 from lazyrich.training import each, mean_squared_error, train
 
 
@@ -27,7 +25,7 @@ def gradient_descent(
     centred: bool = False,
     offset: float = 0.0,
     rescaled: bool = False,
-) -> Deviations:
+) -> lin.Deviations:
     """Gradient descent with all samples in each step.
 
     Args:
@@ -48,13 +46,10 @@ def gradient_descent(
     alpha = scale * family.external_scale(width, a)
 
     def of_seed(params, task):
-        return train_beside_linear(network, params, *task, rate, schedule, alpha, centred)
+        return lin.train_beside_linear(network, params, *task, rate, schedule, alpha, centred)
 
-    return each(
-        of_seed,
-        family.weights(key, width, 1, seeds, offset),
-        family.toy_tasks(key, seeds, rescaled),
-    )
+    params = family.weights(key, width, 1, seeds, offset)
+    return each(of_seed, params, family.toy_tasks(key, seeds, rescaled))
 
 
 def stochastic_gradient_descent(
@@ -64,7 +59,7 @@ def stochastic_gradient_descent(
     schedule: tuple[int, ...],
     rate: float = 0.25,
     noise: float = 0.0,
-) -> Deviations:
+) -> lin.Deviations:
     """Stochastic gradient descent in NTK scaling, one random sample a step, its residual F − y.
 
     The linear model sees the same samples and the same noise, and the training inputs have one
@@ -82,7 +77,7 @@ def stochastic_gradient_descent(
     steps = max(schedule[-1], 1)
 
     def of_seed(params, task, samples, noise):
-        return train_beside_linear(
+        return lin.train_beside_linear(
             family.network(width), params, *task, rate, schedule, samples=samples, noise=noise
         )
 
@@ -120,7 +115,7 @@ def taylor_distances(
     """
     apply = family.network(width, 1, activation).apply
 
-    @partial(jax.jit, compiler_options=family.BRIEF)
+    @quickly_compiled
     def of_seed(params, task):
         def trained(apply):
             def loss(params, _):
@@ -130,7 +125,7 @@ def taylor_distances(
             return apply(end, task.x_test)[:, 0]
 
         outputs = trained(apply)
-        models = (taylor_expand(apply, params, order) for order in orders)
+        models = (lin.taylor_expand(apply, params, order) for order in orders)
         return jnp.stack([root_mean_square(trained(model) - outputs) for model in models])
 
     tasks = family.toy_tasks(key, seeds, rescaled=True)

@@ -15,10 +15,10 @@ import optax
 from jaxtyping import Array, Float
 
 from lazyrich import data, networks
+from lazyrich import linearization as lin
+from lazyrich.arithmetic import jit, root_mean_square
 from lazyrich.derivatives import empirical_ntk
 from lazyrich.experiments.linearization import family
-from lazyrich.linearization import activation as named
-from lazyrich.linearization import contracted, predict_linear, update_direction
 from lazyrich.training import each, mean_squared_error, stacked, train
 
 PIXELS, CLASSES, BIAS, TEST = 64, 10, 0.05, 256
@@ -33,14 +33,6 @@ class DigitsDeviations(NamedTuple):
     """C^{0,1}·c at the start, with the residual c of the first step."""
     C02: Float[Array, "seeds"]
     """C^{0,2}·c² at the start."""
-
-
-class Images(NamedTuple):
-    """Standardised images and their targets."""
-
-    x: Float[Array, "train pixels"]
-    y: Float[Array, "train classes"]
-    x_test: Float[Array, "test pixels"]
 
 
 def gradient_descent_on_digits(
@@ -67,28 +59,31 @@ def gradient_descent_on_digits(
     on_images, on_weights = jax.random.split(key)
     images = standardised(on_images, train)
     params = stacked(digits_weights(one, width) for one in family.seed_keys(on_weights, seeds))
-    network = networks.fully_connected(
-        (PIXELS, width, CLASSES), named(activation), networks.neural_tangent, gain=1.0, bias=BIAS
-    )
+    widths, phi = (PIXELS, width, CLASSES), lin.activation(activation)
+    network = networks.fully_connected(widths, phi, networks.neural_tangent, gain=1.0, bias=BIAS)
     # A program of this call alone, whose memory goes with it.
-    program = jax.jit(partial(_trained, network, images, rate, steps))
+    program = jit(partial(_trained, network, images, rate, steps))
 
     def of_seed(params):
         trained, start, T, terms = program(params)
-        linear = predict_linear(start, T, images.y.ravel(), rate, [steps])[0, images.y.size :]
-        return DigitsDeviations(_size(trained - linear) / _size(linear), *terms)
+        linear = lin.predict_linear(start, T, images.y.ravel(), rate, [steps])[0, images.y.size :]
+        far = root_mean_square(trained - linear) / root_mean_square(linear)
+        return DigitsDeviations(far, *terms)
 
     return each(of_seed, params)
 
 
-def standardised(key: jax.Array, train: int, test: int = TEST) -> Images:
-    """Random digits for training and test, with one mean and one deviation for all pixels."""
+def standardised(key: jax.Array, train: int, test: int = TEST) -> family.Task:
+    """Random digits for training and test, with one mean and one deviation for all pixels.
+
+    The targets are one of ten.
+    """
     x, labels = data.digits()
     x, labels = np.asarray(x), np.asarray(labels)
     x = (x - x.mean()) / x.std()
     order = np.asarray(jax.random.permutation(key, len(x)))[: train + test]
     x, y = x[order], np.eye(CLASSES, dtype=x.dtype)[labels[order]]
-    return jax.device_put(Images(x[:train], y[:train], x[train:]))
+    return jax.device_put(family.Task(x[:train], y[:train], x[train:]))
 
 
 def digits_weights(key: jax.Array, width: int) -> list[dict[str, Float[Array, "..."]]]:
@@ -109,16 +104,12 @@ def _trained(network, images, rate, steps, params):
 
     start = network.apply(params, both)
     residual = (start[: len(images.x)] - images.y) / images.y.size
-    v = update_direction(network.apply, params, images.x, residual)
-    terms = contracted(network.apply, params, images.x_test, v, 2, rate)
+    v = lin.update_direction(network.apply, params, images.x, residual)
+    terms = lin.contracted(network.apply, params, images.x_test, v, 2, rate)
     end = train(loss, params, optax.sgd(rate), [steps]).params
     return (
         network.apply(end, images.x_test).ravel(),
         start.ravel(),
         empirical_ntk(network, params, both, images.x),
-        _size(terms.reshape(2, -1)),
+        jax.vmap(root_mean_square)(terms.reshape(2, -1)),
     )
-
-
-def _size(x):
-    return jnp.sqrt((x**2).mean(-1))

@@ -12,11 +12,13 @@ Seed i of a key is ``fold_in(key, i)``. The same key gives the same data and the
 every width: a narrower network has the first n neurons of a wider one in each layer.
 """
 
+from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
 
 import jax
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from lazyrich import networks
@@ -25,19 +27,17 @@ from lazyrich.linearization import activation
 from lazyrich.training import stacked
 
 INPUTS, TRAIN, TEST = 10, 8, 16
-BRIEF = {"xla_backend_optimization_level": 0}
-"""Compiler options of programs that run briefly: they compile in half the time."""
 
 
-class ToyTask(NamedTuple):
+class Task(NamedTuple):
     """A regression task."""
 
     x: Float[Array, "*seeds train inputs"]
-    """Training inputs, standard normal."""
-    y: Float[Array, "*seeds train"]
-    """Targets, sin(2 x_0) + x_1 x_2/2."""
+    """Training inputs."""
+    y: Float[Array, "..."]
+    """Their targets, one number each or several."""
     x_test: Float[Array, "*seeds test inputs"]
-    """Test inputs, standard normal."""
+    """Test inputs."""
 
 
 class Probe(NamedTuple):
@@ -56,26 +56,26 @@ def seed_keys(key: jax.Array, seeds: int) -> list[jax.Array]:
     return [jax.random.fold_in(key, seed) for seed in range(seeds)]
 
 
-def task_of(x: np.ndarray, rescaled: bool = False) -> ToyTask:
-    """The task on eight training and sixteen test inputs.
+def task_of(x: np.ndarray, rescaled: bool = False) -> Task:
+    """The task on eight training and sixteen test inputs, with the targets sin(2 x_0) + x_1 x_2/2.
 
     Args:
-        x: all of them.
+        x: all inputs.
         rescaled: whether the training inputs have the length √10, which lessens the scatter.
     """
     x, x_test = x[:TRAIN], x[TRAIN:]
     if rescaled:
         x = x * INPUTS**0.5 / np.linalg.norm(x, axis=-1, keepdims=True)
     y = np.sin(2 * x[:, 0]) + x[:, 1] * x[:, 2] / 2
-    return jax.device_put(ToyTask(x, y, x_test))
+    return jax.device_put(Task(x, y, x_test))
 
 
-def toy_task(key: jax.Array, rescaled: bool = False) -> ToyTask:
-    """The task of one seed, by its own key."""
+def toy_task(key: jax.Array, rescaled: bool = False) -> Task:
+    """The task of one seed, by its own key, on standard normal inputs."""
     return task_of(first_normal(jax.random.fold_in(key, 0), (TRAIN + TEST, INPUTS)), rescaled)
 
 
-def toy_tasks(key: jax.Array, seeds: int, rescaled: bool = False) -> ToyTask:
+def toy_tasks(key: jax.Array, seeds: int, rescaled: bool = False) -> Task:
     """A task for each seed of the key."""
     return stacked(toy_task(one, rescaled) for one in seed_keys(key, seeds))
 
@@ -147,6 +147,11 @@ def weights_of_one(
     hidden = [first_normal(first, (width, INPUTS)), *(_square(one, width) for one in inner)]
     output = first_normal(last, (1, width)) + offset
     return jax.device_put([{"weight": W} for W in (*hidden, output)])
+
+
+def one_output(apply: Callable, scale: ArrayLike = 1.0) -> Callable:
+    """α F as one number a sample, of a network ``apply(params, x)`` with one output."""
+    return lambda params, x: scale * apply(params, x)[:, 0]
 
 
 def external_scale(width: int, a: float) -> float:

@@ -9,14 +9,9 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
+from lazyrich import linearization as lin
+from lazyrich.arithmetic import jit, quickly_compiled
 from lazyrich.experiments.linearization import family
-from lazyrich.linearization import (
-    OneStep,
-    contracted,
-    gradient_norms,
-    one_step,
-    update_direction,
-)
 from lazyrich.training import each, stacked
 
 
@@ -85,7 +80,7 @@ def one_step_at_start(
     activation: str = "tanh",
     rate: float = 1.0,
     order: int = 6,
-) -> OneStep:
+) -> lin.OneStep:
     """The first step of gradient descent on the tasks of the key, beside its expansion.
 
     Args:
@@ -119,44 +114,39 @@ def hessian_difference(key: jax.Array, width: int) -> Float[Array, "2"]:
     """
     on, net = family.probe(key), family.network(width)
     flat, unravel = ravel_pytree(family.weights_of_one(family.seed_keys(key, 1)[0], width, 1))
+    F = family.one_output(lambda flat, x: net.apply(unravel(flat), x))
 
-    def F(flat, x):
-        return net.apply(unravel(flat), x)[:, 0]
-
-    @partial(jax.jit, compiler_options=family.BRIEF)
+    @quickly_compiled
     def difference(flat):
-        v = update_direction(F, flat, on.x, on.residual)
+        v = lin.update_direction(F, flat, on.x, on.residual)
         turn = jax.hessian(lambda flat: F(flat, on.x_test)[0])(flat) @ v
         whole = jnp.stack([turn @ v / 8, jnp.linalg.norm(turn) / 8**0.5])  # at η = ½
-        C02 = contracted(F, flat, on.x_test, v, 2, 0.5)[1, 0]
-        C11 = gradient_norms(F, flat, on.x_test, v, 1, 0.5)[0, 0]
+        (_, C02), (C11,) = on_probe(F, flat, on, 2, 1, 0.5)
         return whole / jnp.stack([C02, C11]) - 1
 
     return difference(flat)
 
 
-@partial(
-    jax.jit,
-    static_argnames=("apply", "order", "free_order"),
-    compiler_options=family.BRIEF,
-)
+@partial(quickly_compiled, static_argnames=("apply", "order", "free_order"))
 def _correlations(apply, params, probe, scale, order, free_order):
-    F = _one_output(apply, scale)
-    eta = 0.5 / scale**2
-    v = update_direction(F, params, probe.x, probe.residual)
-    C0 = contracted(F, params, probe.x_test, v, order, eta)
-    C1 = gradient_norms(F, params, probe.x_test, v, free_order, eta)
-    return Correlations(C0[:, 0], C1[:, 0])
+    F, eta = family.one_output(apply, scale), 0.5 / scale**2
+    return on_probe(F, params, probe, order, free_order, eta)
 
 
-@partial(jax.jit, static_argnames=("apply", "order"))
+@jit(static_argnames=("apply", "order"))
 def _first_step(apply, params, task, rate, order):
-    F = _one_output(apply, 1.0)
+    F = family.one_output(apply)
     residual = (F(params, task.x) - task.y) / len(task.y)
-    v = update_direction(F, params, task.x, residual)
-    return one_step(F, params, task.x_test, v, order, rate)
+    v = lin.update_direction(F, params, task.x, residual)
+    return lin.one_step(F, params, task.x_test, v, order, rate)
 
 
-def _one_output(apply, scale):
-    """α F, as one number a sample."""
-    return lambda params, x: scale * apply(params, x)[:, 0]
+# What the experiments share
+
+
+def on_probe(F, params, probe, order, free_order, eta, direction=lambda v: v) -> Correlations:
+    """The correlations of a function of one output on a probe, along a direction made of v."""
+    v = direction(lin.update_direction(F, params, probe.x, probe.residual))
+    C0 = lin.contracted(F, params, probe.x_test, v, order, eta)
+    C1 = lin.gradient_norms(F, params, probe.x_test, v, free_order, eta)
+    return Correlations(C0[:, 0], C1[:, 0])

@@ -6,9 +6,10 @@ from typing import NamedTuple
 import jax
 from jaxtyping import Array, Float
 
+from lazyrich import linearization as lin
+from lazyrich.arithmetic import quickly_compiled
 from lazyrich.experiments.linearization import family
 from lazyrich.experiments.linearization.systems import INPUTS, SYSTEMS
-from lazyrich.linearization import laziness, train_beside_linear
 from lazyrich.training import each, stacked
 
 
@@ -68,11 +69,11 @@ def meter_system(
 
 def _metered(apply, network, params, tasks, rate, steps):
     # A program of this call alone, whose memory goes with it.
-    reading_of = jax.jit(partial(laziness, apply, steps=steps), compiler_options=family.BRIEF)
+    reading_of = quickly_compiled(partial(lin.laziness, apply, steps=steps))
 
     def of_seed(params, task):
         reading = reading_of(params, task.x, task.y[:, None], rate, x_test=task.x_test)
-        run = train_beside_linear(network, params, *task, rate, [steps])
+        run = lin.train_beside_linear(network, params, *task, rate, [steps])
         return MeterRun(reading.distance, run.output[0], reading.kernel, run.kernel[0])
 
     return each(of_seed, params, tasks)

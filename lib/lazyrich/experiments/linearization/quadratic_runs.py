@@ -1,23 +1,12 @@
 """Quadratic systems with random gradients and Hessians, in training."""
 
-from typing import NamedTuple
-
 import jax
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from lazyrich.experiments.linearization import family
 from lazyrich.linearization import QuadraticRun, train_quadratic
 from lazyrich.training import stacked
-
-
-class QuadraticSystem(NamedTuple):
-    """F = A·θ + ½ θᵀ H θ."""
-
-    A: Float[Array, "axes"]
-    """A unit vector."""
-    H: Float[Array, "axes"]
-    """The diagonal of the Hessian."""
 
 
 def train_systems(
@@ -39,10 +28,15 @@ def train_systems(
     return stacked(train_quadratic(A, H, steps=steps) for A, H in systems)
 
 
-def quadratic_system(key: jax.Array, axes: int, kind: str, m: int = 1) -> QuadraticSystem:
-    """A system of a kind, as :func:`train_systems` has them."""
+def quadratic_system(
+    key: jax.Array, axes: int, kind: str, m: int = 1
+) -> tuple[Float[np.ndarray, "axes"], Float[np.ndarray, "axes"]]:
+    """The unit vector A and the diagonal of H of F = A·θ + ½ θᵀ H θ.
+
+    Arguments as for :func:`train_systems`.
+    """
     a, h = QUADRATIC_KINDS[kind](*family.first_normal(key, (2, axes)), m)
-    return QuadraticSystem(a / np.linalg.norm(a), h)
+    return a / np.linalg.norm(a), h
 
 
 def _on_a_share(a, h, m):

@@ -32,10 +32,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from lazyrich.arithmetic import einsum, matmul
+from lazyrich.arithmetic import einsum, matmul, quickly_compiled
 from lazyrich.experiments.linearization import family
-from lazyrich.experiments.linearization.first_steps import Correlations
-from lazyrich.linearization import contracted, gradient_norms, update_direction
+from lazyrich.experiments.linearization.first_steps import Correlations, on_probe
 from lazyrich.training import stacked
 
 TOKENS, ENTRIES, TAPS, BLOCKS = 4, 5, 3, 2
@@ -75,21 +74,14 @@ def system_correlations(
     """
     on_inputs, on_weights = jax.random.split(key)
     probe, (init, apply) = family.probe(on_inputs, INPUTS), SYSTEMS[system]
-    F = lambda params, x: apply(params, x)[:, 0]  # noqa: E731
+    F = family.one_output(apply)
 
     # A program of this call alone, whose memory goes with it.
-    @partial(jax.jit, compiler_options=family.BRIEF)
+    @quickly_compiled
     def of_seed(params):
-        v = DIRECTIONS[direction](update_direction(F, params, probe.x, probe.residual))
-        C0 = contracted(F, params, probe.x_test, v, order, 0.5)
-        return Correlations(C0[:, 0], gradient_norms(F, params, probe.x_test, v, 1, 0.5)[:, 0])
+        return on_probe(F, params, probe, order, 1, 0.5, DIRECTIONS[direction])
 
     return stacked(of_seed(init(one, width)) for one in family.seed_keys(on_weights, seeds))
-
-
-def gradient_step(gradient):
-    """The gradient itself, the direction of gradient descent."""
-    return gradient
 
 
 def sign_step(gradient):
@@ -101,7 +93,7 @@ def sign_step(gradient):
     return jax.tree.map(lambda leaf: square / total * jnp.sign(leaf), gradient)
 
 
-DIRECTIONS: dict[str, Callable] = {"gradient": gradient_step, "signs": sign_step}
+DIRECTIONS: dict[str, Callable] = {"gradient": lambda gradient: gradient, "signs": sign_step}
 """The first directions of optimizers, as functions of the gradient."""
 
 
@@ -137,12 +129,8 @@ def _apply_convolution(params, x):
 
 
 def _residual(key, width):
-    return _drawn(
-        key,
-        embedding=(width, TOKENS * ENTRIES),
-        blocks=(BLOCKS, width, width),
-        output=(1, width),
-    )
+    hidden = {"embedding": (width, INPUTS), "blocks": (BLOCKS, width, width)}
+    return _drawn(key, **hidden, output=(1, width))
 
 
 def _apply_residual(params, x):
@@ -164,15 +152,8 @@ def _apply_recurrent(params, x):
 
 
 def _attention(key, width):
-    square = (width, width)
-    return _drawn(
-        key,
-        embedding=(width, ENTRIES),
-        query=square,
-        key=square,
-        value=square,
-        output=(1, width),
-    )
+    squares = dict.fromkeys(("query", "key", "value"), (width, width))
+    return _drawn(key, embedding=(width, ENTRIES), **squares, output=(1, width))
 
 
 def _apply_attention(params, x, exponent):

@@ -1,7 +1,8 @@
 """The experiments of the chapter on mechanisms.
 
-Networks on a line in training (:mod:`~lazyrich.experiments.mechanisms.flows`), ensembles of one
-scale (:mod:`~lazyrich.experiments.mechanisms.ensembles`), parametrisations at growing width
+Networks with data on a line (:mod:`~lazyrich.experiments.mechanisms.cases`) in training
+(:mod:`~lazyrich.experiments.mechanisms.flows`), ensembles of one scale
+(:mod:`~lazyrich.experiments.mechanisms.ensembles`), parametrisations at growing width
 (:mod:`~lazyrich.experiments.mechanisms.widths`), gradient descent in finite steps
 (:mod:`~lazyrich.experiments.mechanisms.finite_steps`), other losses and activations
 (:mod:`~lazyrich.experiments.mechanisms.other_flows`), and ReLU networks on the digits

@@ -7,26 +7,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from lazyrich.draws import standard_normal
+from lazyrich import mechanisms as m
+from lazyrich.arithmetic import jit
+from lazyrich.draws import standard_normal, standard_normals
 from lazyrich.experiments.mechanisms.flows import predict
-from lazyrich.mechanisms.losses import flow, squared_loss
-from lazyrich.mechanisms.nonlinear import turning_share
-from lazyrich.mechanisms.setting import Setting, State, Weights, state
-from lazyrich.mechanisms.solution import (
-    evolve,
-    fixed_point,
-    learning_speed,
-    orthogonal_error,
-    plateau_time,
-    time_to_reach,
-)
 
-ONES = Setting()
+ONES = m.Setting()
 
 
 def normal_weights(
     key: jax.Array, scale: float, networks: int, d: int, symmetric: bool = False
-) -> Weights:
+) -> m.Weights:
     """Weights of a scale times standard normal, from the same draws at every scale.
 
     Symmetric ones are u = (x, −x) and v = (y, y), so that the output starts at zero.
@@ -35,7 +26,7 @@ def normal_weights(
     if symmetric:
         x, y = u[:, : d // 2], v[:, : d // 2]
         u, v = np.concatenate([x, -x], axis=1), np.concatenate([y, y], axis=1)
-    return Weights(u, v)
+    return m.Weights(u, v)
 
 
 class Change(NamedTuple):
@@ -55,8 +46,8 @@ class Change(NamedTuple):
     """The law of the kernel for a large start, √(1 − (F(0)/M(0))²)."""
 
 
-@jax.jit
-def change(before: State, after: State) -> Change:
+@jit
+def change(before: m.State, after: m.State) -> Change:
     """What training makes of networks, with γ = η = A = y* = c = 1."""
     N_perp = jnp.sqrt(before.scale**2 - before.output**2)
     M = before.kernel / 2
@@ -75,9 +66,7 @@ def flow_scaled(
 ) -> Change:
     """What gradient flow for the time 40/λ makes of networks of one scale."""
     u, v = normal_weights(key, scale, networks, d, symmetric)
-    end = np.asarray(40 / learning_speed(ONES, u, v))
-    after = jax.device_get(flow(squared_loss, ONES, u, v, end[:, None] * [0.0, 1.0]))
-    return change(state(ONES, u, v), state(ONES, after.u[:, -1], after.v[:, -1]))
+    return change(m.state(ONES, u, v), m.state(ONES, *_flow_to(40, u, v)))
 
 
 class Plateau(NamedTuple):
@@ -106,21 +95,21 @@ def flow_plateau(
 ) -> Plateau:
     """Networks as of :func:`flow_scaled`, at an odd number of times."""
     u, v = normal_weights(key, scale, networks, d)
-    half = np.asarray(time_to_reach(ONES, u, v, 0.5))
+    half = np.asarray(m.time_to_reach(ONES, u, v, 0.5))
     times = half[:, None] * np.linspace(0.0, 2.0, observations)
-    return _plateau(u, v, half, times, flow(squared_loss, ONES, u, v, times))
+    return _plateau(u, v, half, times, m.flow(m.squared_loss, ONES, u, v, times))
 
 
-@jax.jit
+@jit
 def _plateau(u, v, half, times, trained):
-    start, seen, speed = state(ONES, u, v), state(ONES, *trained), learning_speed(ONES, u, v)
-    short, middle = plateau_time(ONES, u, v), times.shape[1] // 2
+    start, seen, speed = m.state(ONES, u, v), m.state(ONES, *trained), m.learning_speed(ONES, u, v)
+    short, middle = m.plateau_time(ONES, u, v), times.shape[1] // 2
     slope = seen.kernel[:, middle] * 0.5
     M, F = start.kernel / 2, start.output
     return Plateau(
         times,
         seen.output,
-        evolve(ONES, u, v, times).output,
+        m.evolve(ONES, u, v, times).output,
         half,
         short,
         (seen.output[:, middle] - 0.5) / slope / half,
@@ -134,22 +123,22 @@ def typical_plateau(
 ) -> Float[np.ndarray, "scales"]:
     """The median of the short formula over the networks of :func:`flow_plateau`, at any scales."""
     u, v = (scales[:, None, None] * x for x in normal_weights(key, 1.0, networks, d))
-    return np.median(plateau_time(ONES, u, v), axis=1)
+    return np.median(m.plateau_time(ONES, u, v), axis=1)
 
 
 def flow_at_60_degrees(
     key: jax.Array, scale: float, end: float, networks: int = 12, observations: int = 4001
-) -> State:
+) -> m.State:
     """The one of some networks of two neurons that starts nearest to 60 degrees, along the flow.
 
     The rates are unequal, η_u = 0.7 and η_w = 1.3, and the times equidistant up to `end`.
     """
-    setting = Setting(eta_u=0.7, eta_w=1.3)
+    setting = m.Setting(eta_u=0.7, eta_w=1.3)
     u, v = normal_weights(key, scale, networks, 2)
     times = np.broadcast_to(np.linspace(0, end, observations), (networks, observations))
-    along = jax.device_get(state(setting, *flow(squared_loss, setting, u, v, times)))
+    along = jax.device_get(m.state(setting, *m.flow(m.squared_loss, setting, u, v, times)))
     one = np.argmin(np.abs(along.cosine[:, 0] - 0.5))
-    return State(*(series[one] for series in along))
+    return m.State(*(series[one] for series in along))
 
 
 class Split(NamedTuple):
@@ -163,7 +152,7 @@ class Split(NamedTuple):
     """sin² ζ."""
 
 
-def split(along: State, until: float = 0.01) -> Split:
+def split(along: m.State, until: float = 0.01) -> Split:
     """Turning along one training, up to where the output is within a share of its target."""
     target = along.output[0] - along.residual[0]
     output, cosine, scale = (
@@ -172,11 +161,11 @@ def split(along: State, until: float = 0.01) -> Split:
     )
     learned = np.log(output / output[0])
     progress = (learned[1:] + learned[:-1]) / 2 / np.log(target / output[0])
-    return Split(progress, *turning_share(cosine, scale))
+    return Split(progress, *m.turning_share(cosine, scale))
 
 
 def off_the_line(
-    key: jax.Array, scale: float, networks: int, d: int = 50, inputs: int = 20, tests: int = 64
+    key: jax.Array, scale: float, networks: int, d: int = 50, inputs: int = 20
 ) -> tuple[Float[Array, "networks"], Float[Array, "networks"]]:
     """The extra squared error of trained networks at test points off the data line.
 
@@ -185,21 +174,24 @@ def off_the_line(
     coordinates along the other axes.
 
     Returns:
-        The mean of (f(x) − f(a n))² over `tests` points, and what :func:`orthogonal_error` says of
-        the :func:`fixed_point`.
+        The mean of (f(x) − f(a n))² over 64 points, and what the formula of the error says of the
+        fixed point.
     """
-    draws = standard_normal(key, (networks, d + d * inputs + tests * (inputs - 1)))
-    u, W, x = np.split(draws, [d, d + d * inputs], axis=1)
+    u, W, x = standard_normals(key, [(d,), (d, inputs), (64, inputs - 1)], (networks,))
     std = scale / inputs**0.5
-    u, W = scale / d**0.5 * u, std * W.reshape(networks, d, inputs)
-    v, x = W[..., 0], x.reshape(networks, tests, inputs - 1)
-    end = np.asarray(20 / learning_speed(ONES, u, v))
-    trained = flow(squared_loss, ONES, u, v, end[:, None] * [0.0, 1.0], rtol=1e-6).u
-    return _off_the_line(trained, W, x, u, std)
+    u, W = scale / d**0.5 * u, std * W
+    return _off_the_line(_flow_to(20, u, W[..., 0], rtol=1e-6).u, W, x, u, std)
 
 
-@jax.jit
+@jit
 def _off_the_line(trained, W, x, u, std):
-    extra = jax.vmap(predict, in_axes=(None, 0, 0, 0))(1.0, trained[:, -1], W[..., 1:], x)
-    exact = fixed_point(ONES, u, W[..., 0]).u
-    return (extra**2).mean(-1), orthogonal_error(ONES, exact, std, x.shape[-1])
+    extra = jax.vmap(predict, in_axes=(None, 0, 0, 0))(1.0, trained, W[..., 1:], x)
+    exact = m.fixed_point(ONES, u, W[..., 0]).u
+    return (extra**2).mean(-1), m.orthogonal_error(ONES, exact, std, x.shape[-1])
+
+
+def _flow_to(end, u, v, **tolerance):
+    """The weights of networks after gradient flow for a time in units of their 1/λ."""
+    times = np.asarray(end / m.learning_speed(ONES, u, v))[:, None] * [0.0, 1.0]
+    weights = jax.device_get(m.flow(m.squared_loss, ONES, u, v, times, **tolerance))
+    return m.Weights(*(layer[:, -1] for layer in weights))

@@ -1,6 +1,5 @@
 """Gradient descent in finite steps: the catapult, and the noise of single samples."""
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -9,13 +8,10 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from lazyrich.arithmetic import dot
-from lazyrich.draws import standard_normal
+from lazyrich import mechanisms as m
+from lazyrich.arithmetic import dot, jit
+from lazyrich.draws import standard_normal, standard_normals
 from lazyrich.experiments.mechanisms.ensembles import normal_weights
-from lazyrich.mechanisms.losses import squared_loss
-from lazyrich.mechanisms.setting import Setting, Weights, invariants, state
-from lazyrich.mechanisms.solution import kernel_change
-from lazyrich.mechanisms.steps import descend, descend_on_samples
 from lazyrich.training import train
 
 
@@ -52,14 +48,13 @@ def catapult(
     return _catapult(top, *normal_weights(key, 1.0, networks, d), steps=steps)
 
 
-@partial(jax.jit, static_argnames="steps")
+@jit(static_argnames="steps")
 def _catapult(top, u, v, steps):
-    ntk = Setting(gamma=u.shape[1] ** -0.5)
-    start = state(ntk, u, v)
+    ntk = m.Setting(gamma=u.shape[1] ** -0.5)
+    start = m.state(ntk, u, v)
     eta = top / start.kernel
-    end = jax.tree.map(
-        lambda series: series[:, -1], descend(ntk._replace(eta_u=eta, eta_w=eta), u, v, steps)
-    )
+    path = m.descend(ntk._replace(eta_u=eta, eta_w=eta), u, v, steps)
+    end = m.LineDescent(*(series[:, -1] for series in path))
     erosion = 1 - top / (2 - top) * (start.residual * ntk.gamma / start.kernel) ** 2
     return Catapult(
         jnp.abs(end.output - 1) < 1e-6,
@@ -67,7 +62,7 @@ def _catapult(top, u, v, steps):
         end.kernel,
         jnp.exp(end.log_erosion),
         erosion,
-        end.kernel / top - (erosion + kernel_change(ntk, u, v)),
+        end.kernel / top - (erosion + m.kernel_change(ntk, u, v)),
     )
 
 
@@ -87,24 +82,24 @@ def errors_of_the_map(
         errors of N⊥.
     """
     u, v = standard_normal(key, (2, d))
-    ntk = Setting(gamma=d**-0.5)
-    rate = float(top / state(ntk, u, v).kernel)
+    ntk = m.Setting(gamma=d**-0.5)
+    rate = float(top / m.state(ntk, u, v).kernel)
     errors = jax.device_get(_errors_of_the_map(ntk, rate, u, v, steps=steps))
     return dict(zip(("output", "kernel", "N⊥"), errors, strict=True))
 
 
-@partial(jax.jit, static_argnames="steps")
+@jit(static_argnames="steps")
 def _errors_of_the_map(ntk, rate, u, v, steps):
     setting = ntk._replace(eta_u=rate, eta_w=rate)
 
     def loss(weights, step):
-        return squared_loss(ntk, *weights)
+        return m.squared_loss(ntk, *weights)
 
     def observe(weights, step):
-        return state(setting, *weights), invariants(setting, *weights).N_perp
+        return m.state(setting, *weights), m.invariants(setting, *weights).N_perp
 
-    trained = train(loss, Weights(u, v), optax.sgd(rate), range(steps + 1), observe).observed
-    (seen, N_perp), mapped = trained, descend(setting, u, v, steps)
+    trained = train(loss, m.Weights(u, v), optax.sgd(rate), range(steps + 1), observe).observed
+    (seen, N_perp), mapped = trained, m.descend(setting, u, v, steps)
     far = lambda x, y: jnp.abs(x - y).max() / jnp.abs(y).max()  # noqa: E731
     return (
         far(mapped.output, seen.output),
@@ -141,13 +136,12 @@ def descend_on_noise(
     weights start at 1.5/√d times standard normal; γ = c = 1, and both layers have the same rate.
     They are observed every `interval` steps.
     """
-    draws = standard_normal(key, (networks, 2 * d + 2 * steps))
-    u, v, a, error = np.split(draws, [d, 2 * d, 2 * d + steps], axis=1)
-    u, v = 1.5 / d**0.5 * u, 1.5 / d**0.5 * v
-    return _descend_on_noise(Weights(u, v), a, a + noise * error, rate, interval=interval)
+    u, v, a, error = standard_normals(key, [(d,), (d,), (steps,), (steps,)], (networks,))
+    start = m.Weights(1.5 / d**0.5 * u, 1.5 / d**0.5 * v)
+    return _descend_on_noise(start, a, a + noise * error, rate, interval=interval)
 
 
-@partial(jax.jit, static_argnames="interval")
+@jit(static_argnames="interval")
 def _descend_on_noise(start, a, y, rate, interval):
     schedule = range(0, a.shape[1] + 1, interval)
 
@@ -158,12 +152,12 @@ def _descend_on_noise(start, a, y, rate, interval):
 
         return train(loss, weights, optax.sgd(rate), schedule, lambda weights, _: weights).observed
 
-    setting, weights = Setting(eta_u=rate, eta_w=rate), trained(start, a, y)
-    N = invariants(setting, *weights).N
-    mapped = descend_on_samples(setting, *start, a, y)
+    setting, weights = m.Setting(eta_u=rate, eta_w=rate), trained(start, a, y)
+    N = m.invariants(setting, *weights).N
+    mapped = m.descend_on_samples(setting, *start, a, y)
     return NoisyRun(
         jnp.array(schedule),
         N / N[:, :1],
         jnp.exp(mapped.log_erosion[:, ::interval]),
-        jnp.abs(state(setting, *weights).cosine),
+        jnp.abs(m.state(setting, *weights).cosine),
     )

@@ -1,12 +1,9 @@
 """The network itself, trained by automatic differentiation on data along a line.
 
-The training knows nothing of the solution; it is what the closed form is held against. The network
-is f(x) = γ Σ_i u_i (w_i·x) with all its input weights W, of shape (d, inputs).
+The training knows nothing of the solution, which only says how long it lasts; it is what the
+closed form is held against.
 """
 
-import math
-from functools import partial
-from itertools import accumulate
 from typing import NamedTuple
 
 import jax
@@ -15,26 +12,10 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from lazyrich.arithmetic import dot
-from lazyrich.draws import standard_normal
-from lazyrich.mechanisms.setting import Setting, State, invariants, state
-from lazyrich.mechanisms.solution import learning_speed, solve, time_to_reach
+from lazyrich import mechanisms as m
+from lazyrich.arithmetic import dot, jit
+from lazyrich.experiments.mechanisms.cases import KINDS, NEURONS, Cases, random_cases
 from lazyrich.training import gradient_flow, train
-
-SAMPLES, NEURONS, INPUTS = 32, 11, 6
-
-
-class Line(NamedTuple):
-    """Data on one line, x_i = a_i n."""
-
-    x: Float[Array, "*cases samples inputs"]
-    """Inputs a_i n."""
-    y: Float[Array, "*cases samples"]
-    """Labels."""
-    a: Float[Array, "*cases samples"]
-    """Positions along the line."""
-    direction: Float[Array, "*cases inputs"]
-    """The unit vector n."""
 
 
 class Layers(NamedTuple):
@@ -44,19 +25,6 @@ class Layers(NamedTuple):
     """Output weights."""
     W: Float[Array, "*cases d inputs"]
     """Input weights."""
-
-
-class Cases(NamedTuple):
-    """Networks with their data, all on one leading axis."""
-
-    setting: Setting
-    """The constants, with A and y* those of the data."""
-    u: Float[Array, "cases d"]
-    """Output weights at the start; the neurons that a narrower network lacks are zero."""
-    W: Float[Array, "cases d inputs"]
-    """Input weights at the start."""
-    line: Line
-    """Data on a line."""
 
 
 class LineRun(NamedTuple):
@@ -83,66 +51,10 @@ def predict(gamma, u, W, x: Float[Array, "samples inputs"]) -> Float[Array, "sam
     return gamma * dot(dot(x, W.T), u)
 
 
-def random_cases(key: jax.Array, cases: int) -> Cases:
-    """Networks of random width, scale, rates, data and loss.
-
-    The width is uniform on 1…11; γ, η_u, η_w and E[a²] are log-normal (E[a²] up to the scatter of
-    32 samples), y* is normal with deviation 2, the weights are normal with a log-normal deviation
-    of median ½, and c is 1 or 2.
-    """
-    on_normal, on_uniform = jax.random.split(key)
-    # One draw of each kind, cut into pieces: compiling a draw takes longer than all the rest.
-    shapes = (5,), (), (SAMPLES,), (SAMPLES,), (INPUTS,), (NEURONS,), (NEURONS, INPUTS)
-    cuts = list(accumulate(math.prod(shape) for shape in shapes))
-    normal = np.split(standard_normal(on_normal, (cases, cuts[-1])), cuts[:-1], axis=1)
-    pieces = [piece.reshape(cases, *shape) for piece, shape in zip(normal, shapes, strict=True)]
-    return _cases(*pieces, *jax.random.uniform(on_uniform, (2, cases, 1)))
-
-
-@jax.jit
-def _cases(scales, slope, a, noise, direction, u, W, width, choice):
-    gamma, eta_u, eta_w, power, std = jnp.exp(scales.T)
-    a = jnp.sqrt(power)[:, None] * a
-    y = 2 * slope[:, None] * a + jnp.sqrt(power)[:, None] * noise / 2
-    direction = direction / jnp.linalg.norm(direction, axis=1, keepdims=True)
-    present = jnp.arange(NEURONS) < 1 + jnp.floor(NEURONS * width)
-    A = (a**2).mean(-1)
-    y_star, c = (a * y).mean(-1) / A, jnp.where(choice[:, 0] < 0.5, 1.0, 2.0)
-    setting = Setting(gamma, eta_u, eta_w, A, y_star, c)
-    line = Line(a[..., None] * direction[:, None], y, a, direction)
-    size = std[:, None] / 2 * present
-    return Cases(setting, size * u, size[..., None] * W, line)
-
-
-def along_line(cases: Cases) -> Float[Array, "cases d"]:
-    """The input weights along the data, v = W n."""
-    return jnp.einsum("cdi,ci->cd", cases.W, cases.line.direction)
-
-
-@jax.jit
-def aligned(cases: Cases) -> Cases:
-    """The same cases with parallel layers, v = 0.7 u."""
-    change = 0.7 * cases.u - along_line(cases)
-    return cases._replace(W=cases.W + jnp.einsum("cd,ci->cdi", change, cases.line.direction))
-
-
-@jax.jit
-def at_targets(cases: Cases) -> Cases:
-    """The first case as often as there are cases, without label noise, at targets from 0 to 4 N."""
-    cases = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf[:1], leaf.shape), cases)
-    N = invariants(cases.setting, cases.u, along_line(cases)).N
-    y_star = jnp.linspace(0.0, 4.0, len(N)) * N
-    line = cases.line._replace(y=y_star[:, None] * cases.line.a)
-    return cases._replace(setting=cases.setting._replace(y_star=y_star), line=line)
-
-
-KINDS = {"random": lambda cases: cases, "aligned": aligned, "targets": at_targets}
-
-
 def flow_cases(
     key: jax.Array, cases: int, kind: str = "random", observations: int = 60
 ) -> tuple[Cases, LineRun]:
-    """Train :func:`random_cases` by gradient flow until the residual fell to 1e-7 of its start.
+    """Train random cases by gradient flow until the residual fell to 1e-7 of its start.
 
     The observations are equidistant in time, but for one: where the output crosses zero, that is
     observed too (elsewhere it lies between the first two).
@@ -150,14 +62,14 @@ def flow_cases(
     Args:
         key: a random key.
         cases: their number.
-        kind: ``"random"``, ``"aligned"`` or ``"targets"``, see :func:`aligned`, :func:`at_targets`.
+        kind: of the :mod:`~lazyrich.experiments.mechanisms.cases`, a name in ``KINDS``.
         observations: their number.
     """
     chosen = KINDS[kind](random_cases(key, cases))
     return chosen, _flows(*chosen, _observation_times(chosen, observations))
 
 
-@partial(jax.jit, static_argnames="observations")
+@jit(static_argnames="observations")
 def _observation_times(cases, observations):
     duration, crossing = _duration(cases), _time_to(cases, 0.0)
     crosses = (crossing > 0) & (crossing < duration)
@@ -166,18 +78,18 @@ def _observation_times(cases, observations):
     return jnp.sort(jnp.append(times, once[:, None], axis=1))
 
 
-@jax.jit
-def _duration(cases, least=1e-7):
-    """The time in which each residual falls to a share of its start."""
-    start = cases.setting.gamma * (cases.u * along_line(cases)).sum(-1)
-    return _time_to(cases, cases.setting.y_star + least * (start - cases.setting.y_star))
+@jit
+def _duration(cases):
+    """The time in which each residual falls to 1e-7 of its start."""
+    start, y_star = cases.setting.gamma * (cases.u * cases.v).sum(-1), cases.setting.y_star
+    return _time_to(cases, y_star + 1e-7 * (start - y_star))
 
 
 def _time_to(cases, output):
-    return time_to_reach(cases.setting, cases.u, along_line(cases), output)
+    return m.time_to_reach(cases.setting, cases.u, cases.v, output)
 
 
-@jax.jit
+@jit
 @jax.vmap
 def _flows(setting, u, W, line, times):
     def observe(params):
@@ -234,15 +146,16 @@ def neurons(cases: Cases, run: LineRun, networks: int = 4) -> Neurons:
     shared = np.nanmean(exact, axis=-1, keepdims=True)
     wide = np.flatnonzero((~missing).sum(1) >= 3)
     chosen = wide[np.argsort(-np.abs(np.log(shared[wide, -1, 0])))][:networks]
-    time = np.asarray(learning_speed(cases.setting, run.u[:, 0], run.v[:, 0]))[:, None] * run.times
-    series = [x[chosen] for x in (time[..., None], growth, shared, U, V, exact_U, exact_V)]
+    speed = np.asarray(m.learning_speed(cases.setting, run.u[:, 0], run.v[:, 0]))
+    time = speed[:, None, None] * np.asarray(run.times)[..., None]
+    series = [x[chosen] for x in (time, growth, shared, U, V, exact_U, exact_V)]
     return Neurons(chosen[:, None, None], np.arange(NEURONS), *series)
 
 
-@jax.jit
+@jit
 @jax.vmap
 def _in_units_of_the_rates(setting, run):
-    exact = solve(setting, run.u[0], run.v[0], run.times)
+    exact = m.solve(setting, run.u[0], run.v[0], run.times)
     units = jnp.sqrt(setting.eta_u), jnp.sqrt(setting.eta_w)
     return [[w / unit for w, unit in zip(ws, units, strict=True)] for ws in (run[1:3], exact)]
 
@@ -264,8 +177,8 @@ def speeds(cases: Cases, run: LineRun) -> Speeds:
     without = setting._replace(y_star=np.zeros_like(setting.y_star))
     return Speeds(
         final_rate(run.times, run.output - setting.y_star[:, None]),
-        np.asarray(learning_speed(setting, *start)),
-        np.asarray(learning_speed(without, *start)),
+        np.asarray(m.learning_speed(setting, *start)),
+        np.asarray(m.learning_speed(without, *start)),
     )
 
 
@@ -286,7 +199,7 @@ def descent_from_flow(
     """How far gradient descent by autodiff ends from the gradient flow, over all moving weights.
 
     Args:
-        key: as for :func:`random_cases`.
+        key: as for :func:`flow_cases`.
         cases: their number.
         steps: the number of equal steps.
         share: how far to go, as a share of the time that :func:`flow_cases` takes.
@@ -295,7 +208,7 @@ def descent_from_flow(
     return _descent_from_flow(chosen, share * _duration(chosen), steps=steps)
 
 
-@partial(jax.jit, static_argnames="steps")
+@jit(static_argnames="steps")
 def _descent_from_flow(cases, times, steps):
     def descend(setting, u, W, line, time):
         rate = time / steps
@@ -307,12 +220,13 @@ def _descent_from_flow(cases, times, steps):
         return params.u, dot(params.W, line.direction)
 
     descended = jnp.array(jax.vmap(descend)(*cases, times))
-    flowed = jnp.array(solve(cases.setting, cases.u, along_line(cases), times[:, None]))[:, :, 0]
+    flowed = jnp.array(m.solve(cases.setting, cases.u, cases.v, times[:, None]))[:, :, 0]
     return jnp.sqrt(((descended - flowed) ** 2).sum((0, 2)))
 
 
-def largest_of_one_sign(cases: Cases, run: LineRun) -> State:
+def largest_of_one_sign(cases: Cases, run: LineRun) -> m.State:
     """The state along training of the case that ends largest, of those that keep their sign."""
     start, end = run.output[:, 0], run.output[:, -1]
     one = np.argmax(np.where(start * end > 0, np.abs(end), 0))
-    return jax.device_get(state(Setting(*(x[one] for x in cases.setting)), run.u[one], run.v[one]))
+    setting = m.Setting(*(x[one] for x in cases.setting))
+    return jax.device_get(m.state(setting, run.u[one], run.v[one]))

@@ -9,14 +9,12 @@ import numpy as np
 from jaxtyping import Array, Float
 from scipy.integrate import cumulative_simpson, quad
 
+from lazyrich import mechanisms as m
+from lazyrich.arithmetic import jit
 from lazyrich.experiments.mechanisms.ensembles import ONES, normal_weights
-from lazyrich.mechanisms.losses import flow, logistic_loss, squared_loss, weight_decay
-from lazyrich.mechanisms.monomial import internal_time, neuron_constants, quadratic_output_weights
-from lazyrich.mechanisms.setting import Setting, invariants, state
-from lazyrich.mechanisms.solution import cosine_law, kernel_law
 
 NEURONS = 10
-RATES = Setting(eta_u=0.7, eta_w=1.3)
+RATES = m.Setting(eta_u=0.7, eta_w=1.3)
 
 
 class LogisticRun(NamedTuple):
@@ -44,7 +42,7 @@ def flow_logistic(
     """Symmetrised networks of ten neurons and one scale under the logistic loss."""
     u, v = normal_weights(key, scale, networks, NEURONS, symmetric=True)
     times = np.r_[0, np.geomspace(0.01, end, observations)]
-    trained = flow(logistic_loss, ONES, u, v, np.broadcast_to(times, (networks, len(times))))
+    trained = m.flow(m.logistic_loss, ONES, u, v, np.broadcast_to(times, (networks, len(times))))
     seen, N, _, kernels, cosines = jax.device_get(_with_laws(ONES, trained, np.ones_like(times)))
     clock = np.array([_clock(*pair) for pair in zip(seen.output[:, -1], N[:, 0], strict=True)])
     return LogisticRun(times, seen.output, seen.kernel, kernels, seen.cosine, cosines, clock)
@@ -78,21 +76,21 @@ def flow_with_decay(
     key: jax.Array, scale: float, mu: float, end: float = 60.0, observations: int = 301
 ) -> DecayRun:
     """A network of ten neurons with weight decay μ in both layers, at unequal rates."""
-    loss = lambda *network: squared_loss(*network) + weight_decay(*network, mu)  # noqa: E731
+    loss = lambda *network: m.squared_loss(*network) + m.weight_decay(*network, mu)  # noqa: E731
     times = np.linspace(0, end, observations)
-    trained = flow(loss, RATES, *normal_weights(key, scale, 1, NEURONS), times[None])
+    trained = m.flow(loss, RATES, *normal_weights(key, scale, 1, NEURONS), times[None])
     left = np.exp(-2 * mu * times)
     seen, (N,), (N_perp,), _, (law,) = jax.device_get(_with_laws(RATES, trained, left))
     exit_time, exit_cosine = np.log(N[0]) / (2 * mu), 1 / np.hypot(1, N_perp[0] / N[0])
     return DecayRun(times, N / N[0], left, seen.cosine[0], law, exit_time, exit_cosine)
 
 
-@jax.jit
+@jit
 def _with_laws(setting, weights, left):
     """State, N and N⊥ along training, and κ(F) and cos ζ(F) with what is left of N and N⊥."""
-    seen, (N, N_perp) = state(setting, *weights), invariants(setting, *weights)
-    kernels = kernel_law(setting, seen.output, N[:, :1] * left)
-    return seen, N, N_perp, kernels, cosine_law(seen.output, N_perp[:, :1] * left)
+    seen, (N, N_perp) = m.state(setting, *weights), m.invariants(setting, *weights)
+    kernels = m.kernel_law(setting, seen.output, N[:, :1] * left)
+    return seen, N, N_perp, kernels, m.cosine_law(seen.output, N_perp[:, :1] * left)
 
 
 class MonomialRun(NamedTuple):
@@ -113,12 +111,12 @@ def flow_monomial(
 ) -> MonomialRun:
     """A network of ten neurons with a monomial activation, at unequal rates and y* = 3."""
     setting, times = RATES._replace(y_star=3.0), np.linspace(0, end, observations)
-    loss = partial(squared_loss, power=power)
-    trained = flow(loss, setting, *normal_weights(key, scale, 1, NEURONS), times[None])
+    loss = partial(m.squared_loss, power=power)
+    trained = m.flow(loss, setting, *normal_weights(key, scale, 1, NEURONS), times[None])
     u, v = (np.asarray(weights[0]) for weights in trained)
     h = (u * v**power).sum(1) - setting.y_star
     S = cumulative_simpson(h, x=times, initial=0)
-    return MonomialRun(u, v, np.asarray(neuron_constants(setting, u, v, power)), S)
+    return MonomialRun(u, v, np.asarray(m.neuron_constants(setting, u, v, power)), S)
 
 
 class QuadraticLaws(NamedTuple):
@@ -132,11 +130,12 @@ class QuadraticLaws(NamedTuple):
     """The internal time, read off the neuron that moved farthest."""
 
 
-@jax.jit
+@jit
 def quadratic_laws(run: MonomialRun) -> QuadraticLaws:
     """The closed form from the start of a run with β = 2."""
     start, C, fastest = run.u[0], run.C[0], jnp.argmax(jnp.abs(run.u[-1] - run.u[0]))
-    u = quadratic_output_weights(RATES, start, C, run.S[:, None])
+    u = m.quadratic_output_weights(RATES, start, C, run.S[:, None])
     square = 2 * RATES.eta_w * (u**2 / RATES.eta_u - C)
     v = jnp.sign(run.v[0]) * jnp.sqrt(jnp.maximum(square, 0))
-    return QuadraticLaws(u, v, internal_time(RATES, start[fastest], C[fastest], run.u[:, fastest]))
+    S = m.internal_time(RATES, start[fastest], C[fastest], run.u[:, fastest])
+    return QuadraticLaws(u, v, S)

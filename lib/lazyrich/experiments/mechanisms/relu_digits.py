@@ -10,15 +10,12 @@ import optax
 from jaxtyping import Array
 
 from lazyrich import data, networks
-from lazyrich.arithmetic import root_mean_square
-from lazyrich.derivatives import empirical_ntk
-from lazyrich.mechanisms.nonlinear import alignment, turning_share
+from lazyrich import mechanisms as m
+from lazyrich.arithmetic import jit, root_mean_square
+from lazyrich.derivatives import empirical_ntk, largest_ntk_eigenvalue
 from lazyrich.training import ensemble, mean_squared_error, stacked, train
 
-PARAMETRISATIONS = {
-    "standard": networks.standard,
-    "maximal update": networks.maximal_update,
-}
+PARAMETRISATIONS = {"standard": networks.standard, "maximal update": networks.maximal_update}
 PROBES = 64
 
 
@@ -47,6 +44,11 @@ class ReluRun(NamedTuple):
     """‖K − K(0)‖/‖K(0)‖ of the tangent kernel on the probes, Frobenius norms."""
     kernel_trace: Array
     """Mean of the kernel's diagonal on the probes."""
+    test_loss: Array
+    """½ mean (f − y)² over the test images."""
+    sharpness: Array
+    """The step size times λ_max(K)/n of the tangent kernel over the training images; where it
+    reaches 2, steps no longer follow the flow."""
 
 
 def train_on_digits(
@@ -60,12 +62,14 @@ def train_on_digits(
     observations: int = 40,
     until: float = 1e-2,
     parametrisation: str = "standard",
+    rate: float = 0.1,
 ) -> ReluRun:
     """Train ReLU networks to tell even from odd digits, and watch angle, scale and kernel.
 
-    Full-batch gradient descent on ½ mean (f − y)² with step min(0.1, 1/top eigenvalue of the
-    tangent kernel over the samples), so that no run is unstable at the start, until the training
-    loss is below `until`: networks are compared at equal training loss.
+    Full-batch gradient descent on ½ mean (f − y)² with step min(rate, n/λ_max(K)), K the tangent
+    kernel of the n training images, so that no run is unstable at the start, until the training
+    loss is below `until`: networks are compared at equal training loss. Where the kernel grows, as
+    from a small start, a run may reach the edge of stability later.
 
     Args:
         key: draws the images and the weights; runs with one key share the images, and up to
@@ -79,6 +83,7 @@ def train_on_digits(
         observations: their number, at steps that grow geometrically.
         until: the training loss at which a run ends.
         parametrisation: a name in ``PARAMETRISATIONS``.
+        rate: the largest step size.
     """
     widths = (64, *[width] * depth, 1)
     scheme = PARAMETRISATIONS[parametrisation]
@@ -87,34 +92,34 @@ def train_on_digits(
     splits = [data.digits_parity(jax.random.fold_in(one, 0), train_images) for one in keys]
     params = [network.init(jax.random.fold_in(one, 1)) for one in keys]
     schedule = {0, *(round(steps ** (i / observations)) for i in range(observations + 1))}
-    return _train(
-        stacked(params), stacked(splits), network.layers, widths, tuple(sorted(schedule)), until
-    )
+    members = stacked(params), stacked(splits)
+    return _train(*members, network.layers, widths, tuple(sorted(schedule)), until, rate)
 
 
 # The scale of the start is in the parameters, the parametrisation in the layers: networks of one
 # shape share one compiled program.
-@partial(jax.jit, static_argnames=("widths", "schedule"))
-def _train(params, splits, layers, widths, schedule, until):
+@jit(static_argnames=("widths", "schedule"))
+def _train(params, splits, layers, widths, schedule, until, rate):
     network = networks.fully_connected(widths, parametrisation=lambda *_: layers)
-    return ensemble(partial(_train_one, network, schedule, until))(params, splits)
+    return ensemble(partial(_train_one, network, schedule, until, rate))(params, splits)
 
 
-def _train_one(network, schedule, until, params, split):
+def _train_one(network, schedule, until, rate, params, split):
     kernel = partial(empirical_ntk, network, x=split.x[:PROBES])
     start = kernel(params)
-    rate = jnp.minimum(0.1, len(split.x) / _top_eigenvalue(network, params, split.x))
+    top_eigenvalue = partial(largest_ntk_eigenvalue, network.apply, x=split.x)
+    rate = jnp.minimum(rate, len(split.x) / top_eigenvalue(params))
 
     def loss(params, step):
         return mean_squared_error(network.apply(params, split.x)[:, 0], split.y)
 
     def observe(params, step):
-        wrong = jnp.sign(network.apply(params, split.x_test)[:, 0]) != split.y_test
-        now, angle = kernel(params), alignment(network, params, split.x)
+        outputs = network.apply(params, split.x_test)[:, 0]
+        now, angle = kernel(params), m.alignment(network, params, split.x)
         return ReluRun(
             step,
             loss(params, step),
-            wrong.mean(),
+            (jnp.sign(outputs) != split.y_test).mean(),
             angle.cosine,
             angle.scale,
             jnp.abs(angle.cosine).mean(),
@@ -123,21 +128,11 @@ def _train_one(network, schedule, until, params, split):
             (split.y * angle.cosine).mean(),
             jnp.linalg.norm(now - start) / jnp.linalg.norm(start),
             jnp.trace(now) / len(now),
+            mean_squared_error(outputs, split.y_test),
+            rate * top_eigenvalue(params) / len(split.x),
         )
 
     return train(loss, params, optax.sgd(rate), schedule, observe, until).observed
-
-
-def _top_eigenvalue(network, params, x, iterations=30):
-    """The largest eigenvalue of the tangent kernel, by power iteration without the kernel."""
-    f = lambda params: network.apply(params, x)[:, 0]  # noqa: E731
-    _, pull = jax.vjp(f, params)
-
-    def once(_, vector):
-        _, push = jax.jvp(f, (params,), pull(vector / jnp.linalg.norm(vector)))
-        return push
-
-    return jnp.linalg.norm(jax.lax.fori_loop(0, iterations, once, jnp.ones(len(x), x.dtype)))
 
 
 def median_turning_share(run: ReluRun) -> tuple[np.ndarray, np.ndarray]:
@@ -145,7 +140,7 @@ def median_turning_share(run: ReluRun) -> tuple[np.ndarray, np.ndarray]:
 
     Intervals count in which an output keeps its sign and changes by two per cent or more.
     """
-    shares = turning_share(run.cosine, run.scale, axis=1, least=0.02)
+    shares = m.turning_share(run.cosine, run.scale, axis=1, least=0.02)
     return tuple(np.nanmedian(share, axis=(1, 2)) for share in shares)
 
 

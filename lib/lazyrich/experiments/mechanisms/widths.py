@@ -8,11 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from lazyrich import mechanisms as m
+from lazyrich.arithmetic import jit
 from lazyrich.draws import standard_normal
-from lazyrich.mechanisms.phases import SCHEMES, Scaling, at_width, exponents
-from lazyrich.mechanisms.setting import Setting, state
-from lazyrich.mechanisms.solution import fixed_point, kernel_change, learning_speed
-from lazyrich.mechanisms.steps import descend
 
 
 class WidthRun(NamedTuple):
@@ -46,23 +44,23 @@ def run_at_width(key: jax.Array, scheme: str, width: int, networks: int, widest:
         widest: the largest width that shares the draws.
     """
     u, v = standard_normal(key, (2, networks, widest))[..., :width]
-    frozen = exponents(SCHEMES[scheme]).size > 0
-    return _run_at_width(np.array(SCHEMES[scheme], u.dtype), frozen, u, v)
+    frozen = m.exponents(m.SCHEMES[scheme]).size > 0
+    return _run_at_width(np.array(m.SCHEMES[scheme], u.dtype), frozen, u, v)
 
 
-@jax.jit
+@jit
 def _run_at_width(scaling, frozen, u, v):
-    setting, (u, v) = at_width(Scaling(*scaling), u, v)
-    start, end = state(setting, u, v), state(setting, *fixed_point(setting, u, v))
-    change = kernel_change(setting, u, v)
+    setting, (u, v) = m.at_width(m.Scaling(*scaling), u, v)
+    start, end = m.state(setting, u, v), m.state(setting, *m.fixed_point(setting, u, v))
+    change = m.kernel_change(setting, u, v)
     return WidthRun(
         start.output,
         start.cosine,
         end.cosine,
         2 * setting.gamma * jnp.sqrt(setting.eta_u * setting.eta_w) * end.output / end.kernel,
         jnp.where(frozen, jnp.abs(change), 1 + change),
-        learning_speed(setting, u, v),
-        descend(setting, u, v, 200).output[..., -1],
+        m.learning_speed(setting, u, v),
+        m.descend(setting, u, v, 200).output[..., -1],
     )
 
 
@@ -81,5 +79,5 @@ def kernel_change_at(
     u, v = standard_normal(jax.random.fold_in(key, width), (2, networks, width))
     gamma, eta = (width ** np.asarray(exponents) for exponents in (gammas, rates))
     eta = eta[:, None]
-    setting = Setting(gamma=gamma[:, None, None], eta_u=eta, eta_w=eta)
-    return np.median(np.abs(kernel_change(setting, u, v)), axis=-1)
+    setting = m.Setting(gamma=gamma[:, None, None], eta_u=eta, eta_w=eta)
+    return np.median(np.abs(m.kernel_change(setting, u, v)), axis=-1)

@@ -54,6 +54,10 @@ def test_a_run_starts_at_its_network(run, seed):
     close(run.agreement[seed, 0], (split.y * run.cosine[seed, 0]).mean())
     test = np.asarray(network.apply(params, split.x_test)[:, 0] * split.y_test)
     close(run.test_error[seed, 0], (test <= 0).mean(), rtol=1e-6)  # silence is no answer
+    close(
+        run.test_loss[seed, 0],
+        ((network.apply(params, split.x_test)[:, 0] - split.y_test) ** 2).mean() / 2,
+    )
     K = kernel(network, params, split.x[:IMAGES])
     close(run.kernel_trace[seed, 0], np.trace(K) / IMAGES)
 
@@ -126,3 +130,19 @@ def test_a_network_is_at_rest_before_its_last_step_unless_it_diverged(run):
     assert relu_digits.at_rest(run, STEPS + 1).all()
     lost = run._replace(loss=run.loss.at[0, -1].set(np.nan))
     assert relu_digits.at_rest(lost, STEPS + 1).tolist() == [False, True]
+
+
+def test_the_sharpness_is_the_step_size_over_that_of_the_kernel():
+    few = RUN | {"steps": 2, "observations": 1}
+    watched = relu_digits.train_on_digits(
+        jax.random.key(0), 0.5, 8, until=0.0, rate=0.01, watch_sharpness=True, **few
+    )
+    for seed in range(SEEDS):
+        network, params, split = network_of(seed)
+        top = np.linalg.eigvalsh(kernel(network, params, split.x))[-1]
+        rate = min(0.01, IMAGES / top)
+        close(watched.sharpness[seed, 0], rate * top / IMAGES, rtol=1e-6)
+
+
+def test_no_sharpness_is_computed_unless_asked_for(run):
+    assert np.isnan(run.sharpness).all()

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lazyrich import kernels, networks
+from lazyrich import kernels
 from lazyrich.derivatives import jacobian
 
 DRAWS = np.random.default_rng(0)
@@ -35,7 +35,11 @@ def attention(params, x):
 
 NETWORKS = {
     "mlp": (mlp, {"in": drawn(3, 4), "out": drawn(4, 2)}, (3,)),
-    "convolutional": (convolutional, [drawn(3, 3, 1, 2), drawn(3, 3, 2, 3), drawn(3, 2)], (4, 4, 1)),
+    "convolutional": (
+        convolutional,
+        [drawn(3, 3, 1, 2), drawn(3, 3, 2, 3), drawn(3, 2)],
+        (4, 4, 1),
+    ),
     "attention": (attention, {"qk": drawn(3, 2), "v": drawn(3, 3)}, (4, 3)),
 }
 named = pytest.mark.parametrize("name", NETWORKS)
@@ -53,7 +57,9 @@ def dense(apply, params, x):
 
 def of(name):
     apply, params, shape = NETWORKS[name]
-    x, others = (np.random.default_rng(seed).normal(size=(n, *shape)) for seed, n in ((1, 5), (2, 3)))
+    x, others = (
+        np.random.default_rng(seed).normal(size=(n, *shape)) for seed, n in ((1, 5), (2, 3))
+    )
     return apply, params, x, others, dense(apply, params, x), dense(apply, params, others)
 
 

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from lazyrich import validation
@@ -128,6 +129,29 @@ def ntk_product(
 # What else takes the rows of Jacobians
 
 
+def moment(apply, params, x, memory=MEMORY):
+    """Σ_i J_iᵀ J_i over all rows, parameters × parameters, of what fits, from blocks of rows."""
+    rows = partial(_rows, apply, params, forwards=_only_forwards(apply, params, x))
+    outputs = _outputs(apply, params, x)
+    size = max(1, memory // sum(leaf.nbytes for leaf in jax.tree.leaves(params)))
+    total = 0.0
+    for block in _blocks(len(x), outputs, size, min(outputs, max(1, size // len(x)))):
+        leaves = [leaf.reshape(-1, leaf.shape[-1]) for leaf in block.of(rows, x)]
+        J = np.concatenate([np.asarray(leaf) for leaf in leaves], axis=1)
+        total += J.T @ J
+    return jax.device_put(total)
+
+
+def moment_product(apply, params, x, direction):
+    """Σ_i J_iᵀ J_i v for a direction v like the parameters, flat, of what fits."""
+    direction = jax.tree.map(lambda leaf: leaf[None], direction)
+    total = 0.0
+    for one in _pieces(len(x)):
+        pulled = _pull(apply, params, x[one], _push(apply, params, x[one], direction))
+        total += ravel_pytree(pulled)[0]
+    return total
+
+
 def fitting(apply, params, x, name="x"):
     """Parameters and samples, once they fit the network; how many outputs a sample has."""
     params, x, outputs = validation.network_of_trees(apply, params, x, name)
@@ -147,7 +171,12 @@ def fitting(apply, params, x, name="x"):
                 "apply must treat each sample by itself, as batch normalisation does in "
                 f"evaluation, but on {name} the outputs of one depend on another"
             )
-    return params, x, sum(math.prod(shape.shape[1:]) for shape in shapes)
+    return params, x, _outputs(apply, params, x)
+
+
+def _outputs(apply, params, x):
+    """How many outputs a sample has."""
+    return jax.eval_shape(partial(_of_one, apply), params, x[0]).size
 
 
 class _Block(NamedTuple):
@@ -160,7 +189,9 @@ class _Block(NamedTuple):
         """These rows from a function of samples and outputs, an array of NumPy for each leaf."""
         x, number = x[self.samples], self.outputs.stop - self.outputs.start
         parts = [rows(x[one], self.outputs.start, number=number) for one in _pieces(len(x))]
-        return [np.concatenate(leaf) if len(leaf) > 1 else leaf[0] for leaf in zip(*parts)]
+        return [
+            np.concatenate(leaf) if len(leaf) > 1 else leaf[0] for leaf in zip(*parts, strict=True)
+        ]
 
     def place(self, traced):
         """Where they stand in the kernel."""

@@ -1,12 +1,12 @@
 """A report on the weights of a network: what stands in its spectra that random weights do not have.
 
-Every array of a pytree with two axes or more is made a matrix, and its spectrum is read against the
-law of random matrices *of its own shape*: how strong the bulk is and where it ends, what lies beyond
-it, how heavy the tail is beside that of random weights, and which power law fits it best.
+Every array of a pytree with two axes or more is made a matrix, and its spectrum is read against
+the law of random matrices *of its own shape*: how strong the bulk is and where it ends, what lies
+beyond it, how heavy the tail is beside that of random weights, and which power law fits it best.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -14,8 +14,7 @@ import jax
 import numpy as np
 import scipy
 
-from lazyrich import spectra, validation
-from lazyrich.spectra.weights import as_matrix
+from lazyrich import validation
 
 DRAWS = 20
 """Random matrices of a shape, of which Hill's exponent is taken for comparison."""

@@ -46,12 +46,17 @@ def widths(name: str, value: object, least: int = 2) -> tuple[int, ...]:
 
 
 def kind(name: str, value: object, of: str) -> np.ndarray | jax.Array:
-    """`value` as an array of ``"floats"``, ``"integers"`` or ``"truth values"``."""
+    """`value` as an array of ``"floats"``, ``"integers"``, ``"truth values"`` or of all of these.
+
+    Half precision becomes float32; all of these are ``"real numbers"``.
+    """
     array = array_of(name, value)
-    dtypes = {"floats": jnp.floating, "integers": jnp.integer, "truth values": jnp.bool_}
-    if not jnp.issubdtype(array.dtype, dtypes[of]):
+    dtypes = {"floats": [jnp.floating], "integers": [jnp.integer], "truth values": [jnp.bool_]}
+    dtypes["real numbers"] = sum(dtypes.values(), [])
+    if not any(jnp.issubdtype(array.dtype, dtype) for dtype in dtypes[of]):
         raise ValueError(f"{name} must be of {of}, got dtype {array.dtype}")
-    return array
+    half = jnp.issubdtype(array.dtype, jnp.floating) and array.dtype.itemsize < 4
+    return array.astype(np.float32) if half else array
 
 
 def precision(name: str, value: object) -> np.dtype:

@@ -9,7 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lazyrich.validation.arrays import array_of
+from lazyrich.validation.arrays import array_of, at_least_single
+
+KINDS = {
+    "floats": [jnp.floating],
+    "integers": [jnp.integer],
+    "truth values": [jnp.bool_],
+    "real numbers": [jnp.floating, jnp.integer, jnp.bool_],
+}
 
 
 def whole(name: str, value: object, least: int = 0) -> int:
@@ -51,12 +58,9 @@ def kind(name: str, value: object, of: str) -> np.ndarray | jax.Array:
     Half precision becomes float32; all of these are ``"real numbers"``.
     """
     array = array_of(name, value)
-    dtypes = {"floats": [jnp.floating], "integers": [jnp.integer], "truth values": [jnp.bool_]}
-    dtypes["real numbers"] = sum(dtypes.values(), [])
-    if not any(jnp.issubdtype(array.dtype, dtype) for dtype in dtypes[of]):
+    if not any(jnp.issubdtype(array.dtype, dtype) for dtype in KINDS[of]):
         raise ValueError(f"{name} must be of {of}, got dtype {array.dtype}")
-    half = jnp.issubdtype(array.dtype, jnp.floating) and array.dtype.itemsize < 4
-    return array.astype(np.float32) if half else array
+    return at_least_single(array) if jnp.issubdtype(array.dtype, jnp.floating) else array
 
 
 def precision(name: str, value: object) -> np.dtype:

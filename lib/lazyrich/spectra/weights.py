@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from numbers import Integral
+from typing import SupportsIndex
 
 import numpy as np
 from jax.core import Tracer
@@ -15,7 +16,7 @@ from lazyrich.spectra.symmetric import values_only
 from lazyrich.validation import ArrayLike
 
 
-def weight_spectrum(W: ArrayLike, rows: Integral | Sequence[int] = 0) -> Float[Array, "d"]:
+def weight_spectrum(W: ArrayLike, rows: SupportsIndex | Sequence[int] = 0) -> Float[Array, "d"]:
     """All d eigenvalues of WᵀW, ascending: the squared singular values of W, and zeros.
 
     They are those of the smaller of WᵀW and WWᵀ, in the precision of W; for h < d there are d − h
@@ -41,7 +42,7 @@ def weight_spectrum(W: ArrayLike, rows: Integral | Sequence[int] = 0) -> Float[A
     return validation.in_range("W", W, spectrum_of(W))
 
 
-def as_matrix(W: ArrayLike, rows: Integral | Sequence[int] = 0) -> Float[Array, "h d"]:
+def as_matrix(W: ArrayLike, rows: SupportsIndex | Sequence[int] = 0) -> Float[Array, "h d"]:
     """The weights of a layer as a matrix, its rows counted by some of the axes.
 
     Args:

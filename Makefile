@@ -49,7 +49,7 @@ test: $(READY)  ## check all: code, formulas, chapters, and the site from the st
 test-faults: $(READY)  ## kill what computes at random moments: is anything lost? (a quarter of an hour)
 	$(BIN)/python -m pytest -n 2 tests/faults.py
 
-site: $(READY)  ## build the book from the stored outputs, in seconds
+site: $(READY)  ## build the book from the stored outputs, in a minute
 	@$(call SITE,book --path-output .)
 	@echo "Open _build/html/index.html"
 

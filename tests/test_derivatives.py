@@ -51,6 +51,19 @@ def test_the_largest_eigenvalue_is_found_without_the_kernel(network):
     assert derivatives.largest_ntk_eigenvalue(*network, iterations=1) < expected
 
 
+def test_the_largest_eigenvalue_is_also_found_beside_a_constant_vector():
+    linear = lambda w, x: x @ w  # noqa: E731
+    x = jnp.array([[3.0, 1.0], [-3.0, 1.0]])  # its top vector is (1, −1)
+    top = derivatives.largest_ntk_eigenvalue(linear, jnp.ones(2), x)
+    np.testing.assert_allclose(top, 18)
+    both = lambda w, x: jnp.stack([x @ w, -x @ w], axis=-1)  # noqa: E731
+    np.testing.assert_allclose(derivatives.largest_ntk_eigenvalue(both, jnp.ones(2), x), 36)
+    assert derivatives.largest_ntk_eigenvalue(lambda w, x: 0 * x @ w, jnp.ones(2), x) == 0
+    loop = lambda w, x: jax.lax.while_loop(lambda y: y[0] < 9, jnp.exp, x @ w)  # noqa: E731
+    with pytest.raises(ValueError, match="apply must be differentiable by jax.vjp and jax.jvp: "):
+        derivatives.largest_ntk_eigenvalue(loop, jnp.ones(2), x)
+
+
 def test_any_parameters_will_do():
     def apply(params, x):
         return params["scale"] * x @ params["matrix"] + params["shift"]

@@ -1,3 +1,5 @@
+import inspect
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -232,3 +234,20 @@ def test_a_loss_is_a_number():
             training.train(loss, np.ones(2), optax.sgd(0.1), [1])
         with pytest.raises(ValueError, match=sentence):
             training.gradient_flow(loss, np.ones(2), [1.0])
+
+
+def test_training_does_not_go_back():
+    loss = lambda x, step: x**2 / 2  # noqa: E731
+    trained = training.train(loss, 1.0, optax.sgd(0.5), [0, 3])
+    with pytest.raises(ValueError, match=r"schedule must begin after 3 steps, .* got \(0, 1\)"):
+        training.train(loss, trained, optax.sgd(0.5), [0, 1])
+    with pytest.raises(ValueError, match="optimizer must be a GradientTransformation, got a float"):
+        inspect.unwrap(training.train)(loss, 1.0, 0.1, [0, 1])
+
+
+def test_half_precision_has_its_error_in_single():
+    error = training.mean_squared_error(np.full(3, 300, np.float16), np.zeros(3, np.float16))
+    assert error == 45000 and error.dtype == np.float32
+    for bad in (np.ones(3, complex), np.ones(0)):
+        with pytest.raises(ValueError, match="targets must be of real numbers|one shape"):
+            training.mean_squared_error(np.ones(3), bad)

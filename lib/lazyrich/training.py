@@ -58,8 +58,9 @@ def train(
             in weight normalisation; observed is what the step makes of them.
 
     Raises:
-        ValueError: if the schedule is not an increasing sequence of integers ≥ 0, params are not
-            finite floats, or loss does not give a number of them.
+        ValueError: if the schedule is not an increasing sequence of integers ≥ 0, or begins before
+            what an earlier training has taken; if params are not finite floats, loss does not give
+            a number of them, or optimizer is none of optax.
 
     >>> loss = lambda x, step: x**2 / 2
     >>> trained = train(loss, 1.0, optax.sgd(0.5), [0, 1, 3], lambda x, step: x)
@@ -69,7 +70,10 @@ def train(
     [0.125, 0.0625]
     """
     steps = validation.schedule("schedule", schedule)
+    validation.instance("optimizer", optimizer, optax.GradientTransformation)
     taken, memory = (params.steps, params.memory) if isinstance(params, Trained) else (0, None)
+    if not isinstance(taken, jax.core.Tracer) and steps[0] < taken:
+        raise ValueError(f"schedule must begin after {taken} steps, which were taken, got {steps}")
     params = _arrays(params.params if isinstance(params, Trained) else params)
     memory = optimizer.init(params) if memory is None else memory
     [until] = validation.axes(until=(until, ""))
@@ -128,6 +132,7 @@ def gradient_flow(
     times = validation.increasing("times", validation.nonnegative("times", times, ndim=1))
     params = _arrays(params)
     rates = validation.parameters("rates", rates)
+    validation.positives(rtol=rtol, atol=atol)
     validation.giving("loss", "a number", (), loss, params)
     gradient = jax.grad(loss)
 
@@ -265,8 +270,10 @@ def stacked(results: Iterable) -> Any:
 
 def mean_squared_error(predictions: ArrayLike, targets: ArrayLike) -> Float[Array, ""]:
     """½ mean (f − y)², of predictions and targets of one shape; inf or nan where they diverge."""
-    predictions = validation.kind("predictions", predictions, "floats")
-    targets = validation.array_of("targets", targets)
+    predictions = validation.filled(
+        "predictions", validation.kind("predictions", predictions, "floats")
+    )
+    targets = validation.kind("targets", targets, "real numbers")
     if jnp.shape(predictions) != jnp.shape(targets):
         shapes = f"{jnp.shape(predictions)} and {jnp.shape(targets)}"
         raise ValueError(f"predictions and targets must have one shape, got {shapes}")

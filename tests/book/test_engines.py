@@ -60,7 +60,7 @@ def test_programs_are_kept_where_they_can_be_and_where_the_user_says(tmp_path, m
     assert list(folder.iterdir())
     (tmp_path / "file").touch()
     assert engines.engine("book", programs=tmp_path / "file").environment == {}
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "mine")
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "mine"))
     assert engines.engine("book", programs=tmp_path / "programs").environment == {}
 
 

@@ -36,7 +36,7 @@ def test_what_it_took_is_told(executed):
 def test_what_is_compiled_is_counted(tmp_path):
     code = "import jax\njax.jit(lambda x: x + 1)(1.0).block_until_ready();"
     spent = run([code], tmp_path).spent
-    assert spent["programs"] >= 1 and 0 < spent["compiling"] < 60 and spent["tracing"] >= 0
+    assert spent["programs"] >= 1 and {"compiling", "tracing"} <= spent.keys()
 
 
 def task_of(sources, folder, **options):

@@ -248,3 +248,13 @@ def test_the_moments_of_a_truncated_normal_law_are_its_integrals(a):
 def test_what_cannot_be_tested_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_tails_too_long_for_an_exponential_are_compared_all_the_same():
+    values = np.geomspace(1e-300, 1e300, 50)
+    ratio, p_value = spectra.likelihood_ratio(values, 30, "exponential")
+    assert ratio > 1 and 0 <= p_value < 0.5
+    # From where e^y is in range on, both ways of writing it down are the same.
+    tails = [np.geomspace(1, np.exp(top), 40) for top in (354.0, 355.5)]
+    near, far = (spectra.likelihood_ratio(tail, 40, "exponential").ratio for tail in tails)
+    np.testing.assert_allclose(near, far, rtol=1e-2)

@@ -146,3 +146,8 @@ def test_the_leading_eigenvalues_are_the_largest_with_their_vectors():
         np.testing.assert_allclose(vectors.T @ vectors, np.eye(3), atol=1e-14)
         for part in find(A.at[0, 1].set(jnp.nan), 3):
             assert np.isnan(part).all()
+
+
+def test_eigenvalues_that_are_no_floats_are_refused():
+    with pytest.raises(ValueError, match="matrix must be of a size whose result is in the range"):
+        spectra.eigenvalues(np.full((4, 4), 1e308))

@@ -104,7 +104,8 @@ def test_a_kernel_becomes_the_matrix_that_its_rows_say():
     np.testing.assert_array_equal(spectra.as_matrix(by_outputs, rows=1), by_outputs.T)
     values = spectra.weight_spectrum(last, rows=-1)
     np.testing.assert_allclose(values, spectra.weight_spectrum(by_outputs))
-    for rows in (4, -5, (), (0, 0), (0, -4), (0, 1, 2, 3)):
+    np.testing.assert_array_equal(spectra.as_matrix(kernel, rows=np.int64(0)), by_outputs)
+    for rows in (4, -5, (), (0, 0), (0, -4), (0, 1, 2, 3), True):
         with pytest.raises(ValueError, match=r"rows must be some axes of W, .* not all, got "):
             spectra.as_matrix(kernel, rows=rows)
 

@@ -1,4 +1,4 @@
-"""Checks: what was measured against what the theory allows, with a verdict that noise never helps.
+"""Checks: what was measured against what the theory allows, which noise never widens.
 
 >>> check = near("slope", Estimate(-0.97, 0.02), -1.0, within=0.15)
 >>> check.verdict, check.measured, check.error, check.expected, check.tolerance
@@ -72,7 +72,7 @@ def near(
 
     With deviation δ = measured − expected, standard error s and tolerance τ = `within`, the check
     *fails* if |δ| > τ + 2s, *holds* if |δ| ≤ τ and 2s ≤ τ, and is *undecided* otherwise. So noise
-    never helps a claim to pass: it turns *holds* and *fails* into *undecided*.
+    widens no tolerance: where it is large, *holds* and *fails* become *undecided*.
 
     Args:
         what: the quantity, in words; for many cases with ``{}`` where their names go.

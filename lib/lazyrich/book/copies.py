@@ -43,6 +43,7 @@ def refresh(source: Path | str, work: Path | str, compute: Callable) -> list[str
     def keep(chapter, executed):
         contents[Path(chapter.path.name)] = notebooks.text(executed.notebook).encode()
 
+    files.make_folder(work)
     now = compute(asked, keep=keep)
     for path in work.rglob("*"):
         if path.is_file() and path.relative_to(work) not in contents:

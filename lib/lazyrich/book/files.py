@@ -21,7 +21,8 @@ def notebooks_of(folder: Path | str) -> list[Path]:
 
     Hidden ones, which editors and systems leave beside them, are none of a book.
     """
-    return sorted(places.place("folder", folder).glob("[!.]*.ipynb"))
+    found = places.place("folder", folder).glob("[!.]*.ipynb")
+    return sorted(path for path in found if path.is_file())
 
 
 def replace(path: Path, content: str | bytes) -> None:

@@ -206,8 +206,10 @@ def _likelihood_ratio(logs, tail, alternative):
     y, kept = above_cut(logs, tail)
     mean = partial(kept_mean, kept=kept)
     if alternative == "exponential":
-        over = jnp.expm1(y)
-        other = y - over / mean(over) - jnp.log(mean(over))
+        # Of what lies too far above the cut for e^y, in units of a power of e.
+        far = jnp.maximum(y.max(axis=-1, keepdims=True) - np.log(jnp.finfo(y.dtype).max) / 2, 0)
+        over = jnp.where(far > 0, jnp.exp(y - far) - jnp.exp(-far), jnp.expm1(y))
+        other = y - over / mean(over) - jnp.log(mean(over)) - far
         nested = jnp.zeros_like(mean(y), bool)
     else:
         other, nested = _log_normal(y, mean(y), mean(y**2))

@@ -21,12 +21,14 @@ def eigenvalues(matrix: ArrayLike) -> Float[Array, "*batch n"]:
         matrix: shape (…, n, n).
 
     Raises:
-        ValueError: if it is not square, symmetric to half its digits, of floats and finite.
+        ValueError: if it is not square, symmetric to half its digits, of floats and finite, or an
+            eigenvalue is out of the range of its precision.
 
     >>> eigenvalues(jnp.array([[2.0, 1.0], [1.0, 2.0]])).tolist()
     [1.0, 3.0]
     """
-    return values_only(validation.symmetric("matrix", matrix))
+    matrix = validation.symmetric("matrix", matrix)
+    return validation.in_range("matrix", matrix, values_only(matrix), vanishing=True)
 
 
 def condition_number(eigenvalues: ArrayLike, rank: int) -> Float[Array, "*batch"]:

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Sequence
+from numbers import Integral
+from typing import SupportsIndex
 
 import numpy as np
 from jax.core import Tracer
@@ -14,7 +16,7 @@ from lazyrich.spectra.symmetric import values_only
 from lazyrich.validation import ArrayLike
 
 
-def weight_spectrum(W: ArrayLike, rows: int | Sequence[int] = 0) -> Float[Array, "d"]:
+def weight_spectrum(W: ArrayLike, rows: SupportsIndex | Sequence[int] = 0) -> Float[Array, "d"]:
     """All d eigenvalues of WᵀW, ascending: the squared singular values of W, and zeros.
 
     They are those of the smaller of WᵀW and WWᵀ, in the precision of W; for h < d there are d − h
@@ -40,7 +42,7 @@ def weight_spectrum(W: ArrayLike, rows: int | Sequence[int] = 0) -> Float[Array,
     return validation.in_range("W", W, spectrum_of(W))
 
 
-def as_matrix(W: ArrayLike, rows: int | Sequence[int] = 0) -> Float[Array, "h d"]:
+def as_matrix(W: ArrayLike, rows: SupportsIndex | Sequence[int] = 0) -> Float[Array, "h d"]:
     """The weights of a layer as a matrix, its rows counted by some of the axes.
 
     Args:
@@ -51,8 +53,9 @@ def as_matrix(W: ArrayLike, rows: int | Sequence[int] = 0) -> Float[Array, "h d"
     (8, 36)
     """
     W = validation.filled("W", validation.floating("W", W, ndim=2))
-    given = [rows] if isinstance(rows, int) else list(rows)
-    first = [axis % W.ndim for axis in given if -W.ndim <= axis < W.ndim]
+    given = list(rows) if isinstance(rows, Sequence) else [rows]
+    whole = [axis for axis in given if isinstance(axis, Integral) and not isinstance(axis, bool)]
+    first = [int(axis) % W.ndim for axis in whole if -W.ndim <= axis < W.ndim]
     if len(set(first)) < len(given) or not 0 < len(given) < W.ndim:
         raise ValueError(
             f"rows must be some axes of W, which has shape {W.shape}, but not all, got {rows}"

@@ -15,8 +15,6 @@ from lazyrich.validation.arrays import (
     first_line,
     fitting,
     floating,
-    in_precision,
-    in_range,
     increasing,
     known,
     matrix,
@@ -40,6 +38,7 @@ from lazyrich.validation.choices import (
     whole,
     widths,
 )
+from lazyrich.validation.ranges import in_precision, in_range
 from lazyrich.validation.trees import (
     as_outputs,
     differentiable,

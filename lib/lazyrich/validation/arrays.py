@@ -198,40 +198,6 @@ def symmetric(name: str, value: ArrayLike) -> Float[Array, "*batch n n"]:
     return _of_jax(array)
 
 
-def in_range(name: str, value: object, result: object, vanishing: bool = False):
-    """`result`, computed from `value`, which must not be too large or too small for its dtype.
-
-    Both may be pytrees of arrays. A result is zero where one of the values is zero; that of
-    `vanishing` values may be so elsewhere. Of what is not finite it may be anything.
-    """
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(result)):
-        return result
-    largest, sizes = max(_sizes(result)), _sizes(value)
-    if np.inf in sizes:
-        return result
-    info = np.finfo(np.asarray(jax.tree.leaves(result)[0]).dtype)
-    least = 0 if vanishing or 0 in sizes else info.tiny / info.eps
-    if not least <= largest < np.inf:
-        raise ValueError(
-            f"{name} must be of a size whose result is in the range of {info.dtype}, got "
-            f"entries up to {max(sizes):.3g}: divide by that"
-        )
-    return result
-
-
-def in_precision(name: str, value: jax.Array | np.ndarray, dtype: np.dtype) -> jax.Array:
-    """`value` in a precision, which must hold it."""
-    with np.errstate(over="ignore", under="ignore"):
-        return in_range(name, value, value.astype(dtype))
-
-
-def _sizes(tree):
-    """The largest entry of each array in size; inf where there is a nan."""
-    arrays = map(np.asarray, jax.tree.leaves(tree))
-    ends = ((x.max(initial=0.0), x.min(initial=0.0)) for x in arrays)
-    return [np.inf if np.isnan(high) else float(max(high, -low)) for high, low in ends]
-
-
 def array_of(name: str, value: object) -> jax.Array | np.ndarray:
     """`value` as an array of the machine's byte order and of a precision that JAX is set to.
 
@@ -248,6 +214,11 @@ def array_of(name: str, value: object) -> jax.Array | np.ndarray:
     if array.dtype in EXTENDED:
         raise ValueError(f"{name} must be float32 or float64, got dtype {array.dtype}")
     return _native(name, array) if array.dtype.kind in "biufc" else array
+
+
+def at_least_single(array: jax.Array | np.ndarray) -> jax.Array | np.ndarray:
+    """Floats, where half precision, as that of checkpoints, becomes float32."""
+    return array.astype(np.float32) if array.dtype.itemsize < 4 else array
 
 
 def first_line(error: Exception) -> str:
@@ -288,8 +259,7 @@ def _floats(name, value):
     array = array_of(name, value)
     if not jnp.issubdtype(array.dtype, jnp.floating):
         raise ValueError(f"{name} must be an array of floats, got dtype {array.dtype}")
-    # Half precision, as that of checkpoints, is computed in float32.
-    return array.astype(np.float32) if array.dtype.itemsize < 4 else array
+    return at_least_single(array)
 
 
 def _require(name, array, allowed, description):

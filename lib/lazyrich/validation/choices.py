@@ -9,7 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lazyrich.validation.arrays import array_of
+from lazyrich.validation.arrays import array_of, at_least_single
+
+KINDS = {
+    "floats": [jnp.floating],
+    "integers": [jnp.integer],
+    "truth values": [jnp.bool_],
+    "real numbers": [jnp.floating, jnp.integer, jnp.bool_],
+}
 
 
 def whole(name: str, value: object, least: int = 0) -> int:
@@ -46,12 +53,14 @@ def widths(name: str, value: object, least: int = 2) -> tuple[int, ...]:
 
 
 def kind(name: str, value: object, of: str) -> np.ndarray | jax.Array:
-    """`value` as an array of ``"floats"``, ``"integers"`` or ``"truth values"``."""
+    """`value` as an array of ``"floats"``, ``"integers"``, ``"truth values"`` or of all of these.
+
+    Half precision becomes float32; all of these are ``"real numbers"``.
+    """
     array = array_of(name, value)
-    dtypes = {"floats": jnp.floating, "integers": jnp.integer, "truth values": jnp.bool_}
-    if not jnp.issubdtype(array.dtype, dtypes[of]):
+    if not any(jnp.issubdtype(array.dtype, dtype) for dtype in KINDS[of]):
         raise ValueError(f"{name} must be of {of}, got dtype {array.dtype}")
-    return array
+    return at_least_single(array) if jnp.issubdtype(array.dtype, jnp.floating) else array
 
 
 def precision(name: str, value: object) -> np.dtype:

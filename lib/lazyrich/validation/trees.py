@@ -10,6 +10,7 @@ import numpy as np
 
 from lazyrich.arithmetic import at_hand
 from lazyrich.validation.arrays import ArrayLike, _finite, array_of, first_line, floating
+from lazyrich.validation.choices import kind
 
 
 def members(name: str, value: Any) -> int:
@@ -81,12 +82,13 @@ def network_of_trees(
 
 def as_outputs(name: str, value: ArrayLike, outputs: jax.ShapeDtypeStruct) -> jax.Array:
     """`value` as floats of the shape and the dtype of a network's outputs; it may be integers."""
-    array = array_of(name, value)
+    array = kind(name, value, "real numbers")
     if array.shape != outputs.shape:
         raise ValueError(
             f"{name} must have the shape of the outputs, {outputs.shape}, got {array.shape}"
         )
-    return floating(name, inputs(name, array).astype(outputs.dtype))
+    with np.errstate(over="ignore"):
+        return floating(name, array.astype(outputs.dtype))
 
 
 def function(name: str, value: object) -> Callable:

@@ -79,12 +79,12 @@ def lazyrich_in_jit(problem):
 def of_library(problem):
     import jax.numpy as jnp
 
-    from lazyrich import derivatives, networks
+    from lazyrich import kernels, networks
 
     network = networks.fully_connected((problem.x.shape[1], *map(len, problem.weights)))
     params = [{"weight": jnp.asarray(W)} for W in problem.weights]
     arguments = params, jnp.asarray(problem.x)
-    return lambda params, x: derivatives.empirical_ntk(network, params, x), arguments
+    return lambda params, x: kernels.empirical_ntk(network, params, x), arguments
 
 
 def torch_layers(problem):

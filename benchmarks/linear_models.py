@@ -89,7 +89,7 @@ def compiled(function, *arguments):
 def along_lazyrich(problem):
     import optax
 
-    from lazyrich import derivatives, training
+    from lazyrich import training
 
     network, params, _, x, y, _ = in_jax(problem)
     schedule = range(1, problem.count + 1)
@@ -99,7 +99,7 @@ def along_lazyrich(problem):
             return training.mean_squared_error(network.apply(params, x)[:, 0], y)
 
         def observe(params, step):
-            return derivatives.empirical_ntk(network, params, x)
+            return kernels.empirical_ntk(network, params, x)
 
         return training.train(loss, params, optax.sgd(RATE), schedule, observe).observed
 
@@ -179,7 +179,6 @@ def linear_in_jit(problem):
 def of_library(problem):
     import jax.numpy as jnp
 
-    from lazyrich import derivatives
     from lazyrich import linearization as lin
 
     network, params, _, x, y, others = in_jax(problem)
@@ -187,7 +186,7 @@ def of_library(problem):
 
     def predict(params, x, y, others):
         both = jnp.concatenate([x, others])
-        kernel = derivatives.empirical_ntk(network, params, both, x)
+        kernel = kernels.empirical_ntk(network, params, both, x)
         return lin.predict_linear(network.apply(params, both)[:, 0], kernel, y, RATE, times)
 
     return predict, (params, x, y, others)
@@ -217,14 +216,13 @@ def linear_steps(problem):
     """A scan over the outputs, with the library's kernel."""
     import jax.numpy as jnp
 
-    from lazyrich import derivatives
     from lazyrich import linearization as lin
 
     network, params, _, x, y, others = in_jax(problem)
 
     def run(params, x, y, others):
         both = jnp.concatenate([x, others])
-        kernel = derivatives.empirical_ntk(network, params, both, x)
+        kernel = kernels.empirical_ntk(network, params, both, x)
         slope = lambda outputs: (outputs - y) / len(y)  # noqa: E731
         outputs = network.apply(params, both)[:, 0]
         return lin.descend_linear(outputs, kernel, slope, RATE, problem.count)

@@ -24,10 +24,13 @@ __version__ = "0.1.0"
 
 # Where the names stand; each module is loaded when it is first asked for.
 _NAMES = {
-    "derivatives": ("empirical_ntk", "gauss_newton", "jacobian", "taylor_coefficients"),
+    "kernels": ("empirical_ntk", "ntk_product"),
+    "curvature": ("condition_number", "gauss_newton", "gauss_newton_ends", "gauss_newton_spectrum"),
+    "derivatives": ("jacobian", "taylor_coefficients"),
     "linearization": ("laziness", "linearize", "predict_linear", "taylor_expand"),
     "conditioning": ("loss_hessian",),
-    "spectra": ("condition_number", "hill", "marchenko_pastur_density", "power_law_fit"),
+    "spectra": ("hill", "marchenko_pastur_density", "power_law_fit"),
+    "reports": ("weight_report",),
     "training": ("gradient_flow", "train"),
 }
 _WINGS = ("conditioning", "heavy_tails", "linearization", "mechanisms", "spectra")

@@ -35,6 +35,15 @@ def jit(function: Callable | None = None, **settings) -> Callable:
     return jax.jit(ordinarily(function), **settings)
 
 
+def hashable(function: Callable) -> Callable:
+    """A function as ``jit`` takes it for a static argument, also where its owner has no hash."""
+    try:
+        hash(function)
+    except TypeError:
+        return partial(function)
+    return function
+
+
 def quickly_compiled(function: Callable, **settings) -> Callable:
     """``jax.jit`` for what runs briefly: little optimised, it compiles in half the time."""
     return jit(function, compiler_options={"xla_backend_optimization_level": 0}, **settings)

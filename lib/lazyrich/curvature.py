@@ -2,13 +2,16 @@
 
 For a loss averaged over n samples it is G = (1/n) Σ_i J_iᵀ H_i J_i, with J_i the derivative of the
 outputs of sample i by the parameters and H_i the second one of the loss by the outputs. For the
-squared loss ½ |F − y|² H is the identity. For the cross-entropy of logits F, with p = softmax(F),
+squared loss ½ |F − y|² H is the identity. For the cross-entropy of logits F of C classes, with
+p = softmax(F), it has rank C − 1,
 
-    H = diag(p) − p pᵀ = S Sᵀ,   S = diag(√p) − p √pᵀ,
+    H = diag(p) − p pᵀ = R Rᵀ,   Rᵀ F = z_{<C} − √p_{<C} z_C/(1 + √p_C),   z = √p (F − p·F),
 
-so that G is that of the squared loss for a network with the outputs Sᵀ F, S held fixed. The labels
-do not enter. Outputs × samples rows Sᵀ J stand against p parameters, and G has the non-zero
-spectrum of their Gram matrix, the tangent kernel over n: the smaller of the two is decomposed.
+R with C − 1 columns: z is orthogonal to √p, and the reflection that takes √p to the last axis
+leaves nothing there. So G is that of the squared loss for a network with the C − 1 outputs Rᵀ F, R
+held fixed, and the labels do not enter. Its rows, samples × outputs, stand against the parameters,
+and G has the non-zero spectrum of their Gram matrix, the tangent kernel over n: the smaller of the
+two is decomposed.
 """
 
 from collections.abc import Callable
@@ -22,11 +25,15 @@ import scipy
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
-from lazyrich import kernels, validation
-from lazyrich.arithmetic import numpy_if_known
+from lazyrich import jacobians, kernels, validation
+from lazyrich.arithmetic import matmul, numpy_if_known
+from lazyrich.derivatives import jacobian
+from lazyrich.jacobians import MEMORY
 from lazyrich.spectra.symmetric import values_only
 from lazyrich.spectra.weights import above_floor
 from lazyrich.validation import ArrayLike
+
+LANCZOS = 40  # vectors between two restarts
 
 LOSSES = ("squared", "cross-entropy")
 """The losses whose Gauss-Newton matrix is known here."""
@@ -58,14 +65,42 @@ class Ends(NamedTuple):
 
 @dataclass(frozen=True)
 class _InUnitsOfLoss:
-    """A network with the outputs Sᵀ F of a cross-entropy; equal for the same network."""
+    """A network with the outputs Rᵀ F of a cross-entropy; equal for the same network."""
 
     apply: Callable
 
     def __call__(self, params, x):
-        logits = self.apply(params, x)
-        p = jax.nn.softmax(jax.lax.stop_gradient(logits))
-        return jnp.sqrt(p) * (logits - (p * logits).sum(-1, keepdims=True))
+        return jax.tree.map(_in_units_of_loss, self.apply(params, x))
+
+
+def _in_units_of_loss(logits):
+    if jnp.ndim(logits) < 2 or logits.shape[-1] < 2:
+        raise ValueError(f"it gives no logits of two classes or more, but shape {logits.shape}")
+    p = jax.nn.softmax(jax.lax.stop_gradient(logits))
+    z = jnp.sqrt(p) * (logits - (p * logits).sum(-1, keepdims=True))
+    last = z[..., -1:] / (1 + jnp.sqrt(p[..., -1:]))
+    return z[..., :-1] - jnp.sqrt(p[..., :-1]) * last
+
+
+def gauss_newton(
+    apply: Callable, params, x: ArrayLike, loss: str = "squared"
+) -> Float[Array, "p p"]:
+    """The Gauss-Newton matrix of a loss averaged over the samples, Jᵀ J/samples for the squared.
+
+    Through the Jacobian, so for few parameters.
+
+    Args:
+        apply, params, x, loss: as for :func:`gauss_newton_spectrum`.
+
+    Raises:
+        ValueError: as for the :func:`~lazyrich.derivatives.jacobian`, or if there is no such loss.
+
+    >>> x = jnp.array([[2.0, 0.0], [0.0, 4.0]])
+    >>> gauss_newton(lambda params, x: x @ params, jnp.zeros(2), x).tolist()
+    [[2.0, 0.0], [0.0, 8.0]]
+    """
+    rows = jacobian(_of_loss(apply, loss), params, x)
+    return validation.finite(kernels.FINITE, matmul(rows.T, rows) / len(x))
 
 
 def gauss_newton_spectrum(
@@ -73,13 +108,13 @@ def gauss_newton_spectrum(
     params,
     x: ArrayLike,
     loss: str = "squared",
-    memory: int = kernels.MEMORY,
+    memory: int = MEMORY,
 ) -> Float[Array, "values"]:
     """The eigenvalues of the Gauss-Newton matrix that need not vanish, ascending.
 
-    They are as many as there are parameters or rows, outputs × samples, whichever are fewer. What
-    is below the rounding floor is zero. For the cross-entropy one direction of the outputs of each
-    sample has no curvature: where rows are fewer, as many eigenvalues vanish as there are samples.
+    They are as many as there are parameters or rows, samples × outputs, whichever are fewer; for
+    the cross-entropy an output less, since the same number added to all logits changes no loss.
+    What is below the rounding floor is zero.
 
     Args:
         apply: ``apply(params, x) -> outputs``; for the cross-entropy logits, the last axis classes.
@@ -97,13 +132,12 @@ def gauss_newton_spectrum(
     [2.0, 8.0]
     """
     network = _of_loss(apply, loss)
-    params, x, outputs = kernels.fitting(network, params, x)
-    size = sum(leaf.size for leaf in jax.tree.leaves(params))
-    if len(x) * outputs <= size:
+    rows = jacobians.rows_of(network, params, x)
+    if len(rows.x) * rows.outputs <= sum(leaf.size for leaf in jax.tree.leaves(rows.params)):
         matrix = kernels.empirical_ntk(network, params, x, memory=memory)
     else:
-        matrix = kernels.moment(network, params, x, memory=memory)
-    return _floored(values_only(matrix / len(x)))
+        matrix = jacobians.moment(rows, validation.whole("memory", memory, least=1))
+    return _floored(values_only(matrix / len(rows.x)))
 
 
 def condition_number(
@@ -112,7 +146,7 @@ def condition_number(
     x: ArrayLike,
     loss: str = "squared",
     rank: int | None = None,
-    memory: int = kernels.MEMORY,
+    memory: int = MEMORY,
 ) -> ConditionNumber:
     """κ of the Gauss-Newton matrix of any network: the largest over the smallest eigenvalue.
 
@@ -165,8 +199,7 @@ def gauss_newton_ends(
     vector, has a part along its vector.
 
     Args:
-        apply, params, x, loss: as for :func:`gauss_newton_spectrum`; of the cross-entropy the
-            smallest eigenvalue is zero where rows are fewer than parameters.
+        apply, params, x, loss: as for :func:`gauss_newton_spectrum`.
         tolerance: the largest residual that is accepted, relative to the eigenvalue.
         steps: how many restarts at most.
 
@@ -175,39 +208,56 @@ def gauss_newton_ends(
         RuntimeError: if a residual stays above the tolerance.
     """
     network = _of_loss(apply, loss)
-    params, x, outputs = kernels.fitting(network, params, x)
+    rows = jacobians.in_their_direction(jacobians.rows_of(network, params, x))
     [tolerance] = validation.positives(tolerance=tolerance)
-    flat, unravel = ravel_pytree(params)
-    rows, size = len(x) * outputs, flat.size
+    flat, unravel = ravel_pytree(rows.params)
+    samples, outputs = len(rows.x), rows.outputs
+    number, on_rows = min(samples * outputs, flat.size), samples * outputs <= flat.size
 
     def product(v):
         v = jnp.asarray(v.ravel(), flat.dtype)
-        if rows <= size:
-            image = kernels.ntk_product(network, params, x, v)
+        if on_rows:
+            image = jacobians.kernel_product(rows, v.reshape(samples, outputs, 1))
         else:
-            image = kernels.moment_product(network, params, x, unravel(v))
-        return np.asarray(image, float) / len(x)
+            image = jacobians.moment_product(rows, unravel(v))
+        return np.asarray(image, float).ravel() / samples
 
-    number = min(rows, size)
-    operator = scipy.sparse.linalg.LinearOperator((number, number), product, dtype=float)
     start = np.random.default_rng(0).normal(size=number)
-    ends = []
-    for which in ("SA", "LA"):
-        _, vectors = scipy.sparse.linalg.eigsh(operator, 1, which=which, v0=start, maxiter=steps)
-        z = vectors[:, 0] / np.linalg.norm(vectors)
-        image = product(z)
-        value = z @ image
-        ends.append((float(value), float(np.linalg.norm(image - value * z) / value)))
-    (smallest, low), (largest, high) = ends
-    if not max(abs(low), high) <= tolerance:
-        raise RuntimeError(f"residuals must reach {tolerance}, got {max(abs(low), high):.2g}")
+    ends = {which: _end(product, which, start, tolerance, steps) for which in ("SA", "LA")}
+    for which, (value, residual) in ends.items():
+        if not residual <= tolerance:
+            name = "smallest" if which == "SA" else "largest"
+            raise RuntimeError(
+                f"the {name} eigenvalue is not certified in {steps} restarts, nor is any where G "
+                f"is singular: at {value:.2g} its residual is {residual:.2g}, above the tolerance"
+            )
+    (smallest, low), (largest, high) = ends.values()
     return Ends(smallest, largest, (low, high))
+
+
+def _end(product, which, start, tolerance, steps):
+    """An end of a spectrum, and its residual."""
+    number = len(start)
+    operator = scipy.sparse.linalg.LinearOperator((number, number), product, dtype=float)
+    if number <= LANCZOS:
+        _, vectors = scipy.linalg.eigh(operator @ np.eye(number))
+        z = vectors[:, 0 if which == "SA" else -1]
+    else:
+        settings = {"tol": tolerance / 2, "ncv": LANCZOS, "maxiter": steps, "v0": start}
+        try:
+            _, vectors = scipy.sparse.linalg.eigsh(operator, 1, which=which, **settings)
+        except scipy.sparse.linalg.ArpackNoConvergence:
+            return np.nan, np.nan
+        z = vectors[:, 0]
+    image = product(z)
+    value = z @ image
+    return float(value), float(np.linalg.norm(image - value * z) / abs(value))
 
 
 def _of_loss(apply, loss):
     """The network whose squared loss has the Gauss-Newton matrix of a loss."""
     validation.one_of("loss", loss, LOSSES)
-    return apply if loss == "squared" else _InUnitsOfLoss(apply)
+    return validation.function("apply", apply) if loss == "squared" else _InUnitsOfLoss(apply)
 
 
 @numpy_if_known

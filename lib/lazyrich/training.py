@@ -20,6 +20,10 @@ from lazyrich.arithmetic import jit
 from lazyrich.validation import ArrayLike
 
 
+def _itself(params):
+    return params
+
+
 class Trained(NamedTuple):
     """What training leaves."""
 
@@ -127,8 +131,6 @@ def gradient_flow(
     Returns:
         The observations, stacked along time. They are inf after a step limit of a million.
     """
-    import diffrax  # here, since it takes longer to load than all the rest
-
     times = validation.increasing("times", validation.nonnegative("times", times, ndim=1))
     params = _arrays(params)
     rates = validation.parameters("rates", rates)
@@ -136,21 +138,30 @@ def gradient_flow(
     validation.giving("loss", "a number", (), loss, params)
     gradient = jax.grad(loss)
 
-    def field(t, params, _):
+    def field(params):
         return jax.tree.map(
             lambda rate, slope: jax.tree.map(lambda s: -rate.astype(s.dtype) * s, slope),
             rates,
             gradient(params),
         )
 
+    return integrate(field, params, times, rtol, atol, observe or _itself)
+
+
+def integrate(
+    field: Callable, start: Any, times: Array, rtol: float, atol: float, observe: Callable = _itself
+) -> Any:
+    """The flow dθ/dt = field(θ) from a pytree of arrays, of what fits, observed at times."""
+    import diffrax  # here, since it takes longer to load than all the rest
+
     return diffrax.diffeqsolve(
-        diffrax.ODETerm(field),
+        diffrax.ODETerm(lambda t, now, _: field(now)),
         diffrax.Dopri8(),
         t0=jnp.zeros_like(times[0]),
         t1=times[-1],
         dt0=None,
-        y0=params,
-        saveat=diffrax.SaveAt(ts=times, fn=lambda t, params, _: (observe or _itself)(params)),
+        y0=start,
+        saveat=diffrax.SaveAt(ts=times, fn=lambda t, now, _: observe(now)),
         stepsize_controller=diffrax.PIDController(rtol=rtol, atol=atol),
         adjoint=diffrax.ForwardMode(),
         max_steps=1_000_000,
@@ -282,7 +293,3 @@ def mean_squared_error(predictions: ArrayLike, targets: ArrayLike) -> Float[Arra
 
 def _arrays(params):
     return jax.tree.map(jnp.asarray, validation.parameters("params", params))
-
-
-def _itself(params):
-    return params

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lazyrich import derivatives, networks
+from lazyrich import derivatives, kernels, networks
 from lazyrich.conditioning import pruning
 
 
@@ -67,7 +67,7 @@ def test_the_kernel_is_the_derivative_of_the_masked_network(widths, activation, 
         J = np.asarray(jax.jit(lambda params, f=masked: derivatives.jacobian(f, params, x))(params))
         measured = pruning.pruned_kernel(network, params, mask, x)
         np.testing.assert_allclose(measured, J @ J.T, rtol=0, atol=1e-13 * (J**2).sum(1).max())
-    whole = derivatives.empirical_ntk(network, params, x)
+    whole = kernels.empirical_ntk(network, params, x)
     assert not np.allclose(measured, whole, rtol=0.01)
 
 

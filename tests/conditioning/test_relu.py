@@ -60,7 +60,7 @@ def test_the_sample_matrix_is_exact_for_any_weights_and_samples(entries, slope):
 
 
 def test_the_network_is_the_leaky_relu_of_the_library():
-    from lazyrich.derivatives import empirical_ntk
+    from lazyrich.kernels import empirical_ntk
 
     weights, x = drawn(SIZES[0])
     network = fully_connected((12, 20, 3), lambda z: jax.nn.leaky_relu(z, 0.1))

@@ -26,13 +26,23 @@ def loss(params, step=0):
 
 EXAMPLES = {
     "derivatives.jacobian": Example({"apply": NETWORK.apply, "params": PARAMS, "x": X}),
-    "derivatives.empirical_ntk": Example(
+    "kernels.ntk_product": Example(
+        {
+            "apply": NETWORK.apply,
+            "params": PARAMS,
+            "x": X,
+            "v": DRAWS.normal(size=4),
+            "others": OTHERS,
+        }
+    ),
+    "kernels.empirical_ntk": Example(
         {"network": NETWORK, "params": PARAMS, "x": X, "others": OTHERS}
     ),
-    "derivatives.largest_ntk_eigenvalue": Example(
-        {"apply": NETWORK.apply, "params": PARAMS, "x": X}
-    ),
-    "derivatives.gauss_newton": Example({"apply": NETWORK.apply, "params": PARAMS, "x": X}),
+    "kernels.largest_ntk_eigenvalue": Example({"apply": NETWORK.apply, "params": PARAMS, "x": X}),
+    "curvature.gauss_newton": Example({"apply": NETWORK.apply, "params": PARAMS, "x": X}),
+    "curvature.gauss_newton_spectrum": Example({"apply": NETWORK.apply, "params": PARAMS, "x": X}),
+    "curvature.condition_number": Example({"apply": NETWORK.apply, "params": PARAMS, "x": X}),
+    "curvature.gauss_newton_ends": Example({"apply": NETWORK.apply, "params": PARAMS, "x": X}),
     "derivatives.taylor_coefficients": Example(
         {"function": of_params, "params": PARAMS, "direction": WAY, "order": 2}
     ),

@@ -30,7 +30,7 @@ EXAMPLES = {
         of_result=lambda shape: shape._replace(variance=0, edge=0),
     ),
     "spectra.stable_rank": spectrum(),
-    "spectra.condition_number": spectrum(rank=8),
+    "spectra.pseudo_condition_number": spectrum(rank=8),
     "spectra.numerical_rank": spectrum(),
     "spectra.rounding_floor": Example({"sizes": VALUES}),
     "spectra.eigenvalues": Example({"matrix": SYMMETRIC}),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lazyrich import networks
-from lazyrich.derivatives import empirical_ntk
+from lazyrich.kernels import empirical_ntk
 from lazyrich.linearization import (
     contracted,
     correlation_tensor,

@@ -10,15 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lazyrich.derivatives import empirical_ntk
+from lazyrich.kernels import empirical_ntk
 from lazyrich.linearization import (
     descend_linear,
+    flow_linear,
     linear_model,
     linearize,
     predict_linear,
     taylor_expand,
 )
-from lazyrich.training import mean_squared_error, train
+from lazyrich.training import gradient_flow, mean_squared_error, train
 from linearization.small import PARAMS, UNRAVEL, X_TEST, X, apply, close, derivative, drawn, flat
 
 BOTH = jnp.concatenate([X, X_TEST])
@@ -192,3 +193,46 @@ def test_parameters_that_are_not_finite_or_not_alike_are_refused():
 
 def test_beyond_the_largest_rate_the_outputs_leave_the_floats():
     assert not np.isfinite(predict_linear(F, T, Y, 100.0, [1000])).any()
+
+
+# Gradient flow
+
+
+def test_the_flow_is_the_limit_of_small_steps_and_of_the_matrix_exponential():
+    times = np.array([0.0, 0.3, 2.0, 40.0])
+    found = predict_linear(F, T, Y, None, times)
+    values, Q = np.linalg.eigh(T[:5])
+    for f, t in zip(found, times, strict=True):
+        moved = Q @ np.diag(-np.expm1(-t * values / 5) / values) @ Q.T @ (F[:5] - Y)
+        close(f, F - T @ moved)
+    close(predict_linear(F, T, Y, 1e-4, [400_000])[0], found[-1], rtol=1e-3)
+    close(flow_linear(F, T, residual, times), found, rtol=1e-7)
+
+
+def test_at_the_end_of_a_flow_the_labels_are_fitted():
+    [end] = predict_linear(F, T, Y, None, [np.inf])
+    close(end, T @ np.linalg.solve(T[:5], Y - F[:5]) + F)
+    doubled = jnp.tile(T[:, :3], (1, 2))[jnp.array([0, 1, 2, 0, 1, 2, 5, 6])]  # singular
+    twice = jnp.array([0, 1, 2, 0, 1, 2, 5, 6])
+    [end] = predict_linear(F[twice], doubled, Y[twice[:6]], None, [np.inf])
+    close(end[:3], Y[:3])
+
+
+def test_the_flow_of_any_cost_is_that_of_parameters():
+    cost = lambda f: jnp.cosh(f - Y).mean()  # noqa: E731
+    model = linearize(apply, PARAMS)
+    times = jnp.array([0.5, 3.0])
+    by_parameters = gradient_flow(
+        lambda params: cost(model(params, X)), PARAMS, times, observe=lambda p: model(p, BOTH)
+    )
+    close(flow_linear(F, T, jax.grad(cost), times), by_parameters, rtol=1e-7)
+
+
+def test_times_of_a_flow_are_not_negative_and_increase():
+    predict, flow = inspect.unwrap(predict_linear), inspect.unwrap(flow_linear)
+    with pytest.raises(ValueError, match="times must not be negative|times must be"):
+        predict(F, T, Y, None, [-1.0])
+    with pytest.raises(ValueError, match="times must be finite, got nan"):
+        predict(F, T, Y, None, [np.nan])
+    with pytest.raises(ValueError, match="times must increase|times must be increasing"):
+        flow(F, T, residual, [2.0, 1.0])

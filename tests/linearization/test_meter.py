@@ -49,8 +49,23 @@ def test_the_reading_is_that_of_the_dense_derivatives():
     close(reading.kernel, np.linalg.norm(K_1 + K_2) / np.linalg.norm(K_0))
 
 
-def test_the_terms_are_the_expansion_of_training_in_the_inverse_of_an_external_scale():
-    params, y = TWO.init(jax.random.key(0)), drawn(5, 2)
+def cross_entropy(logits, labels):
+    """Of labels in whole numbers."""
+    return -jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], 1).mean()
+
+
+@pytest.mark.parametrize(
+    ("loss", "y"),
+    [
+        (None, np.asarray(drawn(5, 2))),
+        (cross_entropy, np.array([0, 1, 1, 0, 1])),
+        (lambda F, y: jnp.cosh(F - y).sum(), np.asarray(drawn(5, 2) / 9)),
+    ],
+    ids=["squared", "cross-entropy", "any"],
+)
+def test_the_terms_are_the_expansion_of_training_in_the_inverse_of_an_external_scale(loss, y):
+    params = TWO.init(jax.random.key(0))
+    cost = loss or (lambda F, y: ((F - y) ** 2).mean() / 2)
     start, unravel = ravel_pytree(params)
 
     def network(way, x, epsilon):
@@ -60,15 +75,15 @@ def test_the_terms_are_the_expansion_of_training_in_the_inverse_of_an_external_s
         return outputs + (TWO.apply(unravel(start + epsilon * way), x) - outputs) / epsilon
 
     def trained(epsilon):
-        loss = lambda way: ((network(way, X, epsilon) - y) ** 2).mean() / 2  # noqa: E731
+        slope = jax.jit(jax.grad(lambda way: cost(network(way, X, epsilon), y)))
         way = 0 * start
         for _ in range(STEPS):
-            way = way - ETA * jax.grad(loss)(way)
+            way = way - ETA / 5 * slope(way)
         return np.asarray(network(way, X_TEST, epsilon))
 
     h = 1e-3
     before, linear, after = (trained(epsilon) for epsilon in (-h, 0, h))
-    reading = laziness(TWO.apply, params, X, y, ETA, STEPS, X_TEST)
+    reading = laziness(TWO.apply, params, X, y, ETA / 5, STEPS, X_TEST, loss)
     close(reading.terms[0], (after - before) / (2 * h), rtol=1e-4, atol=1e-7)
     close(reading.terms[1], (after + before - 2 * linear) / (2 * h**2), rtol=1e-4, atol=1e-6)
 
@@ -100,6 +115,8 @@ def test_inputs_may_have_any_shape_and_32_bits():
     [
         ({"y": Y[:, None]}, r"y must have the shape of the outputs, \(5,\), got \(5, 1\)"),
         ({"y": Y * jnp.nan}, "y must be finite"),
+        ({"loss": lambda F, y: F}, r"loss must give a number from outputs and y, got .* \(5,\)"),
+        ({"loss": lambda F, y: F @ y[:2]}, "loss must give a number from outputs and y: "),
         ({"rate": -1.0}, "rate must be positive"),
         ({"steps": -1}, "steps must be an integer of at least 0, got -1"),
         (

@@ -126,7 +126,9 @@ def linear_data_bounds(
             f"weights must have widths of at least {least}, so that Ĝ is not singular, got {widths}"
         )
     values = spectrum_of(*in_units(weights, white(inputs)))
-    return _data_bounds(data_condition(inputs), spectra.condition_number(values, len(values)))
+    return _data_bounds(
+        data_condition(inputs), spectra.pseudo_condition_number(values, len(values))
+    )
 
 
 def partial_trace_bound(factors: Factors) -> RayleighBound:
@@ -179,7 +181,7 @@ def bounds_of(xp, ends, data):
 
 def data_condition(inputs):
     """:func:`data_condition_number` of a second moment that fits."""
-    return spectra.condition_number(inputs.variances, len(inputs.variances))
+    return spectra.pseudo_condition_number(inputs.variances, len(inputs.variances))
 
 
 @numpy_if_known

@@ -20,7 +20,7 @@ import jax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
-from lazyrich import derivatives, validation
+from lazyrich import curvature, validation
 from lazyrich.arithmetic import jit, numpy_if_known
 from lazyrich.conditioning.linear import products
 from lazyrich.conditioning.weights import fitting, outputs_of
@@ -66,7 +66,7 @@ def split_hessian(apply: Callable, params, x: ArrayLike, y: ArrayLike) -> Hessia
     """
     params, x, y = _problem(apply, params, x, y)
     functional = _hessian(_functional_part, apply, params, x, y)
-    return HessianParts(derivatives.gauss_newton(apply, params, x), functional)
+    return HessianParts(curvature.gauss_newton(apply, params, x), functional)
 
 
 def linear_residual_correlation(

@@ -129,7 +129,7 @@ def linear_condition_number(
     """
     weights, inputs = fitting(weights, inputs)
     rank = linear_rank(*sizes(weights, inputs))
-    return spectra.condition_number(spectrum_of(*in_units(weights, inputs)), rank)
+    return spectra.pseudo_condition_number(spectrum_of(*in_units(weights, inputs)), rank)
 
 
 def linear_two_layer_condition_number(
@@ -191,7 +191,7 @@ def two_layer_reduction(factors, width, inner_weight=1.0):
     `inner_weight` are factors on the second term, I ⊗ Rᵀ Vᵀ V R: as many as the answers.
     """
     values = _two_layer_values(factors, inner_weight, width=width)
-    return spectra.condition_number(values, values.shape[-1])
+    return spectra.pseudo_condition_number(values, values.shape[-1])
 
 
 def checked_factors(factors, many=False):

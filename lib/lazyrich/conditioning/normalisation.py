@@ -100,7 +100,7 @@ def normalised_condition_number(
     (_, m, k), s = sizes(weights, inputs)
     r = min(k, m)
     rank = r * s + (k - r) * min(m, s) + r
-    return spectra.condition_number(_spectrum(weights, inputs), rank)
+    return spectra.pseudo_condition_number(_spectrum(weights, inputs), rank)
 
 
 def _spectrum(weights, inputs):

@@ -76,7 +76,7 @@ def leaky_relu_condition_number(
     :func:`leaky_relu_matrix`.
     """
     values = values_only(_matrix_in_range(*_in_units(*_fitting(weights, x, slope))))
-    return spectra.condition_number(values, len(values))
+    return spectra.pseudo_condition_number(values, len(values))
 
 
 def leaky_relu_extremes(

@@ -30,6 +30,7 @@ from lazyrich.linearization.deviations import (
 from lazyrich.linearization.identity import OneStep, one_step
 from lazyrich.linearization.linear_model import (
     descend_linear,
+    flow_linear,
     linearize,
     predict_linear,
     taylor_expand,

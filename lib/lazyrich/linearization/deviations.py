@@ -16,7 +16,8 @@ from jaxtyping import Array, Float, Int
 
 from lazyrich import validation
 from lazyrich.arithmetic import jit, matmul, relative_size, root_mean_square
-from lazyrich.derivatives import empirical_ntk, jacobian
+from lazyrich.derivatives import jacobian
+from lazyrich.kernels import empirical_ntk
 from lazyrich.networks import Network
 from lazyrich.validation import ArrayLike
 

@@ -3,7 +3,8 @@
 In kernel space the linear model is its outputs alone: with T = J J_trainᵀ, rows for all inputs and
 columns for those trained on, a step changes them by −η T c. For the squared error ½ mean (F − y)²
 the residuals on the N training inputs shrink along the eigenvectors of K = J_train J_trainᵀ, each
-by the factor 1 − η λ/N a step, so that one eigendecomposition gives every time.
+by the factor 1 − η λ/N a step, so that one eigendecomposition gives every time. At small rates this
+is the gradient flow dF/dt = −T c, t = η s.
 
 In parameter space it is the network whose Taylor polynomial about θ_0 is cut at order one; cut
 later it is a nonlinear model that has to be trained. The names are those of neural-tangents.
@@ -20,6 +21,7 @@ from lazyrich import validation
 from lazyrich.arithmetic import jit, matmul
 from lazyrich.derivatives import coefficients_along
 from lazyrich.linearization.correlations import SMOOTH
+from lazyrich.training import integrate
 from lazyrich.validation import ArrayLike
 
 
@@ -90,8 +92,7 @@ def descend_linear(
     outputs, kernel = _fitting(outputs, kernel)
     [rate] = validation.positives(rate=rate)
     train, rate = kernel.shape[1], rate.astype(outputs.dtype)
-    wanted = f"a number for each of {train} outputs"
-    validation.giving("slope", wanted, (train,), slope, outputs[:train])
+    validation.giving("slope", _a_slope(train), (train,), slope, outputs[:train])
 
     def step(outputs, _):
         residual = slope(outputs[:train]).astype(outputs.dtype)
@@ -101,33 +102,77 @@ def descend_linear(
     return jnp.concatenate([before, last[None]])
 
 
+def flow_linear(
+    outputs: ArrayLike,
+    kernel: ArrayLike,
+    slope: Callable,
+    times: ArrayLike,
+) -> Float[Array, "times rows"]:
+    """The linear model under gradient flow on any cost, dF/dt = −T c, at any times.
+
+    By an adaptive Runge-Kutta method, see :func:`~lazyrich.training.gradient_flow`.
+
+    Args:
+        outputs: F(θ_0), shape (rows,), the training rows first.
+        kernel: T, shape (rows, train).
+        slope: as for :func:`descend_linear`.
+        times: t ≥ 0, increasing.
+
+    Raises:
+        ValueError: if shapes do not fit, times are out of range, or slope does not give a float for
+            each training row.
+
+    Outputs are inf where the flow takes more than a million steps.
+
+    >>> K, times = jnp.array([[1.0]]), jnp.log(jnp.array([2.0, 4.0]))
+    >>> flow_linear(jnp.array([1.0]), K, lambda f: f, times).round(9).tolist()
+    [[0.5], [0.25]]
+    """
+    outputs, kernel = _fitting(outputs, kernel)
+    times = validation.increasing("times", validation.nonnegative("times", times, ndim=1))
+    train = kernel.shape[1]
+    validation.giving("slope", _a_slope(train), (train,), slope, outputs[:train])
+    field = lambda f: -matmul(kernel, slope(f[:train]).astype(f.dtype))  # noqa: E731
+    return integrate(field, outputs, times, 1e-10, 1e-12)
+
+
 def predict_linear(
     outputs: ArrayLike,
     kernel: ArrayLike,
     y: ArrayLike,
-    rate: ArrayLike,
+    rate: ArrayLike | None,
     times: Sequence[int] | ArrayLike,
 ) -> Float[Array, "times rows"]:
     """The linear model under gradient descent on ½ mean (F − y)², in closed form at any times.
 
     F(s) = F(0) − (η/N) T Σ_{j<s} (1 − η K/N)^j (F(0) − y), by one eigendecomposition of K. The
     cost does not depend on how late the times are, and K may be singular. Above the rate 2 N/λ_max
-    the model diverges, and once it leaves the floats its outputs are inf or nan.
+    the model diverges, and once it leaves the floats its outputs are inf or nan. Without a rate it
+    is gradient flow, F(t) = F(0) − T K⁻¹ (1 − e^{−tK/N}) (F(0) − y), to the end of training for
+    t = inf.
 
     Args:
         outputs: F(θ_0), shape (rows,), the training rows first.
         kernel: T, shape (rows, train), whose first rows are K.
         y: the targets, shape (train,).
-        rate: η.
-        times: numbers of steps s ≥ 0.
+        rate: η, or None for gradient flow.
+        times: numbers of steps s ≥ 0; of the flow, times t ≥ 0, in any order, inf among them.
 
     Raises:
-        ValueError: if shapes do not fit, a time is not whole, or K is not symmetric or, beyond
-            its rounding, not positive semidefinite.
+        ValueError: if shapes do not fit, a number of steps is not whole, or K is not symmetric or,
+            beyond its rounding, not positive semidefinite.
+
+    >>> start, end = jnp.array([1.0]), jnp.array([0.0])
+    >>> predict_linear(start, jnp.array([[1.0]]), end, None, jnp.array([0.0, jnp.inf])).tolist()
+    [[1.0], [0.0]]
     """
     outputs, kernel = _fitting(outputs, kernel)
-    [rate] = validation.positives(rate=rate)
-    times = jnp.asarray(validation.kind("times", times, "integers"), outputs.dtype)
+    if rate is None:
+        times = validation.kind("times", times, "real numbers")
+        times = jnp.minimum(times.astype(outputs.dtype), jnp.finfo(outputs.dtype).max)
+    else:
+        [rate] = validation.positives(rate=rate)
+        times = validation.kind("times", times, "integers").astype(outputs.dtype)
     times = validation.nonnegative("times", validation.vector("times", times))
     train = kernel.shape[1]
     y = validation.vector("y", y)
@@ -143,10 +188,26 @@ def predict_linear(
 @jit
 def _closed_form(outputs, kernel, values, Q, y, rate, times):
     train = len(values)
-    shares = rate / train * jnp.maximum(values, 0)
     parts = matmul(Q.T, outputs[:train] - y)
-    moved = _geometric_sum(shares, times[:, None]) * parts
-    return outputs - rate / train * matmul(matmul(moved, Q.T), kernel.T)
+    if rate is None:
+        sums = _exponential_integral(values / train, times[:, None])
+    else:
+        sums = rate * _geometric_sum(rate / train * jnp.maximum(values, 0), times[:, None])
+    return outputs - matmul(matmul(sums * parts, Q.T), kernel.T) / train
+
+
+def _exponential_integral(x, t):
+    """∫_0^t e^{−x s} ds = (1 − e^{−x t})/x, and 0 where x is zero but for rounding.
+
+    There no output moves, however late.
+    """
+    moves = x > len(x) * jnp.finfo(x.dtype).eps * x.max()
+    inside = jnp.where(moves, x, 1)
+    return jnp.where(moves, -jnp.expm1(-inside * t) / inside, 0)
+
+
+def _a_slope(train):
+    return f"a number for each of {train} outputs"
 
 
 def _fitting(outputs, kernel):

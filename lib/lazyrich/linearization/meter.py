@@ -13,7 +13,9 @@ displacement of the linear model, and F^(k) the k-th derivative at the start,
 
 which are the coefficients of t² and t³ in F(θ_0 + t φ_0 + t² φ_1 + t³ φ_2). The φ_k move by the
 coefficients of the gradient in the same way, so that a change of the outputs feeds back on the
-residuals, and a change of the gradient on the path.
+residuals c, the derivatives of the loss by the outputs, and a change of the gradient on the path.
+For the squared loss c is linear in the outputs; for any other its own derivatives come in, as c has
+a Taylor polynomial in ε too.
 
 In NTK scaling **both orders are of size 1/n**: f_1 is a sum over neurons of random signs, made of
 C^{0,2}; f_2 is smaller neuron by neuron but coherent, made of C^{0,3} and of |C^{1,1}|², the latter
@@ -35,8 +37,9 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from lazyrich import validation
-from lazyrich.arithmetic import jit, relative_size, root_mean_square
+from lazyrich.arithmetic import hashable, jit, relative_size, root_mean_square
 from lazyrich.derivatives import coefficients_along
+from lazyrich.training import mean_squared_error
 from lazyrich.validation import ArrayLike
 
 
@@ -61,23 +64,27 @@ def laziness(
     rate: ArrayLike,
     steps: int,
     x_test: ArrayLike | None = None,
+    loss: Callable | None = None,
 ) -> Laziness:
-    """Predict how far gradient descent on ½ mean (F − y)² will leave the linear model.
+    """Predict how far gradient descent on a loss will leave the linear model.
 
-    The mean is over samples and outputs, and each step takes all samples. A step of the meter costs
-    about ten of training; the kernel at the end as much as a step for each training output.
+    The loss is ½ mean (F − y)², over samples and outputs, or any other; each step takes all
+    samples. A step of the meter costs about ten of training; the kernel at the end as much as a
+    step for each training output.
 
     Args:
         apply: any smooth network, ``apply(params, x) -> outputs``, inputs along the first axis.
         params: θ_0, any pytree.
         x: training inputs.
-        y: targets, of the shape of the outputs.
+        y: targets, of the shape of the outputs, or what the loss takes.
         rate: η.
         steps: their number.
         x_test: where the distance is asked for; by default the training inputs.
+        loss: ``loss(outputs, y) -> number``, smooth in the outputs, as the mean of
+            ``optax.softmax_cross_entropy``; by default the squared one.
 
     Raises:
-        ValueError: if the targets do not have the shape of the outputs, the network does not take
+        ValueError: if the targets do not fit the outputs or the loss, the network does not take
             the inputs, params or inputs are not finite, or JAX cannot differentiate the network
             three times forwards and once backwards.
 
@@ -96,14 +103,20 @@ def laziness(
     params, x, outputs = validation.network(apply, params, x)
     if any(jnp.result_type(leaf) != outputs.dtype for leaf in jax.tree.leaves(params)):
         raise ValueError(f"params must have the dtype of the outputs, {outputs.dtype}, all of them")
-    y = validation.as_outputs("y", y, outputs)
+    if loss is None:
+        loss, y = mean_squared_error, validation.as_outputs("y", y, outputs)
+    else:
+        y = validation.array_of("y", y)
+        validation.giving("loss", "a number from outputs and y", (), loss, outputs, y)
     _, x_test, _ = validation.network(apply, params, x if x_test is None else x_test, "x_test")
     with validation.differentiable("apply", "three times by jax.jvp, and once by jax.vjp"):
-        return _laziness(apply, steps, params, x, y, rate.astype(outputs.dtype), x_test)
+        return _laziness(
+            hashable(apply), hashable(loss), steps, params, x, y, rate.astype(outputs.dtype), x_test
+        )
 
 
-@jit(static_argnames=("apply", "steps"))
-def _laziness(apply, steps, params, x, y, rate, x_test):
+@jit(static_argnames=("apply", "loss", "steps"))
+def _laziness(apply, loss, steps, params, x, y, rate, x_test):
     start, unravel = ravel_pytree(params)
 
     def curve(path, t):
@@ -118,7 +131,9 @@ def _laziness(apply, steps, params, x, y, rate, x_test):
 
     def update(_, path):
         at_start, moved, *terms = coefficients(path, x)
-        residuals = [part / y.size for part in (at_start + moved - y, *terms)]
+        outputs = at_start + moved, *terms
+        slope = lambda t: jax.grad(loss)(_polynomial(outputs, t), y)  # noqa: E731
+        residuals = coefficients_along(slope, 0.0, 1.0, 2)
 
         def gradient(t):
             _, pull = jax.vjp(on_training, curve(path, t))
@@ -138,7 +153,8 @@ def _laziness(apply, steps, params, x, y, rate, x_test):
 
     path = jax.lax.fori_loop(0, steps, update, jnp.zeros((3, *start.shape), start.dtype))
     _, moved, *terms = coefficients(path, x_test)
-    units = jnp.eye(y.size, dtype=y.dtype).reshape(y.size, *y.shape)
+    on_start = on_training(start)
+    units = jnp.eye(on_start.size, dtype=on_start.dtype).reshape(-1, *on_start.shape)
     K_0, K_1, K_2 = jnp.moveaxis(jax.lax.map(column, units), 1, 0)
     return Laziness(
         root_mean_square(sum(terms)),

@@ -35,9 +35,9 @@ from lazyrich.spectra.marchenko_pastur import (
 from lazyrich.spectra.power_law import PowerLawFit, hill, power_law_fit
 from lazyrich.spectra.shapes import SHAPES, Shape, shape
 from lazyrich.spectra.symmetric import (
-    condition_number,
     eigenvalues,
     numerical_rank,
+    pseudo_condition_number,
     rounding_floor,
 )
 from lazyrich.spectra.weights import as_matrix, participation, stable_rank, weight_spectrum

@@ -31,7 +31,7 @@ def eigenvalues(matrix: ArrayLike) -> Float[Array, "*batch n"]:
     return validation.in_range("matrix", matrix, values_only(matrix), vanishing=True)
 
 
-def condition_number(eigenvalues: ArrayLike, rank: int) -> Float[Array, "*batch"]:
+def pseudo_condition_number(eigenvalues: ArrayLike, rank: int) -> Float[Array, "*batch"]:
     """The pseudo-condition number |λ|_max/|λ|_min over the `rank` largest eigenvalues in size.
 
     The rank is what is known of the matrix, not a threshold. Where the smallest eigenvalue so kept
@@ -42,16 +42,16 @@ def condition_number(eigenvalues: ArrayLike, rank: int) -> Float[Array, "*batch"
         eigenvalues: the whole spectrum in any order, shape (…, n).
         rank: of the matrix, from 1 to n.
 
-    >>> float(condition_number(jnp.array([0.0, 1.0, 4.0]), rank=2))
+    >>> float(pseudo_condition_number(jnp.array([0.0, 1.0, 4.0]), rank=2))
     4.0
-    >>> float(condition_number(jnp.array([1e-17, 1.0, 4.0]), rank=3))
+    >>> float(pseudo_condition_number(jnp.array([1e-17, 1.0, 4.0]), rank=3))
     inf
     """
     values = validation.floating("eigenvalues", eigenvalues, ndim=1)
     rank, n = validation.whole("rank", rank, least=1), values.shape[-1]
     if rank > n:
         raise ValueError(f"rank must be at most the number of eigenvalues, {n}, got {rank}")
-    return _condition_number(values, rank=rank)
+    return _pseudo_condition_number(values, rank=rank)
 
 
 def numerical_rank(eigenvalues: ArrayLike, threshold: float | None = None) -> Int[Array, "*batch"]:
@@ -121,7 +121,7 @@ def _numerical_rank(xp, values, threshold):
 
 
 @numpy_if_known
-def _condition_number(xp, values, *, rank):
+def _pseudo_condition_number(xp, values, *, rank):
     sizes = xp.sort(xp.abs(values), axis=-1)
     largest, smallest = sizes[..., -1], sizes[..., sizes.shape[-1] - rank]
     kept = smallest > sizes.shape[-1] * xp.finfo(sizes.dtype).eps * largest

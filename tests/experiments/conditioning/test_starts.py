@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lazyrich import derivatives
+from lazyrich import curvature
 from lazyrich.conditioning import (
     bounds,
     kaiming,
@@ -57,7 +57,7 @@ def x(few):
     return jnp.asarray(np.delete(few.x, 2, axis=1))
 
 
-GAUSS_NEWTON = jax.jit(lambda weights, x: derivatives.gauss_newton(linear_network, weights, x))
+GAUSS_NEWTON = jax.jit(lambda weights, x: curvature.gauss_newton(linear_network, weights, x))
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 
 from lazyrich import data, networks
-from lazyrich.derivatives import empirical_ntk
 from lazyrich.experiments.mechanisms import relu_digits
 from lazyrich.experiments.mechanisms.relu_digits import ReluRun
+from lazyrich.kernels import empirical_ntk
 
 SEEDS, IMAGES, STEPS = 2, 32, 20
 RUN = {"train_images": IMAGES, "seeds": SEEDS, "steps": STEPS, "observations": 4}

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from lazyrich import conditioning as cond
-from lazyrich import derivatives, spectra
+from lazyrich import curvature, spectra
 from lazyrich.arithmetic import quickly_compiled
 from lazyrich.draws import normal
 from lazyrich.experiments.conditioning.data_sets import coloured_samples
@@ -108,7 +108,7 @@ def _on_coloured_data(key, widths, samples):
     return cond.kaiming(on_weights, widths), coloured_samples(on_data, samples, widths[0])
 
 
-_gauss_newton = quickly_compiled(derivatives.gauss_newton, static_argnames="apply")
+_gauss_newton = quickly_compiled(curvature.gauss_newton, static_argnames="apply")
 
 
 @quickly_compiled

@@ -216,7 +216,7 @@ def ends(weights, inputs, scale=1.0) -> Ends:
     def of_one(weights):
         factors = _scaled_factors(cond.linear_factors(weights, inputs), scale)
         values = values_only(matrix_of(factors))
-        return Ends(spectra.condition_number(values, rank), values.max())
+        return Ends(spectra.pseudo_condition_number(values, rank), values.max())
 
     return each(of_one, weights)
 

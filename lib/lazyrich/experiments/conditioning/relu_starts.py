@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from lazyrich import conditioning as cond
-from lazyrich import derivatives, spectra
+from lazyrich import kernels, spectra
 from lazyrich.arithmetic import jit, matmul, numpy_if_known
 from lazyrich.draws import normal
 from lazyrich.experiments.conditioning.data_sets import whitened_images
@@ -76,9 +76,9 @@ def _leaky_relu_start(slope, weights, x):
 
     G = cond.leaky_relu_matrix(weights, x, slope)
     values = values_only(G)
-    off = jnp.abs(G - derivatives.empirical_ntk(network, weights, x) / len(x)).max()
+    off = jnp.abs(G - kernels.empirical_ntk(network, weights, x) / len(x)).max()
     return LeakyReluStart(
-        spectra.condition_number(values, len(values)),
+        spectra.pseudo_condition_number(values, len(values)),
         cond.leaky_relu_bounds(weights, x, slope),
         off / jnp.abs(G).max(),
     )

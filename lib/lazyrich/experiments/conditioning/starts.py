@@ -165,7 +165,7 @@ def conditions_on(inputs: cond.Covariance, widths: tuple[int, ...]) -> Callable:
         values = values_only(matrix_of(_coloured(A, B, inputs.variances)))
         ends = extremes(A, B)
         upper = bounds_of(ends, kappa)
-        condition = spectra.condition_number(values, rank)
+        condition = spectra.pseudo_condition_number(values, rank)
         return LinearStart(condition, upper.ratio_of_sums, upper.loose, ends, kappa)
 
     return conditions

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from lazyrich import conditioning as cond
+from lazyrich import curvature, networks, spectra
 from lazyrich import data as data_of_all
-from lazyrich import derivatives, networks, spectra
 from lazyrich.arithmetic import jit, numpy_if_known, quickly_compiled
 from lazyrich.conditioning.linear import two_layer_reduction
 from lazyrich.experiments.conditioning.data_sets import images, moment
@@ -95,7 +95,7 @@ def filter_start(
     filters = cond.kaiming_filters(key, channels, kernel, draws=draws)
     values, full = each(partial(_filter_start, length=length), filters)
     return FilterStart(
-        spectra.condition_number(values, cond.filter_rank(channels, kernel)),
+        spectra.pseudo_condition_number(values, cond.filter_rank(channels, kernel)),
         spectra.numerical_rank(values_only(full)),
     )
 
@@ -107,7 +107,7 @@ def _filter_start(filters, length):
     def network(filters, x):
         return cond.linear_network(cond.toeplitz(filters, length), x)
 
-    return cond.filter_spectrum(filters, length), derivatives.gauss_newton(network, filters, x)
+    return cond.filter_spectrum(filters, length), curvature.gauss_newton(network, filters, x)
 
 
 def normalised_start(
@@ -164,7 +164,7 @@ def pruned_start(
     def start(draw):
         params = init(jax.random.fold_in(key, draw))
         values = spectra.eigenvalues(kernel(params, cond.magnitude_mask(params, share), x))
-        return spectra.condition_number(values, len(values))
+        return spectra.pseudo_condition_number(values, len(values))
 
     return each(start, np.arange(draws))
 

@@ -17,8 +17,8 @@ from jaxtyping import Array, Float
 from lazyrich import data, networks
 from lazyrich import linearization as lin
 from lazyrich.arithmetic import jit, root_mean_square
-from lazyrich.derivatives import empirical_ntk
 from lazyrich.experiments.linearization import family
+from lazyrich.kernels import empirical_ntk
 from lazyrich.training import each, mean_squared_error, stacked, train
 
 PIXELS, CLASSES, BIAS, TEST = 64, 10, 0.05, 256

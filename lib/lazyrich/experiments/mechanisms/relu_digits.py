@@ -12,7 +12,7 @@ from jaxtyping import Array
 from lazyrich import data, networks
 from lazyrich import mechanisms as m
 from lazyrich.arithmetic import jit, root_mean_square
-from lazyrich.derivatives import empirical_ntk, largest_ntk_eigenvalue
+from lazyrich.kernels import empirical_ntk, largest_ntk_eigenvalue
 from lazyrich.training import ensemble, mean_squared_error, stacked, train
 
 PARAMETRISATIONS = {"standard": networks.standard, "maximal update": networks.maximal_update}

@@ -1,0 +1,237 @@
+"""The rows of Jacobians J(x) = ∂F(x)/∂θ of any network, in blocks that memory has room for.
+
+Outputs have any shape, or are a pytree of arrays, and are counted in the order in which they are
+flattened; the rows of a Jacobian run over samples and, within a sample, over outputs.
+
+All rows take samples × outputs × parameters numbers, which is soon beyond any memory. Here blocks
+of rows, of some samples and some outputs, are made one after another, each from its samples alone.
+So a network has to treat each sample by itself, as one with batch normalisation does in evaluation,
+but not in training. Programs are compiled once for each function ``apply`` and shape of samples, so
+that as under ``jax.jit`` it must be pure: what it reads besides its arguments must not change.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+
+from lazyrich import validation
+from lazyrich.arithmetic import at_hand, hashable, jit, matmul, quickly_compiled
+from lazyrich.validation import ArrayLike
+
+MEMORY = 2**30
+"""Bytes that the rows of Jacobians take at a time, unless told otherwise: a gibibyte."""
+
+TOGETHER = 64  # samples whose activations are held at once
+
+
+class Rows(NamedTuple):
+    """The rows of a Jacobian, which are made where they are asked for."""
+
+    apply: Callable
+    params: object
+    x: jax.Array
+    outputs: int
+    """How many a sample has."""
+    forwards: bool = False
+    """Whether the network has its derivatives forwards alone, as one with a while loop."""
+
+    def of(self, block: "Block") -> list:
+        """Those of a block, (samples, outputs, size) for each array of the parameters."""
+        x, number = self.x[block.samples], block.outputs.stop - block.outputs.start
+        parts = [
+            _rows(self.apply, self.params, x[few], block.outputs.start, number, self.forwards)
+            for few in _few_samples(len(x))
+        ]
+        return [_joined(leaf) for leaf in zip(*parts, strict=True)]
+
+    def dtype(self) -> np.dtype:
+        """That of the rows."""
+        return jnp.result_type(*jax.tree.leaves(self.params))
+
+    def known(self) -> bool:
+        """Whether parameters and samples are numbers, and not traced by ``jit`` or its like."""
+        leaves = jax.tree.leaves((self.params, self.x))
+        return not any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
+
+
+class Block(NamedTuple):
+    """Some samples and some of their outputs."""
+
+    samples: slice
+    outputs: slice
+
+
+def rows_of(apply: Callable, params, x: ArrayLike, name: str = "x") -> Rows:
+    """The rows of a network that fits its parameters and its samples, of a name.
+
+    Raises:
+        ValueError: if params are not finite floats, or the network does not take the samples, does
+            not give finite floats, or does not treat each sample by itself.
+    """
+    params, x, outputs = validation.network_of_trees(apply, params, x, name)
+    shapes = jax.tree.leaves(outputs)
+    if not all(shape.shape[:1] == x.shape[:1] for shape in shapes):
+        raise ValueError(
+            f"apply must give outputs with {len(x)} samples along the first axis, got shapes "
+            f"{', '.join(str(shape.shape) for shape in shapes)}"
+        )
+    rows = Rows(hashable(apply), params, x, sum(shape.size for shape in shapes) // len(x))
+    if rows.known():
+        alone, together = map(np.asarray, _two_ways(rows.apply, params, x[:2]))
+        if not np.isfinite(together).all():
+            raise ValueError(f"apply must give finite outputs on {name}, got inf or nan")
+        allowed = np.finfo(together.dtype).eps ** 0.5 * np.abs(together).max(initial=0.0)
+        if not np.abs(alone - together).max(initial=0.0) <= allowed:
+            raise ValueError(
+                "apply must treat each sample by itself, as batch normalisation does in "
+                f"evaluation, but on {name} the outputs of one depend on another"
+            )
+    return rows
+
+
+def in_their_direction(rows: Rows) -> Rows:
+    """The same rows, by derivatives backwards where the network has them, else forwards.
+
+    Raises:
+        ValueError: if it has neither.
+    """
+    reasons = []
+    for derivative in (jax.jacrev, jax.jacfwd):
+        try:
+            jax.eval_shape(derivative(partial(_of_one, rows.apply, x=rows.x[0])), rows.params)
+        except (TypeError, ValueError, NotImplementedError) as error:
+            reasons.append(error)
+        else:
+            return rows._replace(forwards=derivative is jax.jacfwd)
+    raise ValueError(
+        f"apply must be differentiable: {validation.first_line(reasons[0])}"
+    ) from reasons[0]
+
+
+def blocks(samples: int, outputs: int, rows: int, some_outputs: int) -> list[Block]:
+    """All of some outputs at a time, in blocks of at most so many rows, or of one sample."""
+    some_samples = max(1, min(samples, rows // some_outputs))
+    return [
+        Block(slice(s, min(s + some_samples, samples)), slice(c, min(c + some_outputs, outputs)))
+        for c in range(0, outputs, some_outputs)
+        for s in range(0, samples, some_samples)
+    ]
+
+
+def rows_at_a_time(params, memory: int) -> int:
+    """How many rows have room in so many bytes, at least one."""
+    return max(1, memory // sum(leaf.nbytes for leaf in jax.tree.leaves(params)))
+
+
+def moment(rows: Rows, memory: int):
+    """Σ_i J_iᵀ J_i over all rows, a matrix of parameters × parameters."""
+    rows = in_their_direction(rows)
+    samples, size = len(rows.x), rows_at_a_time(rows.params, memory)
+    total = 0.0
+    for block in blocks(samples, rows.outputs, size, min(rows.outputs, max(1, size // samples))):
+        J = _joined([leaf.reshape(-1, leaf.shape[-1]) for leaf in rows.of(block)], axis=1)
+        total += product(J.T, J.T)
+    return jax.device_put(total)
+
+
+def pulled(rows: Rows, vectors):
+    """J'ᵀ v for vectors of shape (samples, outputs, number), parameters with an axis in front."""
+    total = None
+    for few in _few_samples(len(rows.x)):
+        part = _pull(rows.apply, rows.params, rows.x[few], vectors[few])
+        total = part if total is None else jax.tree.map(jnp.add, total, part)
+    return total
+
+
+def pushed(rows: Rows, directions):
+    """J v for directions like the parameters with an axis in front: (samples, outputs, number)."""
+    pieces = _few_samples(len(rows.x))
+    return jnp.concatenate(
+        [_push(rows.apply, rows.params, rows.x[few], directions) for few in pieces]
+    )
+
+
+def kernel_product(rows: Rows, vectors):
+    """J Jᵀ v for a vector of shape (samples, outputs, 1)."""
+    return pushed(rows, pulled(rows, vectors))
+
+
+def moment_product(rows: Rows, direction):
+    """Σ_i J_iᵀ J_i v for a direction v like the parameters, flat."""
+    images = pushed(rows, jax.tree.map(lambda leaf: leaf[None], direction))
+    return ravel_pytree(pulled(rows, images))[0]
+
+
+def product(rows, columns):
+    """Rows times columnsᵀ; NumPy sees where both are the same, and computes a half."""
+    if at_hand(rows) and at_hand(columns):
+        return np.asarray(rows) @ np.asarray(columns).T
+    return matmul(rows, columns.T)
+
+
+def _few_samples(samples):
+    """Slices of samples whose activations are held at once."""
+    return [slice(start, start + TOGETHER) for start in range(0, samples, TOGETHER)]
+
+
+def _joined(parts, axis=0):
+    """Parts of an array, in the memory where they are."""
+    if len(parts) == 1:
+        return parts[0]
+    return (np if all(map(at_hand, parts)) else jnp).concatenate(parts, axis)
+
+
+@jit(static_argnames=("apply", "number", "forwards"))
+def _rows(apply, params, x, first, number, forwards):
+    """∂F(x)/∂θ of some outputs, counted from the first: (samples, number, size) for each array."""
+
+    def of_sample(one):
+        flat = partial(_of_one, apply, x=one)
+        if forwards:
+            J = jax.jacfwd(flat)(params)
+            rows = jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, first, number), J)
+        else:
+            F, pull = jax.vjp(flat, params)
+            units = jax.lax.dynamic_slice_in_dim(jnp.eye(len(F), dtype=F.dtype), first, number)
+            [rows] = jax.vmap(pull)(units)
+        return [leaf.reshape(number, -1) for leaf in jax.tree.leaves(rows)]
+
+    return jax.vmap(of_sample)(x)
+
+
+def _two_ways_of(apply, params, x):
+    """All outputs of some samples, one by one and together."""
+    one_by_one = jax.vmap(partial(_of_one, apply, params))(x)
+    leaves = jax.tree.leaves(apply(params, x))
+    return one_by_one, jnp.concatenate([leaf.reshape(len(x), -1) for leaf in leaves], axis=1)
+
+
+_two_ways = quickly_compiled(_two_ways_of, static_argnames="apply")
+
+
+@jit(static_argnames="apply")
+def _pull(apply, params, x, vectors):
+    """Jᵀ v of some samples, for each vector on the last axis."""
+    _, pull = jax.vjp(lambda params: jax.vmap(partial(_of_one, apply, params))(x), params)
+    return jax.lax.map(lambda v: pull(v)[0], jnp.moveaxis(vectors, -1, 0))
+
+
+@jit(static_argnames="apply")
+def _push(apply, params, x, directions):
+    """J v of some samples, for directions v on the first axes: (samples, outputs, directions)."""
+
+    def along(v):
+        outputs = lambda params: jax.vmap(partial(_of_one, apply, params))(x)  # noqa: E731
+        return jax.jvp(outputs, (params,), (v,))[1]
+
+    return jnp.moveaxis(jax.lax.map(along, directions), 0, -1)
+
+
+def _of_one(apply, params, x):
+    """All outputs of one sample."""
+    return jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(apply(params, x[None]))])

@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from lazyrich import validation
-from lazyrich.arithmetic import jit, numpy_if_known
+from lazyrich.arithmetic import numpy_if_known
 from lazyrich.validation import ArrayLike
 
 NODES = 64  # of the quadrature, whose error is then rounding for all r
@@ -134,7 +134,7 @@ def marchenko_pastur_quantile(probability: ArrayLike, ratio: ArrayLike) -> Float
     p = validation.between("probability", probability, 0, 1)
     ratio = validation.positive("ratio", ratio)
     validation.broadcasting(probability=p, ratio=ratio)
-    return quantile_of(p, ratio)
+    return _quantile(p, ratio)
 
 
 def marchenko_pastur_median(ratio: ArrayLike) -> Float[Array, "*shape"]:
@@ -144,7 +144,7 @@ def marchenko_pastur_median(ratio: ArrayLike) -> Float[Array, "*shape"]:
     0.7724
     """
     ratio = validation.positive("ratio", ratio)
-    return median_of(ratio)
+    return _median(ratio)
 
 
 def marchenko_pastur_hill(ratio: ArrayLike) -> Float[Array, "*shape"]:
@@ -163,7 +163,7 @@ def marchenko_pastur_hill(ratio: ArrayLike) -> Float[Array, "*shape"]:
     """
     ratio = validation.positive("ratio", ratio)
     least = float(jnp.finfo(ratio.dtype).eps)
-    return hill_of(validation.between("ratio", ratio, least, np.inf))
+    return _hill_of_law(validation.between("ratio", ratio, least, np.inf))
 
 
 def marchenko_pastur_distance(eigenvalues: ArrayLike, ratio: ArrayLike) -> Float[Array, "*batch"]:
@@ -180,90 +180,102 @@ def marchenko_pastur_distance(eigenvalues: ArrayLike, ratio: ArrayLike) -> Float
     validation.filled("eigenvalues", values)
     ratio = validation.in_precision("ratio", validation.positive("ratio", ratio), values.dtype)
     validation.broadcasting(ratio=ratio, spectra=values[..., 0])
-    return lower_distance(jnp.sort(values, axis=-1), ratio, values.shape[-1])
+    return _distance(values, ratio)
 
 
-@jit
-def lower_distance(
-    ascending: Float[Array, "*batch n"], ratio: Float[Array, "..."], count: ArrayLike
-) -> Float[Array, "*batch"]:
-    """:func:`marchenko_pastur_distance` of the `count` smallest eigenvalues."""
+@numpy_if_known
+def _distance(xp, values, ratio):
+    return lower_distance(xp, xp.sort(values, axis=-1), ratio, values.shape[-1])
+
+
+def lower_distance(xp, ascending, ratio, count):
+    """:func:`marchenko_pastur_distance` of the `count` smallest of sorted eigenvalues."""
     x, r = ascending, ratio[..., None]
-    count = jnp.asarray(count)[..., None]
-    index = jnp.arange(x.shape[-1])
-    above = (index + 1) / count - _distribution(x, r)
-    below = jnp.where(x > 0, _distribution(x, r), 0) - index / count  # the law's jump is at zero
-    off = jnp.maximum(above, below).astype(x.dtype)
-    return jnp.where(index < count, off, 0).max(axis=-1)
+    count, index = xp.asarray(count)[..., None], xp.arange(x.shape[-1])
+    law = distribution(xp, x, r)
+    # The law's jump is at zero.
+    off = xp.maximum((index + 1) / count - law, xp.where(x > 0, law, 0) - index / count)
+    return xp.where(index < count, off.astype(x.dtype), 0).max(axis=-1)
 
 
-def _reduced(ratio):
+def _reduced(xp, ratio):
     """1/r for r > 1, the factor of the eigenvalues, and the share that is not zero."""
     large = ratio > 1
-    return jnp.where(large, 1 / ratio, ratio), jnp.where(large, ratio, 1), jnp.minimum(1, 1 / ratio)
+    return xp.where(large, 1 / ratio, ratio), xp.where(large, ratio, 1), xp.minimum(1, 1 / ratio)
 
 
-@jit
-def _distribution(x, ratio):
-    r, factor, share = _reduced(ratio)
-    s = jnp.sqrt(r)
+def distribution(xp, x, ratio):
+    """:func:`marchenko_pastur_distribution` of what fits, in the operations of ``xp``."""
+    r, factor, share = _reduced(xp, ratio)
+    s = xp.sqrt(r)
     # sin²(θ/2) = (x − a)/(4 √r): so θ is exact at both edges, and 0 or π beyond them.
     left, right = x / factor - (1 - s) ** 2, (1 + s) ** 2 - x / factor
-    theta = 2 * jnp.arctan2(jnp.sqrt(jnp.maximum(left, 0)), jnp.sqrt(jnp.maximum(right, 0)))
-    return jnp.where(x < 0, 0, 1 - share + share * _up_to(theta, r))
+    theta = 2 * xp.arctan2(xp.sqrt(xp.maximum(left, 0)), xp.sqrt(xp.maximum(right, 0)))
+    return xp.where(x < 0, 0, 1 - share + share * _up_to(xp, theta, r))
 
 
-def _up_to(theta, r):
-    s, sine = jnp.sqrt(r), jnp.sin(theta)
-    angle = jnp.arctan2(s * sine, 1 - s * jnp.cos(theta))
-    share = (theta + sine / s - (1 / r - 1) * angle) / jnp.pi
-    return jnp.clip(share, 0, 1)  # where small terms cancel
+_distribution = numpy_if_known(distribution)
 
 
-def _angle(probability, r):
+def _up_to(xp, theta, r):
+    s, sine = xp.sqrt(r), xp.sin(theta)
+    angle = xp.arctan2(s * sine, 1 - s * xp.cos(theta))
+    share = (theta + sine / s - (1 / r - 1) * angle) / xp.pi
+    return xp.clip(share, 0, 1)  # where small terms cancel
+
+
+def _angle(xp, probability, r):
     """θ of a quantile, for r ≤ 1."""
-    probability, r = jnp.broadcast_arrays(probability, r)
+    probability, r = xp.broadcast_arrays(probability, r)
 
     def halve(_, ends):
         low, high = ends
         middle = (low + high) / 2
-        beyond = _up_to(middle, r) >= probability
-        return jnp.where(beyond, low, middle), jnp.where(beyond, middle, high)
+        beyond = _up_to(xp, middle, r) >= probability
+        return xp.where(beyond, low, middle), xp.where(beyond, middle, high)
 
-    start = jnp.zeros_like(r), jnp.full_like(r, jnp.pi)
-    return jax.lax.fori_loop(0, BISECTIONS, halve, start)[1]
+    ends = xp.zeros_like(r), xp.full_like(r, xp.pi)
+    if xp is jnp:
+        return jax.lax.fori_loop(0, BISECTIONS, halve, ends)[1]
+    for step in range(BISECTIONS):
+        ends = halve(step, ends)
+    return ends[1]
 
 
-@jit
-def quantile_of(probability, ratio):
-    """:func:`marchenko_pastur_quantile` of what fits."""
-    r, factor, share = _reduced(ratio)
+def quantile(xp, probability, ratio):
+    """:func:`marchenko_pastur_quantile` of what fits, in the operations of ``xp``."""
+    r, factor, share = _reduced(xp, ratio)
     lying = (probability - (1 - share)) / share
-    s = jnp.sqrt(r)
-    x = factor * ((1 - s) ** 2 + 4 * s * jnp.sin(_angle(lying, r) / 2) ** 2)
-    return jnp.where((ratio > 1) & (lying <= 0), 0, x)
+    s = xp.sqrt(r)
+    x = factor * ((1 - s) ** 2 + 4 * s * xp.sin(_angle(xp, lying, r) / 2) ** 2)
+    return xp.where((ratio > 1) & (lying <= 0), 0, x)
 
 
-def median_of(ratio):
-    """:func:`marchenko_pastur_median` of what fits."""
-    return quantile_of(jnp.asarray(0.5, ratio.dtype), ratio)
+_quantile = numpy_if_known(quantile)
 
 
-@jit
-def hill_of(ratio):
-    """:func:`marchenko_pastur_hill` of what fits."""
-    r, _, share = _reduced(ratio)
+@numpy_if_known
+def _median(xp, ratio):
+    return quantile(xp, 0.5, ratio)
+
+
+def hill_of_law(xp, ratio):
+    """:func:`marchenko_pastur_hill` of what fits, in the operations of ``xp``."""
+    r, _, share = _reduced(xp, ratio)
     lying = (0.5 - (1 - share)) / share
-    start = _angle(lying, r)[..., None]
-    nodes, weights = (jnp.asarray(a, r.dtype) for a in np.polynomial.legendre.leggauss(NODES))
-    theta = start + (jnp.pi - start) * (nodes + 1) / 2
+    start = _angle(xp, lying, r)[..., None]
+    nodes, weights = (xp.asarray(a, r.dtype) for a in np.polynomial.legendre.leggauss(NODES))
+    theta = start + (xp.pi - start) * (nodes + 1) / 2
     r = r[..., None]
-    s = jnp.sqrt(r)
+    s = xp.sqrt(r)
 
     def place(theta):
-        return (1 - s) ** 2 + 4 * s * jnp.sin(theta / 2) ** 2
+        return (1 - s) ** 2 + 4 * s * xp.sin(theta / 2) ** 2
 
-    law = 2 / jnp.pi * jnp.sin(theta) ** 2 / place(theta)
-    excess = jnp.log(place(theta) / place(start))
-    integral = share * ((jnp.pi - start) / 2 * weights * law * excess).sum(axis=-1)
-    return jnp.where(lying > 0, 1 + 1 / (2 * integral), 1)
+    law = 2 / xp.pi * xp.sin(theta) ** 2 / place(theta)
+    excess = xp.log(place(theta) / place(start))
+    integral = share * ((xp.pi - start) / 2 * weights * law * excess).sum(axis=-1)
+    return xp.where(lying > 0, 1 + 1 / (2 * integral), 1)
+
+
+_hill_of_law = numpy_if_known(hill_of_law)

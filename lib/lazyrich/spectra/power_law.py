@@ -112,13 +112,16 @@ def hill_of_ascending(values: Float[Array, "*batch d"]) -> Float[Array, "*batch"
     return _hill(values)
 
 
-@numpy_if_known
-def _hill(xp, values):
+def hill_of_sorted(xp, values):
+    """:func:`hill` of sorted eigenvalues, in the operations of ``xp``."""
     tail = values[..., values.shape[-1] // 2 :]
     zero = tail[..., 0] == 0
     logs = xp.log(xp.where(zero[..., None], xp.ones_like(tail), tail))
     total = (logs - logs[..., :1]).sum(axis=-1)
     return xp.where(zero, xp.ones_like(total), 1 + tail.shape[-1] / total)
+
+
+_hill = numpy_if_known(hill_of_sorted)
 
 
 def logarithms(values: Float[Array, "*batch d"]) -> Float[Array, "*batch d"]:

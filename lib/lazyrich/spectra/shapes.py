@@ -3,14 +3,13 @@
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
 from lazyrich import validation
-from lazyrich.arithmetic import binary_unit, jit
+from lazyrich.arithmetic import binary_unit, numpy_if_known
 from lazyrich.spectra import marchenko_pastur as law
-from lazyrich.spectra.power_law import ascending, hill_of_ascending
+from lazyrich.spectra.power_law import ascending, hill_of_sorted
 from lazyrich.validation import ArrayLike
 
 SHAPES = (
@@ -79,7 +78,7 @@ def shape(eigenvalues: ArrayLike, height: int) -> Shape:
         ValueError: if an eigenvalue is negative or not finite, none is positive, or h < d. Where
             this is not known yet, under ``jit``, the code is −1.
 
-    >>> from jax import random
+    >>> from jax import numpy as jnp, random
     >>> W = random.normal(random.key(0), (150, 100)).at[0].mul(3)
     >>> str(shape(jnp.linalg.eigvalsh(W.T @ W), height=150).name)
     'Bulk+Spike'
@@ -90,27 +89,28 @@ def shape(eigenvalues: ArrayLike, height: int) -> Shape:
         raise ValueError(
             f"height must be at least the number of eigenvalues, {values.shape[-1]}, got {height}"
         )
-    ratio = jnp.asarray(values.shape[-1] / height, values.dtype)
-    return _shape(values, ratio, law.median_of(ratio), law.hill_of(ratio), height=height)
+    return _shape(values, height=height)
 
 
-@jit(static_argnames="height")
-def _shape(values, ratio, center, hill_of_law, *, height):
+@numpy_if_known
+def _shape(xp, values, *, height):
     d, largest = values.shape[-1], values[..., -1]
-    unit, hill = binary_unit(jnp, largest), hill_of_ascending(values)
+    ratio = xp.asarray(d / height, values.dtype)
+    center, hill_of_law = law.quantile(xp, 0.5, ratio), law.hill_of_law(xp, ratio)
+    unit, hill = binary_unit(xp, largest), hill_of_sorted(xp, values)
     values = values / unit[..., None]
-    median = _lower_median(values, d)
+    median = _lower_median(xp, values, d)
     variance = median / (height * center)
-    edge = height * variance * (1 + jnp.sqrt(ratio)) ** 2
+    edge = height * variance * (1 + xp.sqrt(ratio)) ** 2
 
     def number_above(level):
         return (values > level[..., None]).sum(axis=-1)
 
     above, outliers = number_above(edge), number_above(1.2 * edge)
     bulk = d - outliers
-    scale = _lower_median(values, bulk) / center
-    rescaled = values / jnp.where(scale > 0, scale, 1)[..., None]
-    distance = law.lower_distance(rescaled, ratio, bulk)
+    scale = _lower_median(xp, values, bulk) / center
+    rescaled = values / xp.where(scale > 0, scale, 1)[..., None]
+    distance = law.lower_distance(xp, rescaled, ratio, bulk)
     low = (values < 1e-3 * median[..., None]) | (values == 0)
     rules = [
         low.sum(axis=-1) > d / 10,
@@ -118,14 +118,14 @@ def _shape(values, ratio, center, hill_of_law, *, height):
         (distance > max(0.05, 6 / d)) | (outliers > max(3, d / 100)),
         outliers >= 1,
         values[..., -1] > 1.05 * edge,
-        jnp.ones(values.shape[:-1], bool),
+        xp.ones(values.shape[:-1], bool),
     ]
-    code = jnp.where(largest > 0, jnp.argmax(jnp.stack(rules), axis=0), -1)
+    code = xp.where(largest > 0, xp.argmax(xp.stack(rules), axis=0), -1)
     return Shape(code, variance * unit, edge * unit, above, outliers, distance, hill, hill_of_law)
 
 
-def _lower_median(ascending, count):
+def _lower_median(xp, ascending, count):
     """The median of the `count` smallest."""
-    count = jnp.broadcast_to(count, ascending.shape[:-1])[..., None]
-    middle = jnp.concatenate([(count - 1) // 2, count // 2], axis=-1)
-    return jnp.take_along_axis(ascending, middle, axis=-1).mean(axis=-1)
+    count = xp.broadcast_to(count, ascending.shape[:-1])[..., None]
+    middle = xp.concatenate([(count - 1) // 2, count // 2], axis=-1)
+    return xp.take_along_axis(ascending, middle, axis=-1).mean(axis=-1)

@@ -41,8 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\nlazyrich: interrupted", file=sys.stderr)
         return 130
     except ModuleNotFoundError as error:
-        needed = f"{options.command} needs the packages of the book: pip install 'lazyrich[book]'"
-        told = f"there is no {error.name} here, and {needed}"
+        extra = "weights" if options.run is weights else "book"
+        needed = f"{options.command} needs it: pip install 'lazyrich[{extra}]'"
+        told = f"there is no {error.name} here, and {needed}" if error.name else error
     except ValueError as error:
         told = error
     except OSError as error:
@@ -161,6 +162,38 @@ def seeds(options):
     return 1 if differ else 0
 
 
+def weights(options):
+    """Report on the weights in a file, against the law of random matrices.
+
+    A line a matrix: the strength σ of the bulk of its spectrum, its largest singular value over
+    the edge of the law of random matrices of its own shape, what lies beyond that edge, Hill's
+    exponent beside that of random weights, and the power law that fits best. FILE is one of
+    safetensors, NumPy (.npz, .npy), PyTorch (a state dict), Flax (to_bytes) or Equinox
+    (tree_serialise_leaves), or a folder of such shards. It is mapped, not loaded, and none runs
+    code. A kernel of a convolution becomes a matrix with its outputs as rows.
+
+      lazyrich weights model.safetensors
+      lazyrich weights model.pt --replicas 100 --rivals --csv > weights.csv
+      lazyrich weights shards/ --figures spectra
+    """
+    from tqdm import tqdm
+
+    from lazyrich.reports import WeightReport, checkpoint, forms
+    from lazyrich.reports.weight_reports import readings
+
+    file, report = checkpoint(options.file), WeightReport([], [])
+    arrays = tqdm(file.arrays, total=file.number, unit=" arrays", leave=False, disable=None)
+    try:
+        for row, spectrum in readings(arrays, options.smallest, options.replicas, options.rivals):
+            (report.matrices if spectrum else report.left_out).append(row)
+            if options.figures and spectrum:
+                forms.picture(options.figures, len(report.matrices), row, spectrum)
+    finally:  # what was read before an interrupt is shown
+        arrays.close()
+        print(getattr(forms, options.form)(report))
+    return 0
+
+
 def _computing(folder, scale, *asked):
     """An engine of this machine, and ``compute(chapters, keep)`` on it with the store in use."""
     from lazyrich.book import chapters, engines, store
@@ -181,6 +214,13 @@ _SCALE = "quick (to try), book (what the pages show) or paper (the papers' own s
 _SCALE += "or a cluster)"
 _JOBS = "processes that share the points of a sweep"
 _DASK = "a Dask scheduler, as tcp://host:8786, whose workers share them instead"
+
+_AS = {"action": "store_const", "dest": "form", "default": "as_table"}
+
+
+def _path(text):
+    return Path(text).expanduser()
+
 
 # The commands, each with its arguments: a name, what it is, and how argparse takes it.
 _COMMANDS = {
@@ -207,6 +247,15 @@ _COMMANDS = {
         ("--seeds", "how many", {"default": 5, "type": int}),
         ("--scale", "quick, book or paper", {"default": "book"}),
     ],
+    weights: [
+        ("file", "a file of weights, or a folder of shards", {"metavar": "FILE"} | _HOME),
+        ("--json", "all numbers, as JSON", _AS | {"const": "as_json"}),
+        ("--csv", "all numbers of the matrices, as CSV", _AS | {"const": "as_csv"}),
+        ("--figures", "a folder for a picture of each", {"type": _path, "metavar": "DIR"}),
+        ("--smallest", "leave out what has fewer rows or columns", {"default": 20, "type": int}),
+        ("--replicas", "samples for a p-value of each power law", {"default": 0, "type": int}),
+        ("--rivals", "compare with log-normal and exponential tails", {"action": "store_true"}),
+    ],
 }
 
 
@@ -230,7 +279,8 @@ def _parser():
         )
         command.set_defaults(run=run)
         for name, text, how in arguments:
-            default = " (default: %(default)s)" if "default" in how else ""
+            shown = "default" in how and "const" not in how
+            default = " (default: %(default)s)" if shown else ""
             command.add_argument(name, help=text + default, **how)
     return parser
 

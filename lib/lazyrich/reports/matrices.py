@@ -1,0 +1,111 @@
+"""Which arrays of a network are matrices of weights, of which shape, and what their spectra are.
+
+An array with two axes is a matrix as it is, an embedding among them. One with more becomes a matrix
+with the outputs as its rows: those are the last axis of an array whose name ends in ``kernel``, as
+in Flax, and else the first, as in PyTorch and Equinox.
+"""
+
+import math
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+PIECE = 2**22  # entries that are held in double precision
+
+
+class Spectrum(NamedTuple):
+    """The eigenvalues of the smaller of WᵀW and WWᵀ, in units of a power of two."""
+
+    values: np.ndarray
+    """λ/unit², ascending, of which those below the rounding floor are zero."""
+    unit: float
+    """Of the entries of W."""
+
+
+class NotRead(NamedTuple):
+    """What stands for weights that are not read."""
+
+    why: str
+    """The reason."""
+    shape: tuple[int, ...] = ()
+    """Their shape, where it is known."""
+
+
+def outputs_first(name: str, shape: tuple[int, ...]) -> int:
+    """The axis of the outputs of weights: the last of a ``kernel``, else the first.
+
+    >>> outputs_first("Conv_0.kernel", (3, 3, 16, 32)), outputs_first("conv.weight", (32, 16, 3, 3))
+    (3, 0)
+    """
+    return len(shape) - 1 if re.search(r"kernel\W*$", name) else 0
+
+
+def axes_of(name: str, shape: tuple[int, ...], rows: Callable) -> tuple[int, ...]:
+    """The axes of an array that count the rows of its matrix; of two axes the first."""
+    if len(shape) < 3:
+        return (0,)
+    given = rows(name, shape)
+    axes = tuple(int(axis) for axis in np.atleast_1d(given))
+    first = {axis % len(shape) for axis in axes if -len(shape) <= axis < len(shape)}
+    if len(first) < len(axes) or not 0 < len(axes) < len(shape):
+        raise ValueError(f"rows must give some axes of shape {shape}, but not all, got {given}")
+    return tuple(axis % len(shape) for axis in axes)
+
+
+def why_not(array: Any, axes: tuple[int, ...], smallest: int) -> str:
+    """Why an array is no matrix to report on, as far as its shape and dtype tell; else empty."""
+    if isinstance(array, NotRead):
+        return array.why
+    if not hasattr(array, "dtype"):
+        return f"{type(array).__name__}, no array"
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        return f"of {array.dtype}, not of floats"
+    if len(array.shape) < 2:
+        return "one axis" if len(array.shape) else "one number"
+    if min(sides(array.shape, axes)) < smallest:
+        return f"fewer than {smallest} rows or columns"
+    return ""
+
+
+def why_no_law(spectrum: Spectrum) -> str:
+    """Why a spectrum is not read; else empty."""
+    if np.isnan(spectrum.values[-1]):
+        return "not finite"
+    return "" if np.count_nonzero(spectrum.values) > 1 else "of rank 1 or zero"
+
+
+def sides(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, int]:
+    """Rows and columns of the matrix that weights of a shape become."""
+    height = math.prod(shape[axis] for axis in axes)
+    return height, math.prod(shape) // max(height, 1)
+
+
+def matrix_of(array: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+    """Weights as a matrix, a view where that is possible."""
+    others = [axis for axis in range(array.ndim) if axis not in axes]
+    return array.transpose(*axes, *others).reshape(sides(array.shape, axes))
+
+
+def spectrum(W: np.ndarray) -> Spectrum:
+    """The spectrum of a matrix in float64, which is made of it piece by piece.
+
+    Values are nan if an entry is not finite.
+    """
+    W = W if W.shape[0] >= W.shape[1] else W.T
+    step = max(1, PIECE // W.shape[1])
+    pieces = [slice(start, start + step) for start in range(0, len(W), step)]
+    with np.errstate(all="ignore"):
+        largest = max(float(np.abs(W[piece]).max()) for piece in pieces)
+        if not 0 < largest < np.inf:
+            return Spectrum(np.full(W.shape[1], 0.0 if largest == 0 else np.nan), 1.0)
+        unit, gram = 2.0 ** np.floor(np.log2(largest)), 0.0
+        for piece in pieces:
+            part = W[piece].astype(float) / unit
+            gram += part.T @ part
+        values = np.linalg.eigvalsh(gram)
+    precision = max(np.finfo(float).eps, float(jnp.finfo(W.dtype).eps) ** 2)
+    floor = len(values) * precision * values[-1]
+    return Spectrum(np.where(values > floor, values, 0), float(unit))

@@ -6,6 +6,7 @@ are read by its reader of weights alone.
 """
 
 import pickle
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -172,7 +173,8 @@ def _torch(path):
     with path.open("rb") as file:
         mapped = file.read(2) == b"PK"
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+        with warnings.catch_warnings(action="ignore"):
+            state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         raise ValueError(
             "it holds more than weights, or is damaged; a state dict is read"
@@ -185,15 +187,17 @@ def _torch(path):
             if not isinstance(leaf, torch.Tensor):
                 yield name, leaf
                 continue
-            first = seen.setdefault((leaf.data_ptr(), leaf.shape, leaf.stride()), name)
+            shape = tuple(leaf.shape)
+            if leaf.layout != torch.strided or leaf.is_quantized:
+                yield name, NotRead(f"{leaf.layout} of {leaf.dtype}", shape)
+                continue
+            first = seen.setdefault((leaf.data_ptr(), shape, leaf.stride()), name)
             if first != name and leaf.numel():
-                yield name, NotRead(f"tied to {first}", tuple(leaf.shape))
+                yield name, NotRead(f"tied to {first}", shape)
             elif leaf.dtype == torch.bfloat16:
                 yield name, leaf.view(torch.uint16).numpy().view(_bfloat16())
-            elif leaf.layout == torch.strided and not leaf.is_quantized:
-                yield name, leaf.detach().resolve_conj().resolve_neg().numpy()
             else:
-                yield name, NotRead(f"{leaf.layout} of {leaf.dtype}", tuple(leaf.shape))
+                yield name, leaf.detach().resolve_conj().resolve_neg().numpy()
 
     return Checkpoint(len(named), arrays())
 

@@ -112,7 +112,7 @@ def weight_report(
     >>> W = np.random.default_rng(0).normal(size=(60, 40))
     >>> report = weight_report({"layer": {"weight": W, "bias": np.zeros(40)}})
     >>> report.matrices[0].name, report.matrices[0].form, report.left_out[0].why
-    ("['layer']['weight']", 'Random-like', 'one axis')
+    ('layer.weight', 'Random-like', 'one axis')
     """
     report = WeightReport([], [])
     for row, _ in readings(_leaves(params), smallest, replicas, rivals, rows):
@@ -153,7 +153,8 @@ def _leaves(params):
     """The arrays of a pytree with their names; one that stands there twice is tied to the first."""
     seen = {}
     for path, leaf in jax.tree.leaves_with_path(params):
-        name, shape = jax.tree_util.keystr(path), np.shape(leaf)
+        name = jax.tree_util.keystr(path, simple=True, separator=".")
+        name, shape = name.removesuffix(".value") or "weights", np.shape(leaf)  # as NNX has it
         memory = leaf.__array_interface__["data"][0] if isinstance(leaf, np.ndarray) else id(leaf)
         first = seen.setdefault((memory, shape), name)
         yield name, leaf if first == name else NotRead(f"tied to {first}", shape)

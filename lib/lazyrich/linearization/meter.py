@@ -23,7 +23,7 @@ through φ_1, which is the turn of the gradient along the path, of length n^(−
 f_3 and f_4, is of size 1/n² for the same reason. So the ratio of prediction to truth is 1 + O(1/n).
 The kernel has the coefficients K_1 and K_2 of J Jᵀ along the same curve, both of size 1/n too.
 
-Stored are three copies of the parameters and, at the end, three kernels; never a Jacobian or a
+Stored are three copies of the parameters and, at the end, rows of Jacobians in blocks; never a
 Hessian. Derivatives at a point do not see kinks: for ReLU the meter reads too little, by a factor
 that in the end should fall as n^(−¼).
 """
@@ -33,11 +33,19 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
-from lazyrich import validation
-from lazyrich.arithmetic import hashable, jit, relative_size, root_mean_square
+from lazyrich import jacobians, validation
+from lazyrich.arithmetic import (
+    binary_unit,
+    hashable,
+    jit,
+    matmul,
+    relative_size,
+    root_mean_square,
+)
 from lazyrich.derivatives import coefficients_along
 from lazyrich.training import mean_squared_error
 from lazyrich.validation import ArrayLike
@@ -69,8 +77,8 @@ def laziness(
     """Predict how far gradient descent on a loss will leave the linear model.
 
     The loss is ½ mean (F − y)², over samples and outputs, or any other; each step takes all
-    samples. A step of the meter costs about ten of training; the kernel at the end as much as a
-    step for each training output.
+    samples. A step of the meter costs about ten of training. The kernel at the end comes from the
+    rows of Jacobians, in blocks; under ``jit`` from products, as much as a step for each output.
 
     Args:
         apply: any smooth network, ``apply(params, x) -> outputs``, inputs along the first axis.
@@ -84,7 +92,8 @@ def laziness(
             ``optax.softmax_cross_entropy``; by default the squared one.
 
     Raises:
-        ValueError: if the targets do not fit the outputs or the loss, the network does not take
+        ValueError: if the targets do not fit the outputs or the loss, the network does not take or
+            does not treat by itself each of
             the inputs, params or inputs are not finite, or JAX cannot differentiate the network
             three times forwards and once backwards.
 
@@ -109,59 +118,111 @@ def laziness(
         y = validation.array_of("y", y)
         validation.giving("loss", "a number from outputs and y", (), loss, outputs, y)
     _, x_test, _ = validation.network(apply, params, x if x_test is None else x_test, "x_test")
+    apply = hashable(apply)
     with validation.differentiable("apply", "three times by jax.jvp, and once by jax.vjp"):
-        return _laziness(
-            hashable(apply), hashable(loss), steps, params, x, y, rate.astype(outputs.dtype), x_test
-        )
+        path = _path(apply, hashable(loss), steps, params, x, y, rate.astype(outputs.dtype))
+        _, moved, *terms = _coefficients(apply, params, path, x_test)
+        change = _kernel_change(apply, params, path, x)
+    return _reading(moved, terms, change)
 
 
 @jit(static_argnames=("apply", "loss", "steps"))
-def _laziness(apply, loss, steps, params, x, y, rate, x_test):
+def _path(apply, loss, steps, params, x, y, rate):
+    """φ_0, φ_1 and φ_2 after training, flat."""
     start, unravel = ravel_pytree(params)
 
-    def curve(path, t):
-        return start + t * _polynomial(path, t)
-
-    def coefficients(path, x):
-        """F(θ_0), F' φ_0, f_1 and f_2."""
-        return coefficients_along(lambda t: apply(unravel(curve(path, t)), x), 0.0, 1.0, 3)
-
-    def on_training(theta):
-        return apply(unravel(theta), x)
-
     def update(_, path):
-        at_start, moved, *terms = coefficients(path, x)
+        at_start, moved, *terms = _coefficients(apply, params, path, x)
         outputs = at_start + moved, *terms
         slope = lambda t: jax.grad(loss)(_polynomial(outputs, t), y)  # noqa: E731
         residuals = coefficients_along(slope, 0.0, 1.0, 2)
 
         def gradient(t):
-            _, pull = jax.vjp(on_training, curve(path, t))
+            _, pull = jax.vjp(lambda theta: apply(unravel(theta), x), _curve(start, path, t))
             return pull(_polynomial(residuals, t))[0]
 
         return path - rate * coefficients_along(gradient, 0.0, 1.0, 2)
+
+    return jax.lax.fori_loop(0, steps, update, jnp.zeros((3, *start.shape), start.dtype))
+
+
+@jit(static_argnames="apply")
+def _coefficients(apply, params, path, x):
+    """F(θ_0), F' φ_0, f_1 and f_2."""
+    start, unravel = ravel_pytree(params)
+    return coefficients_along(lambda t: apply(unravel(_curve(start, path, t)), x), 0.0, 1.0, 3)
+
+
+@jit
+def _reading(moved, terms, change):
+    return Laziness(root_mean_square(sum(terms)), change, root_mean_square(moved), jnp.stack(terms))
+
+
+def _kernel_change(apply, params, path, x):
+    """|K_1 + K_2|/|K_0|: from the rows of Jacobians, or under ``jit`` from products alone."""
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((path, x))):
+        return _change_by_columns(apply, params, path, x)
+    outputs = jacobians.rows_of(apply, params, x).outputs
+    some = max(1, jacobians.rows_at_a_time(path, jacobians.MEMORY // 2) // outputs)
+    parts = [x[start : start + some] for start in range(0, len(x), some)]
+    squares, unit = np.zeros(2), None
+    for number, one in enumerate(parts):
+        J = _rows_along(apply, params, path, one)
+        unit = binary_unit(jnp, jnp.abs(J[0]).max()) if unit is None else unit
+        for other in parts[number:]:
+            J_other = J if other is one else _rows_along(apply, params, path, other)
+            pair = _squares(J / unit, J_other / unit)
+            squares += np.asarray(pair) * (1 if other is one else 2)
+    return jnp.sqrt(jnp.divide(*squares).astype(path.dtype))
+
+
+@jit
+def _squares(J, other):
+    """|K_1 + K_2|² and |K_0|² of two blocks of rows."""
+    change = matmul(J[0], (other[1] + other[2]).T) + matmul(J[1] + J[2], other[0].T)
+    change += matmul(J[1], other[1].T)
+    return (change**2).sum(), (matmul(J[0], other[0].T) ** 2).sum()
+
+
+@jit(static_argnames="apply")
+def _rows_along(apply, params, path, x):
+    """J_0, J_1 and J_2 of some samples."""
+    start, unravel = ravel_pytree(params)
+
+    def rows(t):
+        J = jax.vmap(
+            jax.jacrev(lambda theta, one: apply(unravel(theta), one[None]).ravel()),
+            in_axes=(None, 0),
+        )(_curve(start, path, t), x)
+        return J.reshape(-1, len(start))
+
+    return coefficients_along(rows, 0.0, 1.0, 2)
+
+
+@jit(static_argnames="apply")
+def _change_by_columns(apply, params, path, x):
+    start, unravel = ravel_pytree(params)
+    on_training = lambda theta: apply(unravel(theta), x)  # noqa: E731
 
     def column(unit):
         """K_0, K_1 and K_2 against a unit vector."""
 
         def product(t):
-            theta = curve(path, t)
+            theta = _curve(start, path, t)
             _, pull = jax.vjp(on_training, theta)
             return jax.jvp(on_training, (theta,), pull(unit))[1].ravel()
 
         return coefficients_along(product, 0.0, 1.0, 2)
 
-    path = jax.lax.fori_loop(0, steps, update, jnp.zeros((3, *start.shape), start.dtype))
-    _, moved, *terms = coefficients(path, x_test)
-    on_start = on_training(start)
-    units = jnp.eye(on_start.size, dtype=on_start.dtype).reshape(-1, *on_start.shape)
+    outputs = jax.eval_shape(on_training, start)
+    units = jnp.eye(outputs.size, dtype=outputs.dtype).reshape(-1, *outputs.shape)
     K_0, K_1, K_2 = jnp.moveaxis(jax.lax.map(column, units), 1, 0)
-    return Laziness(
-        root_mean_square(sum(terms)),
-        relative_size(K_1 + K_2, K_0),
-        root_mean_square(moved),
-        jnp.stack(terms),
-    )
+    return relative_size(K_1 + K_2, K_0)
+
+
+def _curve(start, path, t):
+    """θ_0 + t φ_0 + t² φ_1 + t³ φ_2."""
+    return start + t * _polynomial(path, t)
 
 
 def _polynomial(parts, t):

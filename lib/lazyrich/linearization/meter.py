@@ -92,10 +92,9 @@ def laziness(
             ``optax.softmax_cross_entropy``; by default the squared one.
 
     Raises:
-        ValueError: if the targets do not fit the outputs or the loss, the network does not take or
-            does not treat by itself each of
-            the inputs, params or inputs are not finite, or JAX cannot differentiate the network
-            three times forwards and once backwards.
+        ValueError: if the targets do not fit the outputs or the loss, the network does not take
+            the inputs or does not treat each by itself, params or inputs are not finite, or JAX
+            cannot differentiate the network three times forwards and once backwards.
 
     Above the rate at which the linear model diverges the reading grows without bound, and where the
     kernel of the start vanishes its change is nan.

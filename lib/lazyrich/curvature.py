@@ -21,7 +21,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
@@ -29,11 +28,10 @@ from lazyrich import jacobians, kernels, validation
 from lazyrich.arithmetic import matmul, numpy_if_known
 from lazyrich.derivatives import jacobian
 from lazyrich.jacobians import MEMORY
+from lazyrich.spectra.lanczos import Ends, ends_by_lanczos
 from lazyrich.spectra.symmetric import values_only
 from lazyrich.spectra.weights import above_floor
 from lazyrich.validation import ArrayLike
-
-LANCZOS = 40  # vectors between two restarts
 
 LOSSES = ("squared", "cross-entropy")
 """The losses whose Gauss-Newton matrix is known here."""
@@ -50,17 +48,6 @@ class ConditionNumber(NamedTuple):
     """What κ would be with one eigenvalue fewer; nan if there were none."""
     more: float
     """What κ would be with one more; inf if that is zero or not there."""
-
-
-class Ends(NamedTuple):
-    """The two ends of a spectrum, with what certifies them."""
-
-    smallest: float
-    """λ_min."""
-    largest: float
-    """λ_max."""
-    residuals: tuple[float, float]
-    """|A z − λ z|/λ_max of each with its unit vector z: so close to each is an eigenvalue."""
 
 
 @dataclass(frozen=True)
@@ -188,70 +175,66 @@ def gauss_newton_ends(
     x: ArrayLike,
     loss: str = "squared",
     tolerance: float = 1e-4,
-    steps: int = 2000,
+    memory: int = MEMORY,
 ) -> Ends:
     """Both ends of the Gauss-Newton spectrum by products alone, certified by their residuals.
 
-    Where neither rows × rows nor parameters × parameters numbers have room. Lanczos iterations
-    (SciPy's, with restarts) on the smaller side; a product takes a pass forwards and one backwards
-    over the samples. The smaller the smallest eigenvalue, the more of them: their number grows as
-    √κ. That no eigenvalue lies beyond the two found is as certain as that the start, a fixed random
-    vector, has a part along its vector.
+    For where neither rows × rows nor parameters × parameters numbers have room. One Krylov space of
+    the smaller side has both ends; a product takes a pass forwards and one backwards over the
+    samples, for which their activations are kept if they have room. The smaller the smallest
+    eigenvalue the more products, about √κ, and at the most as many as there are rows.
 
     Args:
         apply, params, x, loss: as for :func:`gauss_newton_spectrum`.
-        tolerance: the largest residual that is accepted, relative to the eigenvalue.
-        steps: how many restarts at most.
+        tolerance: the largest residual that is accepted, relative to each eigenvalue.
+        memory: how many bytes the vectors of the Krylov space may take, and activations as many.
 
     Raises:
         ValueError: as there.
-        RuntimeError: if a residual stays above the tolerance.
+        RuntimeError: if there is no room for as many products as the tolerance needs, or no end is
+            certified because G is singular, or so nearly that only float64 could tell.
+
+    >>> x = jnp.array([[2.0, 0.0], [0.0, 4.0]])
+    >>> ends = gauss_newton_ends(lambda params, x: x @ params, jnp.zeros(2), x)
+    >>> round(ends.smallest, 6), round(ends.largest, 6)
+    (2.0, 8.0)
     """
-    network = _of_loss(apply, loss)
-    rows = jacobians.in_their_direction(jacobians.rows_of(network, params, x))
+    rows = jacobians.rows_of(_of_loss(apply, loss), params, x)
     [tolerance] = validation.positives(tolerance=tolerance)
+    memory = validation.whole("memory", memory, least=1)
     flat, unravel = ravel_pytree(rows.params)
     samples, outputs = len(rows.x), rows.outputs
-    number, on_rows = min(samples * outputs, flat.size), samples * outputs <= flat.size
+    with validation.differentiable("apply", "by jax.linearize"):
+        maps = jacobians.linear_maps(rows, memory)
 
-    def product(v):
-        v = jnp.asarray(v.ravel(), flat.dtype)
-        if on_rows:
-            image = jacobians.kernel_product(rows, v.reshape(samples, outputs, 1))
-        else:
-            image = jacobians.moment_product(rows, unravel(v))
-        return np.asarray(image, float).ravel() / samples
+    def on_rows(v):
+        way = jacobians.pulled(maps, rows.params, v.reshape(samples, outputs, 1))
+        return jacobians.pushed(maps, way)
 
-    start = np.random.default_rng(0).normal(size=number)
-    ends = {which: _end(product, which, start, tolerance, steps) for which in ("SA", "LA")}
-    for which, (value, residual) in ends.items():
+    def on_parameters(v):
+        return ravel_pytree(jacobians.moment_product(maps, rows.params, unravel(v)))[0]
+
+    number, product = min((samples * outputs, on_rows), (flat.size, on_parameters), key=_first)
+    ends = ends_by_lanczos(
+        lambda v: np.asarray(product(jnp.asarray(v, flat.dtype)), float).ravel() / samples,
+        number,
+        float(tolerance),
+        max(1, memory // (8 * number)),
+    )
+    for name, value, residual in zip(
+        ("smallest", "largest"), ends[:2], ends.residuals, strict=True
+    ):
         if not residual <= tolerance:
-            name = "smallest" if which == "SA" else "largest"
             raise RuntimeError(
-                f"the {name} eigenvalue is not certified in {steps} restarts, nor is any where G "
-                f"is singular: at {value:.2g} its residual is {residual:.2g}, above the tolerance"
+                f"the {name} eigenvalue is not certified: after {ends.steps} of at most {number} "
+                f"products it is {value:.2g}, with a relative residual of {residual:.2g}; "
+                "where G is singular there is none, and nearly so it takes float64 and more memory"
             )
-    (smallest, low), (largest, high) = ends.values()
-    return Ends(smallest, largest, (low, high))
+    return ends
 
 
-def _end(product, which, start, tolerance, steps):
-    """An end of a spectrum, and its residual."""
-    number = len(start)
-    operator = scipy.sparse.linalg.LinearOperator((number, number), product, dtype=float)
-    if number <= LANCZOS:
-        _, vectors = scipy.linalg.eigh(operator @ np.eye(number))
-        z = vectors[:, 0 if which == "SA" else -1]
-    else:
-        settings = {"tol": tolerance / 2, "ncv": LANCZOS, "maxiter": steps, "v0": start}
-        try:
-            _, vectors = scipy.sparse.linalg.eigsh(operator, 1, which=which, **settings)
-        except scipy.sparse.linalg.ArpackNoConvergence:
-            return np.nan, np.nan
-        z = vectors[:, 0]
-    image = product(z)
-    value = z @ image
-    return float(value), float(np.linalg.norm(image - value * z) / abs(value))
+def _first(pair):
+    return pair[0]
 
 
 def _of_loss(apply, loss):

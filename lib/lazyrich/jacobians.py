@@ -17,7 +17,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.flatten_util import ravel_pytree
 
 from lazyrich import validation
 from lazyrich.arithmetic import at_hand, hashable, jit, matmul, quickly_compiled
@@ -139,32 +138,46 @@ def moment(rows: Rows, memory: int):
     return jax.device_put(total)
 
 
-def pulled(rows: Rows, vectors):
-    """J'ᵀ v for vectors of shape (samples, outputs, number), parameters with an axis in front."""
+def linear_maps(rows: Rows, memory: int = 0) -> list[Callable]:
+    """Functions that make the map v ↦ J v of some samples each, at a point of the parameters.
+
+    What the maps keep of the activations is made once if that of all samples has room in so many
+    bytes, and else each time.
+    """
+    make = [
+        partial(_linearized, rows.apply, rows.params, rows.x[few])
+        for few in _few_samples(len(rows.x))
+    ]
+    if memory:
+        first = make[0]()
+        if len(make) * sum(leaf.nbytes for leaf in jax.tree.leaves(first)) <= memory:
+            kept = [first, *(one() for one in make[1:])]
+            return [partial(_itself, one) for one in kept]
+    return make
+
+
+def pulled(maps: list[Callable], params, vectors):
+    """Jᵀ v for vectors of shape (samples, outputs, number), parameters with an axis in front."""
     total = None
-    for few in _few_samples(len(rows.x)):
-        part = _pull(rows.apply, rows.params, rows.x[few], vectors[few])
+    for few, make in zip(_few_samples(len(vectors)), maps, strict=True):
+        part = _back(make(), params, vectors[few])
         total = part if total is None else jax.tree.map(jnp.add, total, part)
     return total
 
 
-def pushed(rows: Rows, directions):
+def pushed(maps: list[Callable], directions):
     """J v for directions like the parameters with an axis in front: (samples, outputs, number)."""
-    pieces = _few_samples(len(rows.x))
-    return jnp.concatenate(
-        [_push(rows.apply, rows.params, rows.x[few], directions) for few in pieces]
-    )
+    return jnp.concatenate([_forth(make(), directions) for make in maps])
 
 
-def kernel_product(rows: Rows, vectors):
-    """J Jᵀ v for a vector of shape (samples, outputs, 1)."""
-    return pushed(rows, pulled(rows, vectors))
-
-
-def moment_product(rows: Rows, direction):
-    """Σ_i J_iᵀ J_i v for a direction v like the parameters, flat."""
-    images = pushed(rows, jax.tree.map(lambda leaf: leaf[None], direction))
-    return ravel_pytree(pulled(rows, images))[0]
+def moment_product(maps: list[Callable], params, direction):
+    """Σ_i J_iᵀ J_i v for a direction v like the parameters, in the same form."""
+    total, direction = None, jax.tree.map(lambda leaf: leaf[None], direction)
+    for make in maps:
+        one = make()
+        part = _back(one, params, _forth(one, direction))
+        total = part if total is None else jax.tree.map(jnp.add, total, part)
+    return jax.tree.map(lambda leaf: leaf[0], total)
 
 
 def product(rows, columns):
@@ -215,21 +228,24 @@ _two_ways = quickly_compiled(_two_ways_of, static_argnames="apply")
 
 
 @jit(static_argnames="apply")
-def _pull(apply, params, x, vectors):
-    """Jᵀ v of some samples, for each vector on the last axis."""
-    _, pull = jax.vjp(lambda params: jax.vmap(partial(_of_one, apply, params))(x), params)
+def _linearized(apply, params, x):
+    """The map v ↦ J v of some samples, to (samples, outputs)."""
+    return jax.linearize(lambda params: jax.vmap(partial(_of_one, apply, params))(x), params)[1]
+
+
+@jit
+def _forth(push, directions):
+    return jnp.moveaxis(jax.lax.map(push, directions), 0, -1)
+
+
+@jit
+def _back(push, params, vectors):
+    pull = jax.linear_transpose(push, params)
     return jax.lax.map(lambda v: pull(v)[0], jnp.moveaxis(vectors, -1, 0))
 
 
-@jit(static_argnames="apply")
-def _push(apply, params, x, directions):
-    """J v of some samples, for directions v on the first axes: (samples, outputs, directions)."""
-
-    def along(v):
-        outputs = lambda params: jax.vmap(partial(_of_one, apply, params))(x)  # noqa: E731
-        return jax.jvp(outputs, (params,), (v,))[1]
-
-    return jnp.moveaxis(jax.lax.map(along, directions), 0, -1)
+def _itself(value):
+    return value
 
 
 def _of_one(apply, params, x):

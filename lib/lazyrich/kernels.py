@@ -104,9 +104,10 @@ def ntk_product(
     number = len(columns.x) * rows.outputs
     if len(v) != number or v.ndim > 2:
         raise ValueError(f"v must have {number} rows, got shape {v.shape}")
-    with validation.differentiable("apply", "by jax.vjp and jax.jvp"):
-        way = jacobians.pulled(columns, v.reshape(len(columns.x), rows.outputs, -1))
-        image = jacobians.pushed(rows, way).reshape(-1, *v.shape[1:])
+    with validation.differentiable("apply", "by jax.linearize"):
+        vectors = v.reshape(len(columns.x), rows.outputs, -1)
+        way = jacobians.pulled(jacobians.linear_maps(columns), rows.params, vectors)
+        image = jacobians.pushed(jacobians.linear_maps(rows), way).reshape(-1, *v.shape[1:])
     return validation.finite(FINITE, image)
 
 

@@ -204,8 +204,6 @@ def gauss_newton_ends(
     memory = validation.whole("memory", memory, least=1)
     flat, unravel = ravel_pytree(rows.params)
     samples, outputs = len(rows.x), rows.outputs
-    with validation.differentiable("apply", "by jax.linearize"):
-        maps = jacobians.linear_maps(rows, memory)
 
     def on_rows(v):
         way = jacobians.pulled(maps, rows.params, v.reshape(samples, outputs, 1))
@@ -215,12 +213,14 @@ def gauss_newton_ends(
         return ravel_pytree(jacobians.moment_product(maps, rows.params, unravel(v)))[0]
 
     number, product = min((samples * outputs, on_rows), (flat.size, on_parameters), key=_first)
-    ends = ends_by_lanczos(
-        lambda v: np.asarray(product(jnp.asarray(v, flat.dtype)), float).ravel() / samples,
-        number,
-        float(tolerance),
-        max(1, memory // (8 * number)),
-    )
+    with validation.differentiable("apply", "by jax.linearize, whose map is transposed"):
+        maps = jacobians.linear_maps(rows, memory)
+        ends = ends_by_lanczos(
+            lambda v: np.asarray(product(jnp.asarray(v, flat.dtype)), float).ravel() / samples,
+            number,
+            float(tolerance),
+            max(1, memory // (8 * number)),
+        )
     for name, value, residual in zip(
         ("smallest", "largest"), ends[:2], ends.residuals, strict=True
     ):

@@ -59,7 +59,8 @@ def test_the_foundation_knows_none_of_the_wings():
 
 
 OF_THE_BOOK = {"IPython", "ipykernel", "joblib", "matplotlib", "nbclient", "nbformat", "pandas"}
-OF_THE_BOOK |= {"PIL", "pooch", "psutil", "seaborn", "sklearn", "tqdm", "xarray"}
+OF_THE_BOOK |= {"PIL", "flax", "pooch", "psutil", "safetensors", "seaborn", "sklearn", "tqdm"}
+OF_THE_BOOK |= {"torch", "xarray"}
 
 
 def test_formulas_and_foundation_need_nothing_that_only_the_book_needs():

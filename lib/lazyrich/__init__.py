@@ -30,7 +30,7 @@ _NAMES = {
     "linearization": ("laziness", "linearize", "predict_linear", "taylor_expand"),
     "conditioning": ("loss_hessian",),
     "spectra": ("hill", "marchenko_pastur_density", "power_law_fit"),
-    "reports": ("weight_report",),
+    "reports": ("plot_spectrum", "weight_report"),
     "training": ("gradient_flow", "train"),
 }
 _WINGS = ("conditioning", "heavy_tails", "linearization", "mechanisms", "spectra")

@@ -55,9 +55,15 @@ EXAMPLES = {
     "training.stacked": Example({"results": [{"x": X}, {"x": X + 1}]}),
     "training.mean_squared_error": Example({"predictions": X[:, 0], "targets": X[:, 1]}),
 }
+WEIGHTS = "takes what any pytree holds, and says of each array why it is left out"
 IMAGES = "takes numbers of images of its own and a key"
 SCALES = "takes whole numbers and a gain"
 NOT_TRIED = {
+    "reports.weight_report": WEIGHTS,
+    "reports.plot_spectrum": WEIGHTS,
+    "reports.checkpoint": "takes a file; tried in reports/test_checkpoints.py",
+    "reports.outputs_first": "takes a name and a shape",
+    "reports.random_hill": "takes whole numbers",
     "derivatives.coefficients_along": "what taylor_coefficients is behind its door",
     "training.ensemble": "makes a program of a function, whose arguments JAX takes or refuses",
     "training.gradient_flow": "compiles a solver for seconds a call; tried in test_training.py",

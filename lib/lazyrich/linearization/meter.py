@@ -57,7 +57,8 @@ class Laziness(NamedTuple):
     distance: Float[Array, ""]
     """|F − F_lin| after training, root mean square over test inputs and outputs."""
     kernel: Float[Array, ""]
-    """|K − K_0|/|K_0| after training, Frobenius norms on the training inputs; no unit."""
+    """|K − K_0|/|K_0| after training, Frobenius norms on the training inputs; no unit, and nan if
+    it was not asked for."""
     movement: Float[Array, ""]
     """|F_lin − F_0|, to compare the distance with: a distance beyond it is no prediction."""
     terms: Float[Array, "2 test *outputs"]
@@ -73,12 +74,14 @@ def laziness(
     steps: int,
     x_test: ArrayLike | None = None,
     loss: Callable | None = None,
+    kernel: bool = True,
 ) -> Laziness:
     """Predict how far gradient descent on a loss will leave the linear model.
 
     The loss is ½ mean (F − y)², over samples and outputs, or any other; each step takes all
     samples. A step of the meter costs about ten of training. The kernel at the end comes from the
-    rows of Jacobians, in blocks; under ``jit`` from products, as much as a step for each output.
+    rows of Jacobians, whose products grow as the square of the training outputs; under ``jit`` from
+    as much as a step for each of these.
 
     Args:
         apply: any smooth network, ``apply(params, x) -> outputs``, inputs along the first axis.
@@ -90,6 +93,7 @@ def laziness(
         x_test: where the distance is asked for; by default the training inputs.
         loss: ``loss(outputs, y) -> number``, smooth in the outputs, as the mean of
             ``optax.softmax_cross_entropy``; by default the squared one.
+        kernel: whether to read the change of the kernel too; it is nan if not.
 
     Raises:
         ValueError: if the targets do not fit the outputs or the loss, the network does not take
@@ -107,7 +111,7 @@ def laziness(
     (0.0, 0.0)
     """
     [rate] = validation.positives(rate=rate)
-    steps = validation.whole("steps", steps)
+    steps, kernel = validation.whole("steps", steps), validation.flag("kernel", kernel)
     params, x, outputs = validation.network(apply, params, x)
     if any(jnp.result_type(leaf) != outputs.dtype for leaf in jax.tree.leaves(params)):
         raise ValueError(f"params must have the dtype of the outputs, {outputs.dtype}, all of them")
@@ -121,11 +125,11 @@ def laziness(
     with validation.differentiable("apply", "three times by jax.jvp, and once by jax.vjp"):
         path = _path(apply, hashable(loss), steps, params, x, y, rate.astype(outputs.dtype))
         _, moved, *terms = _coefficients(apply, params, path, x_test)
-        change = _kernel_change(apply, params, path, x)
+        change = _kernel_change(apply, params, path, x) if kernel else jnp.nan
     return _reading(moved, terms, change)
 
 
-@jit(static_argnames=("apply", "loss", "steps"))
+@jit(static_argnames=("apply", "loss"))
 def _path(apply, loss, steps, params, x, y, rate):
     """φ_0, φ_1 and φ_2 after training, flat."""
     start, unravel = ravel_pytree(params)

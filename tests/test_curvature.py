@@ -69,8 +69,13 @@ def test_both_ends_are_found_by_products(name, samples, loss):
         np.testing.assert_allclose([ends.smallest, ends.largest], values[[0, -1]], rtol=1e-7)
         assert max(ends.residuals) < 1e-4
     else:
-        with pytest.raises(RuntimeError, match="the smallest eigenvalue is not certified"):
+        with pytest.raises(ValueError, match="the smallest eigenvalue .*, so G is singular"):
             curvature.gauss_newton_ends(apply, params, x, loss)
+
+
+def test_without_room_for_the_vectors_no_end_is_certified():
+    with pytest.raises(RuntimeError, match="after 2 of at most 6 products; with more memory"):
+        curvature.gauss_newton_ends(*of("mlp", FEW), memory=100)
 
 
 def test_the_gauss_newton_matrix_has_the_spectrum_of_the_kernel():
@@ -107,6 +112,8 @@ def test_what_has_no_condition_number_is_refused():
         kappa(apply, params, x, rank=7)
     with pytest.raises(ValueError, match="apply must depend on params"):
         kappa(lambda params, x: x, params, x)
+    with pytest.raises(ValueError, match="the smallest eigenvalue .* it is 0 with a residual"):
+        curvature.gauss_newton_ends(lambda params, x: x, params, x)
     with pytest.raises(ValueError, match="logits of two classes or more"):
         kappa(lambda params, x: apply(params, x)[:, :1], params, x, loss="cross-entropy")
     with pytest.raises(ValueError, match="memory must be an integer of at least 1"):

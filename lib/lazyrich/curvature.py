@@ -190,9 +190,8 @@ def gauss_newton_ends(
         memory: how many bytes the vectors of the Krylov space may take, and activations as many.
 
     Raises:
-        ValueError: as there.
-        RuntimeError: if there is no room for as many products as the tolerance needs, or no end is
-            certified because G is singular, or so nearly that only float64 could tell.
+        ValueError: as there, or if G is singular, or so nearly that its precision cannot tell.
+        RuntimeError: if there is no room for as many vectors as the tolerance needs.
 
     >>> x = jnp.array([[2.0, 0.0], [0.0, 4.0]])
     >>> ends = gauss_newton_ends(lambda params, x: x @ params, jnp.zeros(2), x)
@@ -224,12 +223,13 @@ def gauss_newton_ends(
     for name, value, residual in zip(
         ("smallest", "largest"), ends[:2], ends.residuals, strict=True
     ):
-        if not residual <= tolerance:
-            raise RuntimeError(
-                f"the {name} eigenvalue is not certified: after {ends.steps} of at most {number} "
-                f"products it is {value:.2g}, with a relative residual of {residual:.2g}; "
-                "where G is singular there is none, and nearly so it takes float64 and more memory"
-            )
+        if residual <= tolerance:
+            continue
+        found = f"the {name} eigenvalue is not certified: it is {value:.2g} with a residual of "
+        found += f"{residual:.2g} after {ends.steps} of at most {number} products"
+        if ends.steps == number:
+            raise ValueError(f"{found}, so G is singular, or nearly so for {flat.dtype}")
+        raise RuntimeError(f"{found}; with more memory there would be more")
     return ends
 
 

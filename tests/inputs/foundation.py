@@ -41,8 +41,14 @@ EXAMPLES = {
     "kernels.largest_ntk_eigenvalue": Example({"apply": NETWORK.apply, "params": PARAMS, "x": X}),
     "curvature.gauss_newton": Example({"apply": NETWORK.apply, "params": PARAMS, "x": X}),
     "curvature.gauss_newton_spectrum": Example({"apply": NETWORK.apply, "params": PARAMS, "x": X}),
-    "curvature.condition_number": Example({"apply": NETWORK.apply, "params": PARAMS, "x": X}),
-    "curvature.gauss_newton_ends": Example({"apply": NETWORK.apply, "params": PARAMS, "x": X}),
+    "curvature.condition_number": Example(
+        {"apply": NETWORK.apply, "params": PARAMS, "x": X},
+        of_result=lambda kappa: jnp.array(kappa[:1]),  # which are numbers of Python
+    ),
+    "curvature.gauss_newton_ends": Example(
+        {"apply": NETWORK.apply, "params": PARAMS, "x": X},
+        of_result=lambda ends: jnp.array(ends[:2]),
+    ),
     "derivatives.taylor_coefficients": Example(
         {"function": of_params, "params": PARAMS, "direction": WAY, "order": 2}
     ),

@@ -72,5 +72,6 @@ def _end(diagonal, beside, at):
 def _with_residual(product, z):
     z = z / np.linalg.norm(z)
     image = product(z)
-    value = z @ image
-    return float(value), float(np.linalg.norm(image - value * z) / abs(value))
+    value = float(z @ image)
+    off = float(np.linalg.norm(image - value * z))
+    return value, off / abs(value) if value else np.inf

@@ -212,13 +212,14 @@ def gauss_newton_ends(
         return ravel_pytree(jacobians.moment_product(maps, rows.params, unravel(v)))[0]
 
     number, product = min((samples * outputs, on_rows), (flat.size, on_parameters), key=_first)
+    room = max(1, memory // (8 * number))
     with validation.differentiable("apply", "by jax.linearize, whose map is transposed"):
         maps = jacobians.linear_maps(rows, memory)
         ends = ends_by_lanczos(
             lambda v: np.asarray(product(jnp.asarray(v, flat.dtype)), float).ravel() / samples,
             number,
             float(tolerance),
-            max(1, memory // (8 * number)),
+            room,
         )
     for name, value, residual in zip(
         ("smallest", "largest"), ends[:2], ends.residuals, strict=True
@@ -227,9 +228,9 @@ def gauss_newton_ends(
             continue
         found = f"the {name} eigenvalue is not certified: it is {value:.2g} with a residual of "
         found += f"{residual:.2g} after {ends.steps} of at most {number} products"
-        if ends.steps == number:
-            raise ValueError(f"{found}, so G is singular, or nearly so for {flat.dtype}")
-        raise RuntimeError(f"{found}; with more memory there would be more")
+        if ends.steps == room < number:
+            raise RuntimeError(f"{found}; with more memory there would be more")
+        raise ValueError(f"{found}, so G is singular, or nearly so for {flat.dtype}")
     return ends
 
 

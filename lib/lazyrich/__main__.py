@@ -41,8 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\nlazyrich: interrupted", file=sys.stderr)
         return 130
     except ModuleNotFoundError as error:
-        extra = "weights" if options.run is weights else "book"
-        needed = f"{options.command} needs it: pip install 'lazyrich[{extra}]'"
+        needed = f"{options.command} needs the packages of the book: pip install 'lazyrich[book]'"
+        if options.run is weights:
+            needed = "weights needs it: pip install 'lazyrich[weights]'"
         told = f"there is no {error.name} here, and {needed}" if error.name else error
     except ValueError as error:
         told = error

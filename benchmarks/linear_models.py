@@ -90,6 +90,7 @@ def along_lazyrich(problem):
     import optax
 
     from lazyrich import training
+    from lazyrich.kernels import empirical_ntk
 
     network, params, _, x, y, _ = in_jax(problem)
     schedule = range(1, problem.count + 1)
@@ -99,7 +100,7 @@ def along_lazyrich(problem):
             return training.mean_squared_error(network.apply(params, x)[:, 0], y)
 
         def observe(params, step):
-            return kernels.empirical_ntk(network, params, x)
+            return empirical_ntk(network, params, x)
 
         return training.train(loss, params, optax.sgd(RATE), schedule, observe).observed
 
@@ -180,13 +181,14 @@ def of_library(problem):
     import jax.numpy as jnp
 
     from lazyrich import linearization as lin
+    from lazyrich.kernels import empirical_ntk
 
     network, params, _, x, y, others = in_jax(problem)
     times = np.arange(problem.count + 1)
 
     def predict(params, x, y, others):
         both = jnp.concatenate([x, others])
-        kernel = kernels.empirical_ntk(network, params, both, x)
+        kernel = empirical_ntk(network, params, both, x)
         return lin.predict_linear(network.apply(params, both)[:, 0], kernel, y, RATE, times)
 
     return predict, (params, x, y, others)
@@ -217,12 +219,13 @@ def linear_steps(problem):
     import jax.numpy as jnp
 
     from lazyrich import linearization as lin
+    from lazyrich.kernels import empirical_ntk
 
     network, params, _, x, y, others = in_jax(problem)
 
     def run(params, x, y, others):
         both = jnp.concatenate([x, others])
-        kernel = kernels.empirical_ntk(network, params, both, x)
+        kernel = empirical_ntk(network, params, both, x)
         slope = lambda outputs: (outputs - y) / len(y)  # noqa: E731
         outputs = network.apply(params, both)[:, 0]
         return lin.descend_linear(outputs, kernel, slope, RATE, problem.count)

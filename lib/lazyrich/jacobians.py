@@ -122,6 +122,15 @@ def blocks(samples: int, outputs: int, rows: int, some_outputs: int) -> list[Blo
     ]
 
 
+def parted(block: Block, rows: int) -> list[Block]:
+    """A block in parts of at most so many rows, or of one sample, each of some of its samples."""
+    few = max(1, rows // (block.outputs.stop - block.outputs.start))
+    starts = range(block.samples.start, block.samples.stop, few)
+    return [
+        Block(slice(start, min(start + few, block.samples.stop)), block.outputs) for start in starts
+    ]
+
+
 def rows_at_a_time(params, memory: int) -> int:
     """How many rows have room in so many bytes, at least one."""
     return max(1, memory // sum(leaf.nbytes for leaf in jax.tree.leaves(params)))
@@ -193,10 +202,10 @@ def _few_samples(samples):
 
 
 def _joined(parts, axis=0):
-    """Parts of an array, in the memory where they are."""
-    if len(parts) == 1:
-        return parts[0]
-    return (np if all(map(at_hand, parts)) else jnp).concatenate(parts, axis)
+    """Parts of an array, in NumPy where they are at hand, whose views copy nothing."""
+    if all(map(at_hand, parts)):
+        return np.concatenate(parts, axis) if len(parts) > 1 else np.asarray(parts[0])
+    return jnp.concatenate(parts, axis) if len(parts) > 1 else parts[0]
 
 
 @jit(static_argnames=("apply", "number", "forwards"))

@@ -170,24 +170,34 @@ def _at_once(rows, columns, traced, memory):
 
 
 def _by_blocks(rows, columns, traced, memory):
-    """The kernel from two blocks of rows at a time; of samples with themselves, half of it."""
-    size, outputs = jacobians.rows_at_a_time(rows.params, memory // 2), rows.outputs
+    """The kernel from two blocks of rows at a time; of samples with themselves, half of it.
+
+    One block is large and made once, and what it meets comes past it in parts.
+    """
+    size, outputs = jacobians.rows_at_a_time(rows.params, memory), rows.outputs
     n, m, itself = len(rows.x), len(columns.x), columns is rows
-    some = min(outputs, max(1, size // max(n, m)))
-    above, beside = (jacobians.blocks(samples, outputs, size, some) for samples in (n, m))
+    large, small = max(1, size - size // 8), size // 8
+    some = min(outputs, max(1, large // max(n, m)))
+    above, beside = (jacobians.blocks(samples, outputs, large, some) for samples in (n, m))
     kernel = np.zeros((n, m) if traced else (n, outputs, m, outputs), rows.dtype())
+
+    def add(one, other, part):
+        i, j = (block[:1] if traced else block for block in (one, other))
+        kernel[i + j] += part
+
     for number, one in enumerate(above):
         J = rows.of(one)
-        for other in beside[number:] if itself else beside:
-            if traced and other.outputs != one.outputs:
+        if itself:
+            add(one, one, np.asarray(_inner(J, J, traced)))
+        for whole in beside[number + 1 :] if itself else beside:
+            if traced and whole.outputs != one.outputs:
                 continue
-            same = itself and other == one
-            part = np.asarray(_inner(J, J if same else columns.of(other), traced))
-            i, j = (block[:1] if traced else block for block in (one, other))
-            kernel[i + j] += part
-            if itself and not same:
-                half = part.ndim // 2
-                kernel[j + i] += np.moveaxis(part, range(half), range(half, 2 * half))
+            for other in jacobians.parted(whole, small):
+                part = np.asarray(_inner(J, columns.of(other), traced))
+                add(one, other, part)
+                if itself:
+                    half = part.ndim // 2
+                    add(other, one, np.moveaxis(part, range(half), range(half, 2 * half)))
     return _flat(kernel)
 
 

@@ -72,6 +72,7 @@ NOT_TRIED = {
     "reports.random_hill": "takes whole numbers",
     "derivatives.coefficients_along": "what taylor_coefficients is behind its door",
     "training.ensemble": "makes a program of a function, whose arguments JAX takes or refuses",
+    "training.integrate": "what gradient_flow is behind its door",
     "training.gradient_flow": "compiles a solver for seconds a call; tried in test_training.py",
     "training.each": "its members have no names of their own; tried in test_training.py",
     "networks.standard": SCALES,

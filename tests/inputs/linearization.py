@@ -63,6 +63,14 @@ EXAMPLES = {
         {"apply": APPLY, "params": PARAMS, "order": 2}, of_result=lambda model: model(WAY, X)
     ),
     "linearization.descend_linear": Example({**LINEAR, "slope": lambda f: f, "steps": 3}),
+    "linearization.flow_linear": Example(
+        {
+            "outputs": LINEAR["outputs"],
+            "kernel": LINEAR["kernel"],
+            "slope": lambda f: f,
+            "times": np.array([0.1, 0.5]),
+        }
+    ),
     "linearization.predict_linear": Example({**LINEAR, "y": Y[:3, 0], "times": [0, 3]}),
     "linearization.laziness": Example(
         {

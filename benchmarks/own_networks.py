@@ -4,6 +4,7 @@ Each measurement is a first call in a process of its own, compiling included, si
 user waits for and what shows the memory. Inputs and weights are normal numbers.
 """
 
+import contextlib
 import json
 import sys
 from typing import NamedTuple
@@ -63,11 +64,9 @@ def convolve(weights, x):
 
 
 def lazyrich_kernel(problem, traced):
-    import lazyrich
+    from lazyrich import empirical_ntk
 
-    return lambda: np.asarray(
-        lazyrich.empirical_ntk(convolve, problem.weights, problem.x, traced=traced)
-    )
+    return lambda: np.asarray(empirical_ntk(convolve, problem.weights, problem.x, traced=traced))
 
 
 def jax_kernel(problem, traced):
@@ -190,12 +189,9 @@ def normal_weights():
 
 
 def lazyrich_report(weights):
-    import lazyrich
+    from lazyrich import weight_report
 
-    def call():
-        return np.array([row.exponent for row in lazyrich.weight_report(weights).matrices])
-
-    return call
+    return lambda: np.array([row.exponent for row in weight_report(weights).matrices])
 
 
 def weightwatcher_report(weights):
@@ -210,7 +206,7 @@ def weightwatcher_report(weights):
         model.add_module(name.split(".")[0], layer)
     torch.set_num_threads(1)
     watcher = weightwatcher.WeightWatcher(model=model, log_level="ERROR")
-    return lambda: watcher.analyze(max_evals=100_000)["alpha"].to_numpy()
+    return lambda: watcher.analyze(max_N=100_000)["alpha"].to_numpy()
 
 
 def bound(weights):
@@ -258,7 +254,8 @@ def first_call(kind, name, case):
         return None
     before = measuring.peak_memory()
     found = []
-    seconds = measuring.once(lambda: found.append(call()))
+    with contextlib.redirect_stdout(sys.stderr):  # some print of themselves
+        seconds = measuring.once(lambda: found.append(call()))
     memory = measuring.peak_memory() - before
     result = None if found[0] is None else np.sort(np.ravel(found[0]))[[0, -1]].tolist()
     return {"seconds": seconds, "memory": memory, "ends": result}

@@ -21,6 +21,7 @@ KERNELS = (
     "gauss_newton",
     "tails",
     "students",
+    "own_networks",
     "scaling",
 )
 ENVIRONMENT = {

@@ -199,6 +199,43 @@ def test_another_run_than_that_of_students_is_noticed(students):
 
 
 @pytest.fixture
+def own_networks(trajectories, monkeypatch):
+    module = importlib.import_module("own_networks")
+    monkeypatch.setattr(module, "CHANNELS", (1, 2, 2, 2, 3))
+    monkeypatch.setattr(module, "WIDTHS", (3, 6, module.OUTPUTS))
+    monkeypatch.setattr(module, "MATRICES", [(30, 20), (20, 40)])
+    return module
+
+
+def test_every_method_of_own_networks_agrees(own_networks):
+    for traced in (True, False):
+        calls = own_networks.METHODS["kernel"]
+        problem = own_networks.convolutional(3)
+        problem = problem._replace(x=problem.x[:, :17, :17])
+        problem.weights[-1] = problem.weights[-1][: 3 * 4]
+        found = [call() for _, call in installed(calls, problem, traced)]
+        assert len(found) > 1
+        for kernel in found[1:]:
+            np.testing.assert_allclose(kernel, found[0], rtol=1e-3, atol=1e-3)
+    problem = own_networks.perceptron(2)
+    for _, call in installed(own_networks.METHODS["ends"], problem):
+        values = np.linalg.eigvalsh(dense(own_networks.kernels, problem, jax.numpy.tanh)) / 2
+        np.testing.assert_allclose(call(), values[[0, -1]], rtol=1e-4)
+    weights = own_networks.normal_weights()
+    exponents, *_ = (call() for _, call in installed(own_networks.METHODS["weights"], weights))
+    assert len(exponents) == 2
+
+
+def test_the_tables_of_own_networks_are_whole(own_networks, monkeypatch, capsys):
+    taken = {"seconds": 1.0, "memory": 1.0, "ends": None}
+    monkeypatch.setattr(own_networks.measuring, "apart", lambda *_: taken)
+    monkeypatch.setattr(own_networks, "LIMIT", 5e4)
+    own_networks.main()
+    tables = are_whole(capsys.readouterr().out)
+    assert "\\u2013" in tables  # a Jacobian beyond the limit is not made
+
+
+@pytest.fixture
 def scaling(trajectories, monkeypatch):
     module = importlib.import_module("scaling")
     monkeypatch.setenv("JAX_ENABLE_X64", "true")  # for processes that it starts
@@ -292,9 +329,9 @@ def test_the_table_of_costs_is_whole(costs, monkeypatch, tmp_path):
     assert len(table["columns"]) == 6
 
 
-def dense(kernels, problem):
+def dense(kernels, problem, activation=None):
     """J Jᵀ by the Jacobian of all samples at once."""
-    activation = jax.nn.relu if problem.relu else lambda z: z
+    activation = activation or (jax.nn.relu if problem.relu else lambda z: z)
 
     def outputs(weights):
         return kernels.apply(weights, problem.x, activation).reshape(-1)
@@ -304,10 +341,10 @@ def dense(kernels, problem):
     return rows @ rows.T
 
 
-def installed(methods, problem):
+def installed(methods, problem, *settings):
     for name, method in methods.items():
         try:
-            yield name, method(problem)
+            yield name, method(problem, *settings)
         except ImportError:
             assert name not in ("lazyrich", "JAX Jacobian")
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lazyrich import curvature, kernels, networks
+from lazyrich import curvature, jacobians, kernels, networks
 from lazyrich.derivatives import jacobian
 from small_networks import NETWORKS, dense, drawn
 
@@ -36,6 +36,16 @@ def test_the_kernel_is_the_product_of_jacobians_in_any_memory(name, memory):
     close(of_samples, traced(J @ J.T, 5, 5))
     of_both = kernels.empirical_ntk(apply, params, x, others, traced=True, memory=memory)
     close(of_both, traced(J @ K.T, 5, 3))
+
+
+@named
+def test_a_block_is_made_in_pieces_of_samples_and_outputs(name, monkeypatch):
+    apply, params, x, others, J, K = of(name)
+    monkeypatch.setattr(jacobians, "TOGETHER", 2)
+    monkeypatch.setattr(jacobians, "AT_ONCE", 1)
+    found = kernels.empirical_ntk(apply, params, x, others)
+    np.testing.assert_allclose(found, J @ K.T, atol=1e-12)
+    np.testing.assert_allclose(kernels.empirical_ntk(apply, params, x), J @ J.T, atol=1e-12)
 
 
 @named

@@ -12,6 +12,7 @@ that as under ``jax.jit`` it must be pure: what it reads besides its arguments m
 
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 from typing import NamedTuple
 
 import jax
@@ -26,6 +27,7 @@ MEMORY = 2**30
 """Bytes that the rows of Jacobians take at a time, unless told otherwise: a gibibyte."""
 
 TOGETHER = 64  # samples whose activations are held at once
+AT_ONCE = 2**28  # bytes of rows that one program gives, if so many are not of one output
 
 
 class Rows(NamedTuple):
@@ -40,13 +42,32 @@ class Rows(NamedTuple):
     """Whether the network has its derivatives forwards alone, as one with a while loop."""
 
     def of(self, block: "Block") -> list:
-        """Those of a block, (samples, outputs, size) for each array of the parameters."""
-        x, number = self.x[block.samples], block.outputs.stop - block.outputs.start
-        parts = [
-            _rows(self.apply, self.params, x[few], block.outputs.start, number, self.forwards)
-            for few in _few_samples(len(x))
-        ]
-        return [_joined(leaf) for leaf in zip(*parts, strict=True)]
+        """Those of a block, (samples, outputs, size) for each array of the parameters.
+
+        In NumPy where they are at hand, whose views copy nothing.
+        """
+        x, first = self.x[block.samples], block.outputs.start
+        outputs, rows = block.outputs.stop - first, None
+        some = min(outputs, self.outputs_at_a_time())
+        for few, start in product(_few_samples(len(x)), range(0, outputs, some)):
+            number = min(some, outputs - start)
+            piece = _rows(self.apply, self.params, x[few], first + start, number, self.forwards)
+            if len(x) <= TOGETHER and number == outputs:
+                return [np.asarray(leaf) if at_hand(leaf) else leaf for leaf in piece]
+            if rows is None:
+                xp = np if all(map(at_hand, piece)) else jnp
+                rows = [xp.empty((len(x), outputs, leaf.shape[2]), leaf.dtype) for leaf in piece]
+            place = few, slice(start, start + number)
+            if xp is np:
+                for whole, part in zip(rows, piece, strict=True):
+                    whole[place] = part
+            else:
+                rows = [w.at[place].set(part) for w, part in zip(rows, piece, strict=True)]
+        return rows
+
+    def outputs_at_a_time(self) -> int:
+        """How many outputs of some samples one program gives, so that its own memory is small."""
+        return max(1, rows_at_a_time(self.params, AT_ONCE) // min(TOGETHER, len(self.x)))
 
     def dtype(self) -> np.dtype:
         """That of the rows."""
@@ -143,7 +164,7 @@ def moment(rows: Rows, memory: int):
     total = 0.0
     for block in blocks(samples, rows.outputs, size, min(rows.outputs, max(1, size // samples))):
         J = _joined([leaf.reshape(-1, leaf.shape[-1]) for leaf in rows.of(block)], axis=1)
-        total += product(J.T, J.T)
+        total += inner_products(J.T, J.T)
     return jax.device_put(total)
 
 
@@ -189,7 +210,7 @@ def moment_product(maps: list[Callable], params, direction):
     return jax.tree.map(lambda leaf: leaf[0], total)
 
 
-def product(rows, columns):
+def inner_products(rows, columns):
     """Rows times columnsᵀ; NumPy sees where both are the same, and computes a half."""
     if at_hand(rows) and at_hand(columns):
         return np.asarray(rows) @ np.asarray(columns).T

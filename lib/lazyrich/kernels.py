@@ -178,6 +178,8 @@ def _by_blocks(rows, columns, traced, memory):
     n, m, itself = len(rows.x), len(columns.x), columns is rows
     large, small = max(1, size - size // 8), size // 8
     some = min(outputs, max(1, large // max(n, m)))
+    if traced:  # no two outputs meet
+        some = min(some, rows.outputs_at_a_time())
     above, beside = (jacobians.blocks(samples, outputs, large, some) for samples in (n, m))
     kernel = np.zeros((n, m) if traced else (n, outputs, m, outputs), rows.dtype())
 
@@ -207,7 +209,7 @@ def _inner(J, J_other, traced):
     total = 0.0
     for pair in zip(J, J_other, strict=True):
         rows, columns = (leaf.reshape(math.prod(leaf.shape[:axes]), -1) for leaf in pair)
-        total += jacobians.product(rows, columns)
+        total += jacobians.inner_products(rows, columns)
     return total.reshape(*J[0].shape[:axes], *J_other[0].shape[:axes])
 
 

@@ -65,6 +65,10 @@ class Rows(NamedTuple):
                 rows = [w.at[place].set(part) for w, part in zip(rows, piece, strict=True)]
         return rows
 
+    def whole(self) -> "Block":
+        """All of them."""
+        return Block(slice(0, len(self.x)), slice(0, self.outputs))
+
     def outputs_at_a_time(self) -> int:
         """How many outputs of some samples one program gives, so that its own memory is small."""
         return max(1, rows_at_a_time(self.params, AT_ONCE) // min(TOGETHER, len(self.x)))
@@ -133,22 +137,14 @@ def in_their_direction(rows: Rows) -> Rows:
     ) from reasons[0]
 
 
-def blocks(samples: int, outputs: int, rows: int, some_outputs: int) -> list[Block]:
-    """All of some outputs at a time, in blocks of at most so many rows, or of one sample."""
-    some_samples = max(1, min(samples, rows // some_outputs))
+def blocks(whole: Block, rows: int, some: int) -> list[Block]:
+    """A block in parts of at most so many rows, or of one sample, with some outputs each."""
+    (first, end), (output, last) = ((one.start, one.stop) for one in whole)
+    few = max(1, min(end - first, rows // some))
     return [
-        Block(slice(s, min(s + some_samples, samples)), slice(c, min(c + some_outputs, outputs)))
-        for c in range(0, outputs, some_outputs)
-        for s in range(0, samples, some_samples)
-    ]
-
-
-def parted(block: Block, rows: int) -> list[Block]:
-    """A block in parts of at most so many rows, or of one sample, each of some of its samples."""
-    few = max(1, rows // (block.outputs.stop - block.outputs.start))
-    starts = range(block.samples.start, block.samples.stop, few)
-    return [
-        Block(slice(start, min(start + few, block.samples.stop)), block.outputs) for start in starts
+        Block(slice(s, min(s + few, end)), slice(c, min(c + some, last)))
+        for c in range(output, last, some)
+        for s in range(first, end, few)
     ]
 
 
@@ -162,7 +158,8 @@ def moment(rows: Rows, memory: int):
     rows = in_their_direction(rows)
     samples, size = len(rows.x), rows_at_a_time(rows.params, memory)
     total = 0.0
-    for block in blocks(samples, rows.outputs, size, min(rows.outputs, max(1, size // samples))):
+    some = min(rows.outputs, max(1, size // samples))
+    for block in blocks(rows.whole(), size, some):
         J = _joined([leaf.reshape(-1, leaf.shape[-1]) for leaf in rows.of(block)], axis=1)
         total += inner_products(J.T, J.T)
     return jax.device_put(total)

@@ -163,9 +163,7 @@ def _of_layers(network, params, x, others):
 
 def _at_once(rows, columns, traced, memory):
     """The kernel from all rows at a time, as ``jit`` has it."""
-    J, J_other = (
-        each.of(jacobians.Block(slice(None), slice(0, each.outputs))) for each in (rows, columns)
-    )
+    J, J_other = (each.of(each.whole()) for each in (rows, columns))
     return _flat(_inner(J, J_other, traced))
 
 
@@ -176,11 +174,12 @@ def _by_blocks(rows, columns, traced, memory):
     """
     size, outputs = jacobians.rows_at_a_time(rows.params, memory), rows.outputs
     n, m, itself = len(rows.x), len(columns.x), columns is rows
-    large, small = max(1, size - size // 8), size // 8
-    some = min(outputs, max(1, large // max(n, m)))
+    small = min(size // 2, jacobians.rows_at_a_time(rows.params, jacobians.AT_ONCE))
+    some = min(outputs, max(1, (size - small) // max(n, m)))
     if traced:  # no two outputs meet
         some = min(some, rows.outputs_at_a_time())
-    above, beside = (jacobians.blocks(samples, outputs, large, some) for samples in (n, m))
+    above, beside = (jacobians.blocks(each.whole(), size - small, some) for each in (rows, columns))
+    few = some if traced else min(some, max(1, small // m))
     kernel = np.zeros((n, m) if traced else (n, outputs, m, outputs), rows.dtype())
 
     def add(one, other, part):
@@ -194,7 +193,7 @@ def _by_blocks(rows, columns, traced, memory):
         for whole in beside[number + 1 :] if itself else beside:
             if traced and whole.outputs != one.outputs:
                 continue
-            for other in jacobians.parted(whole, small):
+            for other in jacobians.blocks(whole, small, few):
                 part = np.asarray(_inner(J, columns.of(other), traced))
                 add(one, other, part)
                 if itself:

@@ -45,7 +45,7 @@ def tests_of(modules):
     """The tests of modules in their order, and those of the border that they share."""
     own = [Path("tests", module).with_name(f"test_{Path(module).name}.py") for module in modules]
     shared = {test.with_name("test_border.py") for test in own}
-    return [*own, *sorted(test for test in shared if (ROOT / test).exists())]
+    return [test for test in [*own, *sorted(shared)] if (ROOT / test).exists()]
 
 
 def mutants(modules):

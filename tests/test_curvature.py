@@ -69,8 +69,19 @@ def test_both_ends_are_found_by_products(name, samples, loss):
         np.testing.assert_allclose([ends.smallest, ends.largest], values[[0, -1]], rtol=1e-7)
         assert max(ends.residuals) < 1e-4
     else:
-        with pytest.raises(ValueError, match="the smallest eigenvalue .*, so G is singular"):
+        with pytest.raises(ValueError, match="smallest .* so for float64 G is singular"):
             curvature.gauss_newton_ends(apply, params, x, loss)
+
+
+def test_what_no_float_holds_is_named():
+    linear, x = lambda params, x: x @ params, np.array([[1.0, 0], [0, 1], [2, 1]])  # noqa: E731
+    for call in (curvature.gauss_newton_spectrum, curvature.condition_number):
+        with pytest.raises(ValueError, match="must leave derivatives whose products are finite"):
+            call(linear, np.ones((2, 1)), x * 1e200)
+    with pytest.raises(ValueError, match="must leave derivatives whose products are finite"):
+        curvature.gauss_newton_ends(linear, np.ones((2, 1)), x * 1e200)
+    with pytest.raises(ValueError, match="by more than a dtype can square"):
+        curvature.condition_number(linear, np.ones((2, 1)), x * 1e-200)
 
 
 def test_without_room_for_the_vectors_no_end_is_certified():

@@ -242,6 +242,31 @@ def test_each_sample_is_treated_by_itself():
             call()
 
 
+def test_a_last_layer_of_zeros_hides_no_mixing_of_samples():
+    def normalised(params, x):
+        z = x @ params["body"]
+        return (z + (z - z.mean(0)) / z.std(0)) @ params["head"]
+
+    params = {"body": drawn(3, 4), "head": np.zeros((4, 2))}
+    with pytest.raises(ValueError, match="apply must treat each sample by itself"):
+        kernels.empirical_ntk(normalised, params, np.repeat(drawn(3, 3), 2, axis=0))
+
+
+def test_others_have_as_many_outputs():
+    along = lambda w, x: jnp.einsum("n...d,d->n...", x, w)  # noqa: E731
+    for call in (
+        lambda: kernels.empirical_ntk(along, np.ones(3), drawn(2, 3), drawn(3, 4, 3)),
+        lambda: kernels.ntk_product(along, np.ones(3), drawn(2, 3), np.ones(12), drawn(3, 4, 3)),
+    ):
+        with pytest.raises(ValueError, match="others must have as many outputs a sample as x, 1"):
+            call()
+
+
+def test_more_memory_than_a_number_of_32_bits():
+    K = kernels.empirical_ntk(lambda w, x: x @ w, np.ones(1), np.ones((2, 1)), memory=2**40)
+    assert K.tolist() == [[1, 1], [1, 1]]
+
+
 @pytest.mark.parametrize(
     ("apply", "sentence"),
     [
@@ -250,6 +275,8 @@ def test_each_sample_is_treated_by_itself():
         (lambda w, x: jnp.sqrt(0 * x @ w), "must leave derivatives whose products are finite"),
         (lambda w, x: (x @ w) > 0, "apply must give an array of floats"),
         (lambda w, x: x @ w[0], r"apply must take params and x, of shape \(5, 3\)"),
+        (lambda w, x: (x @ w)[:, :0], "apply must give outputs, and params hold numbers, got none"),
+        (lambda w, x: x.reshape(5, 3) @ w, "apply must take any number of samples: "),
     ],
 )
 def test_a_network_without_kernel_is_refused(apply, sentence):
@@ -263,7 +290,7 @@ def test_others_and_vectors_fit():
         with pytest.raises(ValueError, match=r"others must hold samples .*, got shape \(0, 3\)"):
             kernels.empirical_ntk(network, params, np.ones((2, 3)), np.ones((0, 3)))
     linear = lambda w, x: x @ w  # noqa: E731
-    for v in (drawn(9), drawn(10, 2, 2)):
+    for v in (drawn(9), drawn(10, 2, 2), drawn(10, 0)):
         with pytest.raises(ValueError, match="v must have 10 rows, got shape"):
             kernels.ntk_product(linear, drawn(3, 2), drawn(5, 3), v)
     with pytest.raises(ValueError, match="memory must be an integer of at least 1, got 0"):

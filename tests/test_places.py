@@ -1,3 +1,4 @@
+import inspect
 from pathlib import Path
 
 import pytest
@@ -15,5 +16,7 @@ def test_a_folder_is_named_by_a_variable(tmp_path, monkeypatch):
     assert places.named("HERE", {"HERE": "other"}) == tmp_path / "other"
     with pytest.raises(ValueError, match="out must name a place, got ''"):
         places.place("out", "")
+    with pytest.raises(ValueError, match="out must name a place, got None"):
+        inspect.unwrap(places.place)("out", None)
     with pytest.raises(ValueError, match="HERE must begin with the name of a user, got '~nobody9'"):
         places.named("HERE", {"HERE": "~nobody9"})

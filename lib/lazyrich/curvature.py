@@ -123,7 +123,8 @@ def gauss_newton_spectrum(
     if len(rows.x) * rows.outputs <= sum(leaf.size for leaf in jax.tree.leaves(rows.params)):
         matrix = kernels.empirical_ntk(network, params, x, memory=memory)
     else:
-        matrix = jacobians.moment(rows, validation.whole("memory", memory, least=1))
+        matrix = jacobians.moment(rows, jacobians.checked_memory(memory))
+    validation.finite(kernels.FINITE, matrix)
     return _floored(values_only(matrix / len(rows.x)))
 
 
@@ -139,7 +140,8 @@ def condition_number(
 
     The smallest is that of the `rank` largest. Where theory knows the rank, give it; by default it
     is the number of eigenvalues above the rounding floor, which is a threshold, and what κ would be
-    with one fewer or one more stands beside it.
+    with one fewer or one more stands beside it. Below that floor, in float32 1e-7 of the largest
+    times their number, nothing can be told: turn float64 on where fewer are counted than expected.
 
     Args:
         apply, params, x, loss, memory: as for :func:`gauss_newton_spectrum`.
@@ -154,11 +156,15 @@ def condition_number(
     """
     values = np.asarray(gauss_newton_spectrum(apply, params, x, loss, memory))[::-1]
     if not values[0] > 0:
-        raise ValueError("apply must depend on params, but the Gauss-Newton matrix is zero")
+        raise ValueError(
+            "apply must depend on params, and by more than a dtype can square, but the "
+            "Gauss-Newton matrix is zero"
+        )
     if rank is None:
         rank = int(np.count_nonzero(values))
     elif validation.whole("rank", rank, least=1) > len(values):
         raise ValueError(f"rank must be at most {len(values)}, got {rank}")
+    rank = int(rank)
 
     def of(rank):
         if rank == 0:
@@ -200,7 +206,7 @@ def gauss_newton_ends(
     """
     rows = jacobians.rows_of(_of_loss(apply, loss), params, x)
     [tolerance] = validation.positives(tolerance=tolerance)
-    memory = validation.whole("memory", memory, least=1)
+    memory = jacobians.checked_memory(memory)
     flat, unravel = ravel_pytree(rows.params)
     samples, outputs = len(rows.x), rows.outputs
 
@@ -216,7 +222,7 @@ def gauss_newton_ends(
     with validation.differentiable("apply", "by jax.linearize, whose map is transposed"):
         maps = jacobians.linear_maps(rows, memory)
         ends = ends_by_lanczos(
-            lambda v: np.asarray(product(jnp.asarray(v, flat.dtype)), float).ravel() / samples,
+            lambda v: _finite(product(jnp.asarray(v, flat.dtype))) / samples,
             number,
             float(tolerance),
             room,
@@ -230,8 +236,14 @@ def gauss_newton_ends(
         found += f"{residual:.2g} after {ends.steps} of at most {number} products"
         if ends.steps == room < number:
             raise RuntimeError(f"{found}; with more memory there would be more")
-        raise ValueError(f"{found}, so G is singular, or nearly so for {flat.dtype}")
+        raise ValueError(
+            f"{found}, so for {flat.dtype} G is singular, or nearly so, or the tolerance too small"
+        )
     return ends
+
+
+def _finite(image):
+    return np.asarray(validation.finite(kernels.FINITE, image), float).ravel()
 
 
 def _first(pair):

@@ -13,6 +13,7 @@ that as under ``jax.jit`` it must be pure: what it reads besides its arguments m
 from collections.abc import Callable
 from functools import partial
 from itertools import product
+from numbers import Integral
 from typing import NamedTuple
 
 import jax
@@ -27,6 +28,7 @@ MEMORY = 2**30
 """Bytes that the rows of Jacobians take at a time, unless told otherwise: a gibibyte."""
 
 TOGETHER = 64  # samples whose activations are held at once
+SAMPLES_TRIED = 4  # together and one by one
 AT_ONCE = 2**28  # bytes of rows that one program gives, if so many are not of one output
 
 
@@ -105,17 +107,40 @@ def rows_of(apply: Callable, params, x: ArrayLike, name: str = "x") -> Rows:
             f"{', '.join(str(shape.shape) for shape in shapes)}"
         )
     rows = Rows(hashable(apply), params, x, sum(shape.size for shape in shapes) // len(x))
+    if not rows.outputs or not sum(leaf.size for leaf in jax.tree.leaves(params)):
+        raise ValueError("apply must give outputs, and params hold numbers, got none")
     if rows.known():
-        alone, together = map(np.asarray, _two_ways(rows.apply, params, x[:2]))
-        if not np.isfinite(together).all():
+        _check_each_by_itself(rows, name)
+    return rows
+
+
+def _check_each_by_itself(rows, name):
+    """That some samples have the same outputs one by one as together, here and a step away.
+
+    The step is a random one: at a start with a last layer of zeros all outputs are alike.
+    """
+    few = rows.x[np.unique(np.linspace(0, len(rows.x) - 1, SAMPLES_TRIED, dtype=int))]
+    random = np.random.default_rng(0)
+    size = max(float(jnp.abs(leaf).max(initial=0.0)) for leaf in jax.tree.leaves(rows.params))
+    away = jax.tree.map(
+        lambda leaf: leaf + np.asarray(random.normal(0, 0.1 * size or 1, leaf.shape), leaf.dtype),
+        rows.params,
+    )
+    for params in (rows.params, away):
+        try:
+            alone, together = map(np.asarray, _two_ways(rows.apply, params, few))
+        except (TypeError, ValueError, NotImplementedError) as error:
+            raise ValueError(
+                f"apply must take any number of samples: {validation.first_line(error)}"
+            ) from error
+        if params is rows.params and not np.isfinite(together).all():
             raise ValueError(f"apply must give finite outputs on {name}, got inf or nan")
         allowed = np.finfo(together.dtype).eps ** 0.5 * np.abs(together).max(initial=0.0)
-        if not np.abs(alone - together).max(initial=0.0) <= allowed:
+        if not (np.abs(alone - together) <= allowed)[np.isfinite(together)].all():
             raise ValueError(
                 "apply must treat each sample by itself, as batch normalisation does in "
                 f"evaluation, but on {name} the outputs of one depend on another"
             )
-    return rows
 
 
 def in_their_direction(rows: Rows) -> Rows:
@@ -146,6 +171,13 @@ def blocks(whole: Block, rows: int, some: int) -> list[Block]:
         for c in range(output, last, some)
         for s in range(first, end, few)
     ]
+
+
+def checked_memory(memory: int) -> int:
+    """A number of bytes, at least one."""
+    if isinstance(memory, bool) or not isinstance(memory, Integral) or memory < 1:
+        raise ValueError(f"memory must be an integer of at least 1, got {memory!r}")
+    return int(memory)
 
 
 def rows_at_a_time(params, memory: int) -> int:
@@ -210,7 +242,8 @@ def moment_product(maps: list[Callable], params, direction):
 def inner_products(rows, columns):
     """Rows times columnsᵀ; NumPy sees where both are the same, and computes a half."""
     if at_hand(rows) and at_hand(columns):
-        return np.asarray(rows) @ np.asarray(columns).T
+        with np.errstate(all="ignore"):  # inf is a result, as in JAX
+            return np.asarray(rows) @ np.asarray(columns).T
     return matmul(rows, columns.T)
 
 

@@ -58,7 +58,7 @@ def empirical_ntk(
     >>> empirical_ntk(apply, jnp.zeros((2, 1)), jnp.array([[1.0, 0.0], [1.0, 2.0]])).tolist()
     [[1.0, 1.0], [1.0, 5.0]]
     """
-    memory = validation.whole("memory", memory, least=1)
+    memory, traced = jacobians.checked_memory(memory), validation.flag("traced", traced)
     if isinstance(network, Network) and network.sensitivities is not None:
         kernel, outputs = _of_layers(network, params, x, others)
         by_output = kernel.reshape(len(kernel) // outputs, outputs, -1, outputs)
@@ -66,10 +66,7 @@ def empirical_ntk(
     else:
         apply = network.apply if isinstance(network, Network) else network
         rows = jacobians.in_their_direction(jacobians.rows_of(apply, params, x))
-        columns = rows
-        if others is not None:
-            x = jacobians.rows_of(apply, params, others, "others").x
-            columns = rows._replace(x=x)
+        columns = _beside(rows, others)
         known = rows.known() and columns.known()
         kernel = (_by_blocks if known else _at_once)(rows, columns, traced, memory)
     return validation.finite(FINITE, jax.device_put(kernel))
@@ -99,10 +96,10 @@ def ntk_product(
     [0.0, -4.0]
     """
     rows = jacobians.rows_of(apply, params, x)
-    columns = rows if others is None else jacobians.rows_of(apply, params, others, "others")
+    columns = _beside(rows, others)
     v = validation.floating("v", v, ndim=1)
     number = len(columns.x) * rows.outputs
-    if len(v) != number or v.ndim > 2:
+    if len(v) != number or v.ndim > 2 or not v.size:
         raise ValueError(f"v must have {number} rows, got shape {v.shape}")
     with validation.differentiable("apply", "by jax.linearize"):
         vectors = v.reshape(len(columns.x), rows.outputs, -1)
@@ -143,6 +140,18 @@ def _largest_ntk_eigenvalue(apply, params, x, start, iterations):
         return push
 
     return jnp.linalg.norm(jax.lax.fori_loop(0, iterations, once, start))
+
+
+def _beside(rows, others):
+    """The rows of other samples, which have as many outputs each."""
+    if others is None:
+        return rows
+    columns = jacobians.rows_of(rows.apply, rows.params, others, "others")
+    if columns.outputs != rows.outputs:
+        raise ValueError(
+            f"others must have as many outputs a sample as x, {rows.outputs}, got {columns.outputs}"
+        )
+    return rows._replace(x=columns.x)
 
 
 def _of_layers(network, params, x, others):

@@ -9,12 +9,14 @@ def place(name: str, path: Path | str) -> Path:
     """A path that an argument names, in which ``~`` is a user's home.
 
     Raises:
-        ValueError: if it is empty, or there is no such user.
+        ValueError: if it is empty or no path, or there is no such user.
     """
     if not str(path):
         raise ValueError(f"{name} must name a place, got ''")
     try:
         return Path(path).expanduser()
+    except TypeError:
+        raise ValueError(f"{name} must name a place, got {path!r}") from None
     except RuntimeError:
         raise ValueError(f"{name} must begin with the name of a user, got {str(path)!r}") from None
 

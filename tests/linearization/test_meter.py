@@ -94,6 +94,15 @@ def test_after_one_step_the_terms_are_the_correlations():
     close(laziness(apply, PARAMS, X, Y, ETA, 1, X_TEST).terms, [C[1], -C[2]])
 
 
+@pytest.mark.parametrize("kernel", [True, False])
+def test_samples_that_depend_on_each_other_are_refused_in_one_sentence(kernel):
+    mixing = lambda params, x: apply(params, x) - apply(params, x).mean()  # noqa: E731
+    with pytest.raises(ValueError, match="^apply must treat each sample by itself"):
+        laziness(mixing, PARAMS, X, Y, ETA, 2, kernel=kernel)
+    reading = laziness(apply, PARAMS, X, Y, ETA, 2, kernel=kernel)
+    assert np.isnan(reading.kernel) == (not kernel)
+
+
 def test_before_training_and_on_the_training_inputs_by_default():
     assert laziness(apply, PARAMS, X, Y, ETA, 0)[:3] == (0, 0, 0)
     here = laziness(apply, PARAMS, X, Y, ETA, 2)

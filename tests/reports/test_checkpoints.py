@@ -47,6 +47,8 @@ def test_shards_of_a_folder_are_read_in_order_beside_what_is_no_weight(tmp_path)
         safetensors.save_file(one, tmp_path / f"model-{number}.safetensors")
     (tmp_path / "config.json").write_text('{"layers": 2}')
     (tmp_path / "README.md").write_text("weights")
+    (tmp_path / "training_args.bin").write_bytes(pickle.dumps({"rate": 1}))
+    (tmp_path / "loss.png").write_bytes(b"\x89PNG\r\n")
     (tmp_path / "more").mkdir()
     the_same(read(tmp_path))
     assert checkpoint(tmp_path).number == 3 and list(read(tmp_path)) == names
@@ -163,8 +165,31 @@ def test_a_file_of_another_kind_is_refused(content, tmp_path):
     (tmp_path / "photo").write_bytes(content)
     with pytest.raises(ValueError, match="photo must be a file of weights, of safetensors"):
         checkpoint(tmp_path / "photo")
-    with pytest.raises(ValueError, match="must hold files of weights, got a folder without any"):
+    with pytest.raises(ValueError, match="must hold files of weights .*, got a folder without"):
         checkpoint(tmp_path)
+
+
+def test_what_is_no_file_is_refused(tmp_path):
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(ValueError, match="pipe must be a file or a folder"):
+            checkpoint(tmp_path / "pipe")
+
+
+def test_a_dtype_that_numpy_lacks_leaves_out_one_array(tmp_path):
+    entries = {"a": tensor(0, 4) | {"dtype": "F8_E5M2", "shape": [4]}, "b": tensor(4, 8)}
+    (tmp_path / "w").write_bytes(header(entries, bytes(8)))
+    found = read(tmp_path / "w")
+    assert found["a"].why == "of F8_E5M2, which NumPy does not have" or found["a"].shape == (4,)
+    assert found["b"].shape == (1,)
+
+
+def test_what_has_no_room_is_said_in_one_sentence(tmp_path):
+    head = b"{'descr': '<f8', 'fortran_order': False, 'shape': (100000000000, 100000), }"
+    head = head.ljust(117) + b"\n"
+    (tmp_path / "w.eqx").write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head)
+    with pytest.raises(ValueError, match="w.eqx must be a sound file of weights: "):
+        read(tmp_path / "w.eqx")
 
 
 def test_no_file_runs_code(tmp_path):
@@ -228,7 +253,7 @@ def test_pictures_stand_in_the_folder_whatever_the_names(tmp_path, capsys):
     ("arguments", "sentence"),
     [
         (["nowhere"], "No such file or directory"),
-        (["w", "--smallest", "1"], "smallest must be an integer of at least 2, got 1"),
+        (["w", "--smallest", "1"], "smallest must be an integer of at least 3, got 1"),
         (["w", "--replicas", "-1"], "replicas must be an integer of at least 0, got -1"),
         (["photo"], "photo must be a file of weights"),
     ],

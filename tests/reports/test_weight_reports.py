@@ -94,6 +94,50 @@ def test_any_precision_is_read(dtype):
     assert row[4:] == exact[4:]
 
 
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, np.float16, np.float32])
+def test_what_half_precision_rounds_away_is_no_collapse_of_rank(dtype):
+    random = DRAWS.normal(size=(300, 300)) / 300**0.5
+    spiked = random.copy()
+    spiked[0] *= 15
+    [row], [other] = (weight_report([X.astype(dtype)]).matrices for X in (random, spiked))
+    assert (row.form, row.outliers, other.form, other.outliers) == (
+        *("Random-like", 0),
+        *("Bulk+Spike", 1),
+    )
+    low = drawn(200, 4) @ drawn(4, 100)
+    [low] = weight_report([low.astype(dtype)]).matrices
+    assert (low.form, low.sigma) == ("Rank-collapse", 0)
+
+
+def test_attention_of_flax_has_its_heads_as_rows():
+    [row] = weight_report({"attention": {"query": {"kernel": drawn(64, 4, 16)}}}).matrices
+    assert (row.rows, row.matrix) == ((1, 2), (64, 64))
+
+
+def test_views_are_tied_only_where_they_are_the_same_matrix():
+    both = drawn(64, 64)
+    report = weight_report({"even": both[::2], "first": both[:32], "same": both[:32]})
+    assert [row.name for row in report.matrices] == ["even", "first"]
+    assert report.left_out[0].why == "tied to first"
+
+
+def test_what_holds_no_array_is_refused():
+    for params in ({}, "model.safetensors", {"a": "b"}, lambda x: x):
+        with pytest.raises(ValueError, match="params must be a pytree with arrays, got"):
+            weight_report(params)
+
+
+def test_tensors_of_pytorch_are_read():
+    torch = pytest.importorskip("torch")
+    state = torch.nn.Linear(30, 40).state_dict() | {"half": torch.ones(30, 30).bfloat16()}
+    report = weight_report(state)
+    assert [row.name for row in report.matrices] == ["weight"]
+    assert {one.name: one.why for one in report.left_out} == {
+        "bias": "one axis",
+        "half": "of rank 1 or zero",
+    }
+
+
 @pytest.mark.parametrize("scale", [1e-300, 1e-30, 1e30, 1e300])
 def test_rows_are_free_of_scale(scale):
     [row], [scaled] = (weight_report([X]).matrices for X in (W, W * scale))
@@ -112,6 +156,10 @@ def test_what_is_left_out_says_why():
         "ids": np.zeros((30, 30), int),
         "nan": tied * np.nan,
         "none": np.zeros((30, 30)),
+        "masked": np.ma.array(tied, mask=tied > 0, copy=True),
+        "other number": 1.0,
+        "view": tied[::2][:, :30],
+        "another view": tied[:15],
         "number": 1.0,
         "one": np.outer(np.arange(1, 31.0), np.ones(40)),
         "shift": drawn(30),
@@ -125,8 +173,12 @@ def test_what_is_left_out_says_why():
         "ids": "of int64, not of floats",
         "nan": "not finite",
         "none": "of rank 1 or zero",
+        "masked": "masked",
         "number": "float, no array",
         "one": "of rank 1 or zero",
+        "other number": "float, no array",
+        "view": "fewer than 20 rows or columns",
+        "another view": "fewer than 20 rows or columns",
         "shift": "one axis",
         "word": "str, no array",
     }
@@ -150,10 +202,13 @@ def test_an_orthogonal_matrix_has_a_report():
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"smallest": 1}, "smallest must be an integer of at least 2, got 1"),
+        ({"smallest": 2}, "smallest must be an integer of at least 3, got 2"),
         ({"replicas": -1}, "replicas must be an integer of at least 0, got -1"),
         ({"rows": lambda name, shape: 3}, r"rows must give some axes of shape \(25, 5, 9\)"),
         ({"rows": lambda name, shape: (0, 1, 2)}, "but not all, got"),
+        ({"rows": lambda name, shape: None}, "rows must give some axes"),
+        ({"rows": lambda name, shape: 1.5}, "rows must give some axes"),
+        ({"rows": lambda name, shape: True}, "rows must give some axes"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(settings, sentence):
@@ -178,5 +233,10 @@ def test_the_picture_shows_the_spectrum_over_the_law():
     np.testing.assert_allclose(values, np.linalg.eigvalsh(W.T @ W))
     np.testing.assert_allclose(share, np.arange(60, 0, -1) / 60)
     plt.close(figure)
-    with pytest.raises(ValueError, match="W must be a matrix of floats with a spectrum, got one"):
+    with pytest.raises(
+        ValueError, match="W must be a matrix of floats with a spectrum, got: of rank 1"
+    ):
         plot_spectrum(np.zeros((30, 30)))
+    awkward = plot_spectrum(W, "a$\\bad{$ \x1b[31m")
+    awkward.canvas.draw()
+    plt.close(awkward)

@@ -169,13 +169,16 @@ def predict_linear(
     outputs, kernel = _fitting(outputs, kernel)
     if rate is None:
         times = validation.kind("times", times, "real numbers")
-        times = jnp.minimum(times.astype(outputs.dtype), jnp.finfo(outputs.dtype).max)
+        late = float(jnp.finfo(outputs.dtype).max)
+        times = times if isinstance(times, jax.core.Tracer) else np.minimum(times, late)
+        times = jnp.asarray(times, outputs.dtype)
     else:
         [rate] = validation.positives(rate=rate)
         times = validation.kind("times", times, "integers").astype(outputs.dtype)
     times = validation.nonnegative("times", validation.vector("times", times))
     train = kernel.shape[1]
-    y = validation.vector("y", y)
+    y = validation.kind("y", y, "real numbers")
+    y = validation.vector("y", y.astype(outputs.dtype) if y.dtype.kind in "biu" else y)
     if y.shape != (train,):
         raise ValueError(f"y must have a number for each of {train} columns, got {y.shape}")
     values, Q = jnp.linalg.eigh(validation.symmetric("kernel", kernel[:train]))

@@ -100,8 +100,9 @@ def laziness(
             the inputs or does not treat each by itself, params or inputs are not finite, or JAX
             cannot differentiate the network three times forwards and once backwards.
 
-    Above the rate at which the linear model diverges the reading grows without bound, and where the
-    kernel of the start vanishes its change is nan.
+    Above the rate at which the linear model diverges the reading grows without bound. Where the
+    kernel of the start vanishes its change is nan, and where the network or the loss has no finite
+    derivative all is.
 
     A network that is linear in its parameters has no distance to go:
 
@@ -122,6 +123,8 @@ def laziness(
         validation.giving("loss", "a number from outputs and y", (), loss, outputs, y)
     _, x_test, _ = validation.network(apply, params, x if x_test is None else x_test, "x_test")
     apply = hashable(apply)
+    if _known(params, x):
+        jacobians.rows_of(apply, params, x)
     with validation.differentiable("apply", "three times by jax.jvp, and once by jax.vjp"):
         path = _path(apply, hashable(loss), steps, params, x, y, rate.astype(outputs.dtype))
         _, moved, *terms = _coefficients(apply, params, path, x_test)
@@ -161,11 +164,15 @@ def _reading(moved, terms, change):
     return Laziness(root_mean_square(sum(terms)), change, root_mean_square(moved), jnp.stack(terms))
 
 
+def _known(*trees):
+    return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees))
+
+
 def _kernel_change(apply, params, path, x):
     """|K_1 + K_2|/|K_0|: from the rows of Jacobians, or under ``jit`` from products alone."""
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((path, x))):
+    if not _known(path, x):
         return _change_by_columns(apply, params, path, x)
-    outputs = jacobians.rows_of(apply, params, x).outputs
+    outputs = jax.eval_shape(apply, params, x).size // len(x)
     some = max(1, jacobians.rows_at_a_time(path, jacobians.MEMORY // 2) // outputs)
     parts = [x[start : start + some] for start in range(0, len(x), some)]
     squares, unit = np.zeros(2), None

@@ -15,9 +15,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lazyrich import validation
-from lazyrich.reports.matrices import NotRead
+from lazyrich import places, validation
+from lazyrich.reports.matrices import NotRead, of_torch
 
+# Of the files of a folder those of the first kind that is there are read.
+KINDS = (
+    (".safetensors",),
+    (".npz", ".npy"),
+    (".pt", ".pth", ".bin", ".ckpt"),
+    (".msgpack",),
+    (".eqx",),
+)
 PYTHON = NotRead("an object of Python's, which is not read")
 
 
@@ -36,7 +44,8 @@ def checkpoint(path: str | Path) -> Checkpoint:
     Args:
         path: a file of safetensors, of NumPy (``.npz``, ``.npy``), a state dict of PyTorch (torch
             is needed), the bytes of ``flax.serialization.to_bytes`` (flax is needed) or the leaves
-            of ``equinox.tree_serialise_leaves``; or a folder of such shards.
+            of ``equinox.tree_serialise_leaves``; or a folder of such shards, of which those of one
+            kind are read, by their suffix, safetensors first.
 
     Raises:
         ValueError: if it is none of these, or damaged, or wants to run code.
@@ -48,12 +57,15 @@ def checkpoint(path: str | Path) -> Checkpoint:
     >>> [(name, array.shape) for name, array in checkpoint(path).arrays]
     [('layer', (2, 3))]
     """
-    path = Path(path).expanduser()
+    path = places.place("path", path)
     if not path.is_dir():
         return _in_file(path)
-    shards = [each for each in sorted(path.iterdir()) if each.is_file() and _reader(each)]
+    files = [each for each in sorted(path.iterdir()) if each.is_file()]
+    kinds = ([each for each in files if each.suffix in kind] for kind in KINDS)
+    shards = next(filter(None, kinds), [])
     if not shards:
-        raise ValueError(f"{path} must hold files of weights, got a folder without any")
+        known = ", ".join(suffix for kind in KINDS for suffix in kind)
+        raise ValueError(f"{path} must hold files of weights ({known}), got a folder without any")
     files = [_in_file(each) for each in shards]
     numbers = [file.number for file in files]
     total = None if None in numbers else sum(numbers)
@@ -61,6 +73,8 @@ def checkpoint(path: str | Path) -> Checkpoint:
 
 
 def _in_file(path):
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path} must be a file or a folder")
     reader = _reader(path)
     if reader is None:
         raise ValueError(
@@ -84,7 +98,7 @@ def _soundly(path, arrays):
 def _in_one_sentence(path, function, *arguments):
     try:
         return function(*arguments)
-    except (OSError, ModuleNotFoundError, MemoryError):
+    except (OSError, ModuleNotFoundError):
         raise
     # Each format has errors of its own, down to those of its decoder.
     except Exception as error:
@@ -117,9 +131,19 @@ def _safetensors(path):
     def arrays():
         with safe_open(path, framework="numpy") as file:
             for name in names:
-                yield name, file.get_tensor(name)
+                yield name, _of_safetensors(file, name)
 
     return Checkpoint(len(names), arrays())
+
+
+def _of_safetensors(file, name):
+    """An array, or that NumPy does not have its dtype."""
+    try:
+        return file.get_tensor(name)
+    except (AttributeError, TypeError, KeyError):
+        about = file.get_slice(name)
+        why = f"of {about.get_dtype()}, which NumPy does not have"
+        return NotRead(why, tuple(about.get_shape()))
 
 
 def _zipped(path):
@@ -187,17 +211,11 @@ def _torch(path):
             if not isinstance(leaf, torch.Tensor):
                 yield name, leaf
                 continue
-            shape = tuple(leaf.shape)
-            if leaf.layout != torch.strided or leaf.is_quantized:
-                yield name, NotRead(f"{leaf.layout} of {leaf.dtype}", shape)
-                continue
-            first = seen.setdefault((leaf.data_ptr(), shape, leaf.stride()), name)
-            if first != name and leaf.numel():
-                yield name, NotRead(f"tied to {first}", shape)
-            elif leaf.dtype == torch.bfloat16:
-                yield name, leaf.view(torch.uint16).numpy().view(_bfloat16())
-            else:
-                yield name, leaf.detach().resolve_conj().resolve_neg().numpy()
+            array, first = of_torch(leaf), name
+            if isinstance(array, np.ndarray) and leaf.numel():
+                place = leaf.data_ptr(), leaf.shape, leaf.stride(), leaf.dtype
+                first = seen.setdefault(place, name)
+            yield name, array if first == name else NotRead(f"tied to {first}", array.shape)
 
     return Checkpoint(len(named), arrays())
 
@@ -220,9 +238,3 @@ def _leaves(tree, name=""):
         return
     for key, value in pairs:
         yield from _leaves(value, f"{name}.{key}" if name else str(key))
-
-
-def _bfloat16():
-    import ml_dtypes
-
-    return np.dtype(ml_dtypes.bfloat16)

@@ -2,12 +2,15 @@
 
 An array with two axes is a matrix as it is, an embedding among them. One with more becomes a matrix
 with the outputs as its rows: those are the last axis of an array whose name ends in ``kernel``, as
-in Flax, and else the first, as in PyTorch and Equinox.
+in Flax (of the ``query``, ``key`` and ``value`` of attention all but the first), and else the
+first, as in PyTorch and Equinox.
 """
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -25,8 +28,9 @@ class Spectrum(NamedTuple):
     """Of the entries of W."""
 
 
-class NotRead(NamedTuple):
-    """What stands for weights that are not read."""
+@dataclass(frozen=True)
+class NotRead:
+    """What stands for weights that are not read; a leaf of a pytree."""
 
     why: str
     """The reason."""
@@ -34,13 +38,20 @@ class NotRead(NamedTuple):
     """Their shape, where it is known."""
 
 
-def outputs_first(name: str, shape: tuple[int, ...]) -> int:
-    """The axis of the outputs of weights: the last of a ``kernel``, else the first.
+def outputs_first(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The axes of the outputs of weights: the last of a ``kernel``, else the first.
+
+    Of a kernel that belongs to the ``query``, ``key`` or ``value`` of Flax's attention, whose axes
+    are inputs, heads and what a head has, all but the first.
 
     >>> outputs_first("Conv_0.kernel", (3, 3, 16, 32)), outputs_first("conv.weight", (32, 16, 3, 3))
-    (3, 0)
+    ((3,), (0,))
+    >>> outputs_first("attention.query.kernel", (256, 8, 32))
+    (1, 2)
     """
-    return len(shape) - 1 if re.search(r"kernel\W*$", name) else 0
+    if re.search(r"\b(query|key|value)\W+kernel\W*$", name):
+        return tuple(range(1, len(shape)))
+    return (len(shape) - 1,) if re.search(r"kernel\W*$", name) else (0,)
 
 
 def axes_of(name: str, shape: tuple[int, ...], rows: Callable) -> tuple[int, ...]:
@@ -48,17 +59,20 @@ def axes_of(name: str, shape: tuple[int, ...], rows: Callable) -> tuple[int, ...
     if len(shape) < 3:
         return (0,)
     given = rows(name, shape)
-    axes = tuple(int(axis) for axis in np.atleast_1d(given))
-    first = {axis % len(shape) for axis in axes if -len(shape) <= axis < len(shape)}
+    axes = tuple(given) if isinstance(given, Sequence) else (given,)
+    whole = [axis for axis in axes if isinstance(axis, Integral) and not isinstance(axis, bool)]
+    first = {int(axis) % len(shape) for axis in whole if -len(shape) <= axis < len(shape)}
     if len(first) < len(axes) or not 0 < len(axes) < len(shape):
-        raise ValueError(f"rows must give some axes of shape {shape}, but not all, got {given}")
-    return tuple(axis % len(shape) for axis in axes)
+        raise ValueError(f"rows must give some axes of shape {shape}, but not all, got {given!r}")
+    return tuple(int(axis) % len(shape) for axis in axes)
 
 
 def why_not(array: Any, axes: tuple[int, ...], smallest: int) -> str:
     """Why an array is no matrix to report on, as far as its shape and dtype tell; else empty."""
     if isinstance(array, NotRead):
         return array.why
+    if isinstance(array, np.ma.MaskedArray):
+        return "masked"
     if not hasattr(array, "dtype"):
         return f"{type(array).__name__}, no array"
     if not jnp.issubdtype(array.dtype, jnp.floating):
@@ -89,6 +103,22 @@ def matrix_of(array: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
     return array.transpose(*axes, *others).reshape(sides(array.shape, axes))
 
 
+def of_torch(tensor: Any) -> np.ndarray | NotRead:
+    """A tensor of PyTorch in NumPy, where this has its dtype; its memory is shared."""
+    import torch
+
+    shape = tuple(tensor.shape)
+    if tensor.layout != torch.strided or tensor.is_quantized:
+        return NotRead(f"{tensor.layout} of {tensor.dtype}", shape)
+    tensor = tensor.detach().cpu().resolve_conj().resolve_neg()
+    if tensor.dtype == torch.bfloat16:
+        return tensor.view(torch.uint16).numpy().view(np.dtype(jnp.bfloat16))
+    try:
+        return tensor.numpy()
+    except TypeError:
+        return NotRead(f"of {tensor.dtype}, which NumPy does not have", shape)
+
+
 def spectrum(W: np.ndarray) -> Spectrum:
     """The spectrum of a matrix in float64, which is made of it piece by piece.
 
@@ -106,6 +136,8 @@ def spectrum(W: np.ndarray) -> Spectrum:
             part = W[piece].astype(float) / unit
             gram += part.T @ part
         values = np.linalg.eigvalsh(gram)
-    precision = max(np.finfo(float).eps, float(jnp.finfo(W.dtype).eps) ** 2)
-    floor = len(values) * precision * values[-1]
+    # What float64 leaves, and what the rounding of the entries can have made, noise with an edge.
+    noise = float(jnp.finfo(W.dtype).eps) ** 2 * np.trace(gram) / W.size
+    edge = noise * (W.shape[0] ** 0.5 + W.shape[1] ** 0.5) ** 2
+    floor = max(len(values) * np.finfo(float).eps * values[-1], edge)
     return Spectrum(np.where(values > floor, values, 0), float(unit))

@@ -20,7 +20,7 @@ def random_hill(rows: int, columns: int, draws: int = DRAWS) -> tuple[float, flo
 
     Args:
         rows: h, at least the number of columns.
-        columns: d, at least 2.
+        columns: d, at least 3.
         draws: how many matrices, at least 2.
 
     Raises:
@@ -30,7 +30,7 @@ def random_hill(rows: int, columns: int, draws: int = DRAWS) -> tuple[float, flo
     >>> 2 < mean < 3, deviation < 0.1
     (True, True)
     """
-    columns = validation.whole("columns", columns, least=2)
+    columns = validation.whole("columns", columns, least=3)
     rows = validation.whole("rows", rows, least=columns)
     return _random_hill(rows, columns, validation.whole("draws", draws, least=2))
 

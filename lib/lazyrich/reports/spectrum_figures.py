@@ -6,7 +6,7 @@ import numpy as np
 
 from lazyrich import spectra
 from lazyrich.reports.matrices import Spectrum, outputs_first
-from lazyrich.reports.weight_reports import LeftOut, MatrixReport, readings
+from lazyrich.reports.weight_reports import LeftOut, MatrixReport, readings, shown
 
 BLUE, ORANGE = "#0173B2", "#DE8F05"  # for the colour-blind
 
@@ -30,9 +30,9 @@ def plot_spectrum(W: Any, name: str = "weights", rows=outputs_first):
     Raises:
         ValueError: if there is no spectrum to draw, in the words of the report.
     """
-    [(row, spectrum)] = readings([(name, W)], smallest=2, rows=rows)
+    [(row, spectrum)] = readings([(name, W)], smallest=3, rows=rows)
     if isinstance(row, LeftOut):
-        raise ValueError(f"W must be a matrix of floats with a spectrum, got one {row.why}")
+        raise ValueError(f"W must be a matrix of floats with a spectrum, got: {row.why}")
     return drawn(row, spectrum)
 
 
@@ -43,7 +43,8 @@ def drawn(row: MatrixReport, spectrum: Spectrum):
     figure, (left, right) = plt.subplots(1, 2, figsize=(7.4, 3.0), layout="constrained")
     _bulk(left, row, np.sqrt(spectrum.values) * spectrum.unit)
     _tail(right, row, spectrum.values[spectrum.values > 0] * spectrum.unit**2)
-    figure.suptitle(f"{row.name}, {row.matrix[0]}×{row.matrix[1]}: {row.form}", fontsize="medium")
+    name = shown(row.name).replace("$", r"\$")
+    figure.suptitle(f"{name}, {row.matrix[0]}×{row.matrix[1]}: {row.form}", fontsize="medium")
     return figure
 
 
@@ -74,16 +75,10 @@ def _bulk(axes, row, singular):
             * np.asarray(spectra.marchenko_pastur_density(s**2 / scale, width / height))
         )
         axes.plot(s, density, color="black", label="random weights")
-    axes.plot(
-        beyond,
-        np.zeros_like(beyond),
-        linestyle="none",
-        marker="v",
-        color=ORANGE,
-        clip_on=False,
-        zorder=3,
-        label=f"{len(beyond)} outlier{'s' * (len(beyond) != 1)}",
-    )
+    if len(beyond):
+        name = f"{len(beyond)} outlier{'s' * (len(beyond) > 1)}"
+        style = {"linestyle": "none", "marker": "v", "color": ORANGE, "clip_on": False, "zorder": 3}
+        axes.plot(beyond, np.zeros_like(beyond), label=name, **style)
     axes.set(xlabel="singular value", ylabel="density")
     axes.legend(frameon=False, fontsize="small")
 

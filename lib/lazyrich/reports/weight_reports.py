@@ -95,11 +95,13 @@ def weight_report(
 
     Arrays with two axes are matrices as they are. Those with more become one with their outputs as
     rows: the last axis of an array whose name ends in ``kernel``, as in Flax, else the first, as in
-    PyTorch and Equinox. Spectra are computed in float64, whatever the precision of the weights, and
-    one matrix is held at a time.
+    PyTorch and Equinox; see :func:`~lazyrich.reports.matrices.outputs_first`. Layers that are
+    stacked in one array are one matrix: take them apart. Spectra are computed in float64, whatever
+    the precision of the weights, and one matrix is held at a time. What lies below that precision,
+    or below the edge of what the rounding of the entries can have made, is zero.
 
     Args:
-        params: any pytree with arrays in it; half precision is read.
+        params: any pytree with arrays in it, also PyTorch's; half precision is read.
         smallest: matrices with fewer rows or columns are left out.
         replicas: samples for the p-value of each power law, 0 for none.
         rivals: whether to compare each power law with a log-normal and an exponential tail.
@@ -107,13 +109,21 @@ def weight_report(
             rows of its matrix.
 
     Raises:
-        ValueError: if smallest or replicas is out of range, or rows names no axis.
+        ValueError: if params hold no array, smallest or replicas is out of range, or rows names no
+            axis.
 
     >>> W = np.random.default_rng(0).normal(size=(60, 40))
     >>> report = weight_report({"layer": {"weight": W, "bias": np.zeros(40)}})
     >>> report.matrices[0].name, report.matrices[0].form, report.left_out[0].why
     ('layer.weight', 'Random-like', 'one axis')
     """
+    if not any(
+        isinstance(leaf, NotRead) or hasattr(leaf, "dtype") for leaf in jax.tree.leaves(params)
+    ):
+        raise ValueError(
+            f"params must be a pytree with arrays, got {type(params).__name__} without any: files "
+            "are read by lazyrich.reports.checkpoint, modules of PyTorch give a state_dict()"
+        )
     report = WeightReport([], [])
     for row, _ in readings(_leaves(params), smallest, replicas, rivals, rows):
         (report.matrices if isinstance(row, MatrixReport) else report.left_out).append(row)
@@ -128,7 +138,7 @@ def readings(
     rows: Callable = outputs_first,
 ) -> Iterator[tuple[MatrixReport | LeftOut, Spectrum | None]]:
     """The rows of a :func:`weight_report` of arrays with names, one after another, with spectra."""
-    smallest = validation.whole("smallest", smallest, least=2)
+    smallest = validation.whole("smallest", smallest, least=3)
     replicas = validation.whole("replicas", replicas)
     rivals, rows = validation.flag("rivals", rivals), validation.function("rows", rows)
     return _readings(named, smallest, replicas, rivals, rows)
@@ -154,10 +164,17 @@ def _leaves(params):
     seen = {}
     for path, leaf in jax.tree.leaves_with_path(params):
         name = jax.tree_util.keystr(path, simple=True, separator=".")
-        name, shape = name.removesuffix(".value") or "weights", np.shape(leaf)  # as NNX has it
-        memory = leaf.__array_interface__["data"][0] if isinstance(leaf, np.ndarray) else id(leaf)
-        first = seen.setdefault((memory, shape), name)
-        yield name, leaf if first == name else NotRead(f"tied to {first}", shape)
+        name = name.removesuffix(".value") or "weights"  # as NNX has it
+        leaf = matrices.of_torch(leaf) if hasattr(leaf, "detach") else leaf
+        first = seen.setdefault(_place(leaf), name) if hasattr(leaf, "dtype") else name
+        yield name, leaf if first == name else NotRead(f"tied to {first}", leaf.shape)
+
+
+def _place(array):
+    """Where an array stands, and how it is read there."""
+    if isinstance(array, np.ndarray):
+        return array.__array_interface__["data"][0], array.shape, array.strides, array.dtype
+    return id(array)
 
 
 def _row(name, shape, axes, spectrum, replicas, rivals):
@@ -196,17 +213,23 @@ def _row(name, shape, axes, spectrum, replicas, rivals):
     return row
 
 
+def _short(exponent):
+    return f"{exponent:.2f}" if exponent < 1000 else f"{exponent:.0e}"
+
+
 HEAD = {
-    "weights": lambda row: row.name,
-    "matrix": lambda row: "×".join(map(str, row.matrix)),
+    "weights": lambda row: shown(row.name),
+    "matrix": lambda row: (
+        "×".join(map(str, row.matrix)) + (f" of {row.shape}" if len(row.shape) > 2 else "")
+    ),
     "σ": lambda row: f"{row.sigma:.3g}",
     "largest/edge": lambda row: f"{row.largest / row.edge:.2f}" if row.edge else "inf",
     "outliers": lambda row: str(row.outliers),
     "stable rank": lambda row: f"{row.stable_rank:.1f}",
     "Hill (random)": lambda row: (
-        f"{row.hill:.2f} ({row.hill_random:.2f} ± {row.hill_deviation:.2f})"
+        f"{_short(row.hill)} ({row.hill_random:.2f} ± {row.hill_deviation:.2f})"
     ),
-    "α (tail)": lambda row: f"{row.exponent:.2f} ({row.tail})",
+    "α (tail)": lambda row: f"{_short(row.exponent)} ({row.tail})",
     "p": lambda row: "" if row.p_value is None else f"{row.p_value:.2f}",
     "form": lambda row: row.form,
 }
@@ -222,5 +245,14 @@ def table(report: WeightReport) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in zip(*columns, strict=True)
     ]
-    text += [f"left out: {one.name} {one.shape}: {one.why}" for one in report.left_out]
+    text += [f"left out: {shown(one.name)} {one.shape}: {one.why}" for one in report.left_out]
     return "\n".join(text)
+
+
+def shown(name: str) -> str:
+    r"""A name without what would move a terminal.
+
+    >>> shown("a\nb")
+    'a\\nb'
+    """
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)

@@ -66,3 +66,9 @@ def test_numbers_are_at_hand_on_a_cpu_once_they_are_known():
     seen = []
     jax.jit(lambda x: seen.append(arithmetic.at_hand(x)))(1.0)
     assert seen == [False]
+
+
+def test_a_relative_size_is_that_of_norms():
+    x, other = np.array([0.3, -0.4]), np.array([[2.0], [0.0]])
+    np.testing.assert_allclose(arithmetic.relative_size(jnp.array(x), jnp.array(other)), 0.25)
+    assert np.isnan(arithmetic.relative_size(jnp.zeros(2), jnp.zeros(2)))

@@ -116,6 +116,11 @@ def test_an_unknown_loss_is_refused(call, sentence):
         getattr(curvature, call)(apply, params, x, loss="hinge")
 
 
+def test_a_matrix_of_rank_one_has_the_condition_number_one():
+    kappa = curvature.condition_number(lambda w, x: x @ w, np.ones(2), np.array([[1.0, 2], [2, 4]]))
+    assert kappa == (1, 1, pytest.approx(np.nan, nan_ok=True), np.inf)
+
+
 def test_what_has_no_condition_number_is_refused():
     apply, params, x = of("mlp", FEW)
     kappa = inspect.unwrap(curvature.condition_number)
@@ -127,5 +132,6 @@ def test_what_has_no_condition_number_is_refused():
         curvature.gauss_newton_ends(lambda params, x: x, params, x)
     with pytest.raises(ValueError, match="logits of two classes or more"):
         kappa(lambda params, x: apply(params, x)[:, :1], params, x, loss="cross-entropy")
-    with pytest.raises(ValueError, match="memory must be an integer of at least 1"):
-        curvature.gauss_newton_spectrum(apply, params, x, memory=0)
+    for call in (curvature.gauss_newton_spectrum, curvature.gauss_newton_ends):
+        with pytest.raises(ValueError, match="memory must be an integer of at least 1"):
+            call(apply, params, x, memory=0)

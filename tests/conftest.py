@@ -7,6 +7,7 @@ import itertools
 
 import hypothesis
 import jax
+import psutil
 import pytest
 from nbformat import v4
 
@@ -29,6 +30,14 @@ hypothesis.settings.load_profile("reproducible")
 def pytest_collection_modifyitems(items):
     """Chapters that are executed come first, so that in the end no process waits for one."""
     items.sort(key=lambda item: item.path.name != "test_book.py")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _programs_of_a_file():
+    """Between files, what was compiled is given back where a process has grown beyond 3 GiB."""
+    yield
+    if psutil.Process().memory_info().rss > 3 * 2**30:
+        jax.clear_caches()
 
 
 @pytest.fixture

@@ -47,6 +47,14 @@ def key():
     return lambda: jax.random.key(next(seeds))
 
 
+@pytest.fixture(scope="session")
+def network():
+    """A layered network with its parameters, and samples."""
+    import small_networks  # which imports the library: not before what checks annotations
+
+    return small_networks.layered()
+
+
 CHAPTER = (
     "# A chapter\n\nAsks whether the mean is zero {cite:p}`known`.",
     'scale = "book"  # or "quick", "paper"\nseed = 0',

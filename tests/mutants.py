@@ -27,7 +27,15 @@ from cosmic_ray.mutating import mutate_code
 ROOT = Path(__file__).resolve().parents[1]
 LIBRARY = ROOT / "lib/lazyrich"
 FORMULAS = ("mechanisms", "conditioning", "linearization", "heavy_tails", "spectra")
-FOUNDATION = ("arithmetic", "curvature", "derivatives", "draws", "jacobians", "kernels")
+FOUNDATION = (
+    "arithmetic",
+    "curvature",
+    "derivatives",
+    "draws",
+    "jacobians",
+    "kernels",
+    "linear_maps",
+)
 # Each wing's own formulas, and the foundation's.
 MODULES = {
     wing: [f"{wing}/{path.stem}" for path in sorted((LIBRARY / wing).glob("[!_]*.py"))]

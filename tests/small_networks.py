@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from lazyrich import networks
+
 DRAWS = np.random.default_rng(0)
 
 
@@ -41,6 +43,17 @@ NETWORKS = {
     ),
     "attention": (attention, {"qk": drawn(3, 2), "v": drawn(3, 3)}, (4, 3)),
 }
+
+
+SAMPLES, OUTPUTS = 4, 2
+
+
+def layered():
+    """A fully connected network of two layers, its parameters, and samples."""
+    rng = np.random.default_rng(0)
+    apply = networks.fully_connected((3, 5, OUTPUTS), jnp.tanh).apply
+    params = [{"weight": jnp.asarray(rng.normal(size=shape))} for shape in ((5, 3), (OUTPUTS, 5))]
+    return apply, params, jnp.asarray(rng.normal(size=(SAMPLES, 3)))
 
 
 def dense(apply, params, x):

@@ -9,17 +9,7 @@ from jax.experimental.jet import jet
 from jax.flatten_util import ravel_pytree
 
 from lazyrich import derivatives, networks
-
-SAMPLES, OUTPUTS = 4, 2
-
-
-@pytest.fixture(scope="module")
-def network():
-    """A network with its parameters, and samples."""
-    rng = np.random.default_rng(0)
-    apply = networks.fully_connected((3, 5, OUTPUTS), jnp.tanh).apply
-    params = [{"weight": jnp.asarray(rng.normal(size=shape))} for shape in ((5, 3), (OUTPUTS, 5))]
-    return apply, params, jnp.asarray(rng.normal(size=(SAMPLES, 3)))
+from small_networks import OUTPUTS, SAMPLES
 
 
 def test_a_jacobian_has_a_row_a_sample_and_output_and_a_column_a_parameter(network):

@@ -7,9 +7,8 @@ import pytest
 
 from lazyrich import curvature, jacobians, kernels, networks
 from lazyrich.derivatives import jacobian
-from small_networks import NETWORKS, dense, drawn
+from small_networks import NETWORKS, OUTPUTS, SAMPLES, dense, drawn
 
-SAMPLES, OUTPUTS = 4, 2
 named = pytest.mark.parametrize("name", NETWORKS)
 
 
@@ -58,15 +57,6 @@ def test_products_need_no_kernel(name):
 
 
 # Layered networks
-
-
-@pytest.fixture(scope="module")
-def network():
-    """A network with its parameters, and samples."""
-    rng = np.random.default_rng(0)
-    apply = networks.fully_connected((3, 5, OUTPUTS), jnp.tanh).apply
-    params = [{"weight": jnp.asarray(rng.normal(size=shape))} for shape in ((5, 3), (OUTPUTS, 5))]
-    return apply, params, jnp.asarray(rng.normal(size=(SAMPLES, 3)))
 
 
 def test_the_tangent_kernel_is_that_of_the_layers(network):

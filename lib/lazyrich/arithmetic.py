@@ -87,6 +87,11 @@ def numpy_if_known(function: Callable) -> Callable:
     return either
 
 
+def all_known(tree) -> bool:
+    """Whether all leaves of a pytree are values, and none is traced by ``jit`` or its like."""
+    return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))
+
+
 def at_hand(array: ArrayLike) -> bool:
     """Whether the numbers of an array are known, and in the memory of a CPU."""
     if isinstance(array, jax.core.Tracer):

@@ -28,6 +28,7 @@ from lazyrich import jacobians, kernels, validation
 from lazyrich.arithmetic import matmul, numpy_if_known
 from lazyrich.derivatives import jacobian
 from lazyrich.jacobians import MEMORY
+from lazyrich.linear_maps import linear_maps, moment_product, pulled, pushed
 from lazyrich.spectra.lanczos import Ends, ends_by_lanczos
 from lazyrich.spectra.symmetric import values_only
 from lazyrich.spectra.weights import above_floor
@@ -118,12 +119,12 @@ def gauss_newton_spectrum(
     >>> gauss_newton_spectrum(apply, jnp.zeros((2, 1)), x).tolist()
     [2.0, 8.0]
     """
-    network = _of_loss(apply, loss)
-    rows = jacobians.rows_of(network, params, x)
+    rows = jacobians.rows_of(_of_loss(apply, loss), params, x)
+    memory = jacobians.checked_memory(memory)
     if len(rows.x) * rows.outputs <= sum(leaf.size for leaf in jax.tree.leaves(rows.params)):
-        matrix = kernels.empirical_ntk(network, params, x, memory=memory)
+        matrix = kernels.kernel_of(rows, rows, memory=memory)
     else:
-        matrix = jacobians.moment(rows, jacobians.checked_memory(memory))
+        matrix = jacobians.moment(rows, memory)
     validation.finite(kernels.FINITE, matrix)
     return _floored(values_only(matrix / len(rows.x)))
 
@@ -211,16 +212,16 @@ def gauss_newton_ends(
     samples, outputs = len(rows.x), rows.outputs
 
     def on_rows(v):
-        way = jacobians.pulled(maps, rows.params, v.reshape(samples, outputs, 1))
-        return jacobians.pushed(maps, way)
+        way = pulled(maps, rows.params, v.reshape(samples, outputs, 1))
+        return pushed(maps, way)
 
     def on_parameters(v):
-        return ravel_pytree(jacobians.moment_product(maps, rows.params, unravel(v)))[0]
+        return ravel_pytree(moment_product(maps, rows.params, unravel(v)))[0]
 
     number, product = min((samples * outputs, on_rows), (flat.size, on_parameters), key=_first)
     room = max(1, memory // (8 * number))
     with validation.differentiable("apply", "by jax.linearize, whose map is transposed"):
-        maps = jacobians.linear_maps(rows, memory)
+        maps = linear_maps(rows, memory)
         ends = ends_by_lanczos(
             lambda v: _finite(product(jnp.asarray(v, flat.dtype))) / samples,
             number,

@@ -10,10 +10,10 @@ but not in training. Programs are compiled once for each function ``apply`` and 
 that as under ``jax.jit`` it must be pure: what it reads besides its arguments must not change.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 from itertools import product
-from numbers import Integral
 from typing import NamedTuple
 
 import jax
@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lazyrich import validation
-from lazyrich.arithmetic import at_hand, hashable, jit, matmul, quickly_compiled
+from lazyrich.arithmetic import all_known, at_hand, hashable, jit, matmul, quickly_compiled
 from lazyrich.validation import ArrayLike
 
 MEMORY = 2**30
@@ -51,7 +51,7 @@ class Rows(NamedTuple):
         x, first = self.x[block.samples], block.outputs.start
         outputs, rows = block.outputs.stop - first, None
         some = min(outputs, self.outputs_at_a_time())
-        for few, start in product(_few_samples(len(x)), range(0, outputs, some)):
+        for few, start in product(few_samples(len(x)), range(0, outputs, some)):
             number = min(some, outputs - start)
             piece = _rows(self.apply, self.params, x[few], first + start, number, self.forwards)
             if len(x) <= TOGETHER and number == outputs:
@@ -79,11 +79,6 @@ class Rows(NamedTuple):
         """That of the rows."""
         return jnp.result_type(*jax.tree.leaves(self.params))
 
-    def known(self) -> bool:
-        """Whether parameters and samples are numbers, and not traced by ``jit`` or its like."""
-        leaves = jax.tree.leaves((self.params, self.x))
-        return not any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
-
 
 class Block(NamedTuple):
     """Some samples and some of their outputs."""
@@ -109,7 +104,7 @@ def rows_of(apply: Callable, params, x: ArrayLike, name: str = "x") -> Rows:
     rows = Rows(hashable(apply), params, x, sum(shape.size for shape in shapes) // len(x))
     if not rows.outputs or not sum(leaf.size for leaf in jax.tree.leaves(params)):
         raise ValueError("apply must give outputs, and params hold numbers, got none")
-    if rows.known():
+    if all_known((params, x)):
         _check_each_by_itself(rows, name)
     return rows
 
@@ -152,7 +147,7 @@ def in_their_direction(rows: Rows) -> Rows:
     reasons = []
     for derivative in (jax.jacrev, jax.jacfwd):
         try:
-            jax.eval_shape(derivative(partial(_of_one, rows.apply, x=rows.x[0])), rows.params)
+            jax.eval_shape(derivative(partial(of_one, rows.apply, x=rows.x[0])), rows.params)
         except (TypeError, ValueError, NotImplementedError) as error:
             reasons.append(error)
         else:
@@ -175,9 +170,7 @@ def blocks(whole: Block, rows: int, some: int) -> list[Block]:
 
 def checked_memory(memory: int) -> int:
     """A number of bytes, at least one."""
-    if isinstance(memory, bool) or not isinstance(memory, Integral) or memory < 1:
-        raise ValueError(f"memory must be an integer of at least 1, got {memory!r}")
-    return int(memory)
+    return validation.whole("memory", memory, least=1, below=math.inf)
 
 
 def rows_at_a_time(params, memory: int) -> int:
@@ -192,51 +185,10 @@ def moment(rows: Rows, memory: int):
     total = 0.0
     some = min(rows.outputs, max(1, size // samples))
     for block in blocks(rows.whole(), size, some):
-        J = _joined([leaf.reshape(-1, leaf.shape[-1]) for leaf in rows.of(block)], axis=1)
+        parts = [leaf.reshape(-1, leaf.shape[-1]) for leaf in rows.of(block)]
+        J = np.concatenate(parts, 1) if all(map(at_hand, parts)) else jnp.concatenate(parts, 1)
         total += inner_products(J.T, J.T)
     return jax.device_put(total)
-
-
-def linear_maps(rows: Rows, memory: int = 0) -> list[Callable]:
-    """Functions that make the map v ↦ J v of some samples each, at a point of the parameters.
-
-    What the maps keep of the activations is made once if that of all samples has room in so many
-    bytes, and else each time.
-    """
-    make = [
-        partial(_linearized, rows.apply, rows.params, rows.x[few])
-        for few in _few_samples(len(rows.x))
-    ]
-    if memory:
-        first = make[0]()
-        if len(make) * sum(leaf.nbytes for leaf in jax.tree.leaves(first)) <= memory:
-            kept = [first, *(one() for one in make[1:])]
-            return [partial(_itself, one) for one in kept]
-    return make
-
-
-def pulled(maps: list[Callable], params, vectors):
-    """Jᵀ v for vectors of shape (samples, outputs, number), parameters with an axis in front."""
-    total = None
-    for few, make in zip(_few_samples(len(vectors)), maps, strict=True):
-        part = _back(make(), params, vectors[few])
-        total = part if total is None else jax.tree.map(jnp.add, total, part)
-    return total
-
-
-def pushed(maps: list[Callable], directions):
-    """J v for directions like the parameters with an axis in front: (samples, outputs, number)."""
-    return jnp.concatenate([_forth(make(), directions) for make in maps])
-
-
-def moment_product(maps: list[Callable], params, direction):
-    """Σ_i J_iᵀ J_i v for a direction v like the parameters, in the same form."""
-    total, direction = None, jax.tree.map(lambda leaf: leaf[None], direction)
-    for make in maps:
-        one = make()
-        part = _back(one, params, _forth(one, direction))
-        total = part if total is None else jax.tree.map(jnp.add, total, part)
-    return jax.tree.map(lambda leaf: leaf[0], total)
 
 
 def inner_products(rows, columns):
@@ -247,16 +199,9 @@ def inner_products(rows, columns):
     return matmul(rows, columns.T)
 
 
-def _few_samples(samples):
+def few_samples(samples):
     """Slices of samples whose activations are held at once."""
     return [slice(start, start + TOGETHER) for start in range(0, samples, TOGETHER)]
-
-
-def _joined(parts, axis=0):
-    """Parts of an array, in NumPy where they are at hand, whose views copy nothing."""
-    if all(map(at_hand, parts)):
-        return np.concatenate(parts, axis) if len(parts) > 1 else np.asarray(parts[0])
-    return jnp.concatenate(parts, axis) if len(parts) > 1 else parts[0]
 
 
 @jit(static_argnames=("apply", "number", "forwards"))
@@ -264,7 +209,7 @@ def _rows(apply, params, x, first, number, forwards):
     """∂F(x)/∂θ of some outputs, counted from the first: (samples, number, size) for each array."""
 
     def of_sample(one):
-        flat = partial(_of_one, apply, x=one)
+        flat = partial(of_one, apply, x=one)
         if forwards:
             J = jax.jacfwd(flat)(params)
             rows = jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, first, number), J)
@@ -279,7 +224,7 @@ def _rows(apply, params, x, first, number, forwards):
 
 def _two_ways_of(apply, params, x):
     """All outputs of some samples, one by one and together."""
-    one_by_one = jax.vmap(partial(_of_one, apply, params))(x)
+    one_by_one = jax.vmap(partial(of_one, apply, params))(x)
     leaves = jax.tree.leaves(apply(params, x))
     return one_by_one, jnp.concatenate([leaf.reshape(len(x), -1) for leaf in leaves], axis=1)
 
@@ -287,27 +232,6 @@ def _two_ways_of(apply, params, x):
 _two_ways = quickly_compiled(_two_ways_of, static_argnames="apply")
 
 
-@jit(static_argnames="apply")
-def _linearized(apply, params, x):
-    """The map v ↦ J v of some samples, to (samples, outputs)."""
-    return jax.linearize(lambda params: jax.vmap(partial(_of_one, apply, params))(x), params)[1]
-
-
-@jit
-def _forth(push, directions):
-    return jnp.moveaxis(jax.lax.map(push, directions), 0, -1)
-
-
-@jit
-def _back(push, params, vectors):
-    pull = jax.linear_transpose(push, params)
-    return jax.lax.map(lambda v: pull(v)[0], jnp.moveaxis(vectors, -1, 0))
-
-
-def _itself(value):
-    return value
-
-
-def _of_one(apply, params, x):
+def of_one(apply, params, x):
     """All outputs of one sample."""
     return jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(apply(params, x[None]))])

@@ -13,8 +13,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from lazyrich import jacobians, validation
-from lazyrich.arithmetic import hashable, jit, matmul
-from lazyrich.jacobians import MEMORY
+from lazyrich.arithmetic import all_known, hashable, jit, matmul
+from lazyrich.jacobians import MEMORY, Rows
+from lazyrich.linear_maps import linear_maps, pulled, pushed
 from lazyrich.networks import Network
 from lazyrich.validation import ArrayLike
 
@@ -60,16 +61,24 @@ def empirical_ntk(
     """
     memory, traced = jacobians.checked_memory(memory), validation.flag("traced", traced)
     if isinstance(network, Network) and network.sensitivities is not None:
-        kernel, outputs = _of_layers(network, params, x, others)
-        by_output = kernel.reshape(len(kernel) // outputs, outputs, -1, outputs)
-        kernel = jnp.einsum("icjc->ij", by_output) if traced else kernel
+        kernel = _of_layers(network, params, x, others)
+        kernel = jnp.einsum("icjc->ij", kernel) if traced else _flat(kernel)
     else:
         apply = network.apply if isinstance(network, Network) else network
-        rows = jacobians.in_their_direction(jacobians.rows_of(apply, params, x))
-        columns = _beside(rows, others)
-        known = rows.known() and columns.known()
-        kernel = (_by_blocks if known else _at_once)(rows, columns, traced, memory)
+        rows = jacobians.rows_of(apply, params, x)
+        kernel = kernel_of(rows, _beside(rows, others), traced, memory)
     return validation.finite(FINITE, jax.device_put(kernel))
+
+
+def kernel_of(
+    rows: Rows, columns: Rows, traced: bool = False, memory: int = MEMORY
+) -> Float[ArrayLike, "rows columns"]:
+    """The :func:`empirical_ntk` of rows that were checked, with themselves or other columns."""
+    itself = columns is rows
+    rows = jacobians.in_their_direction(rows)
+    columns = rows if itself else columns._replace(forwards=rows.forwards)
+    known = all_known((rows.params, rows.x, columns.x))
+    return (_by_blocks if known else _at_once)(rows, columns, traced, memory)
 
 
 def ntk_product(
@@ -103,8 +112,8 @@ def ntk_product(
         raise ValueError(f"v must have {number} rows, got shape {v.shape}")
     with validation.differentiable("apply", "by jax.linearize"):
         vectors = v.reshape(len(columns.x), rows.outputs, -1)
-        way = jacobians.pulled(jacobians.linear_maps(columns), rows.params, vectors)
-        image = jacobians.pushed(jacobians.linear_maps(rows), way).reshape(-1, *v.shape[1:])
+        way = pulled(linear_maps(columns), rows.params, vectors)
+        image = pushed(linear_maps(rows), way).reshape(-1, *v.shape[1:])
     return validation.finite(FINITE, image)
 
 
@@ -155,7 +164,7 @@ def _beside(rows, others):
 
 
 def _of_layers(network, params, x, others):
-    """The kernel of a layered network, from what its layers see, and the number of outputs."""
+    """That of a layered network from what its layers see, by sample, output, sample, output."""
     params, x, _ = validation.network(network.apply, params, x)
     if others is not None:
         _, others, _ = validation.network(network.apply, params, others, "others")
@@ -167,7 +176,7 @@ def _of_layers(network, params, x, others):
         D, D_other = D.reshape(n * outputs, -1), D_other.reshape(m * outputs, -1)
         inner = layer.multiplier**2 * matmul(h, h_other.T)[:, None, :, None]
         kernel += inner * matmul(D, D_other.T).reshape(n, outputs, m, outputs)
-    return kernel.reshape(n * outputs, m * outputs), outputs
+    return kernel
 
 
 def _at_once(rows, columns, traced, memory):

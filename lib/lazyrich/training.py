@@ -16,7 +16,7 @@ import optax
 from jaxtyping import Array, Float
 
 from lazyrich import validation
-from lazyrich.arithmetic import jit
+from lazyrich.arithmetic import all_known, jit
 from lazyrich.validation import ArrayLike
 
 
@@ -274,7 +274,7 @@ def stacked(results: Iterable) -> Any:
     [1.0, 2.0]
     """
     results = jax.tree.map(partial(validation.array_of, "results"), list(results))
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(results)):
+    if not all_known(results):
         raise ValueError("results must be known numbers, got some that jit, vmap or grad traces")
     return jax.device_put(jax.tree.map(lambda *each: np.stack(each), *results))
 

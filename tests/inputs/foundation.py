@@ -70,6 +70,7 @@ NOT_TRIED = {
     "reports.checkpoint": "takes a file; tried in reports/test_checkpoints.py",
     "reports.outputs_first": "takes a name and a shape",
     "reports.random_hill": "takes whole numbers",
+    "kernels.kernel_of": "what empirical_ntk is behind its door",
     "derivatives.coefficients_along": "what taylor_coefficients is behind its door",
     "training.ensemble": "makes a program of a function, whose arguments JAX takes or refuses",
     "training.integrate": "what gradient_flow is behind its door",

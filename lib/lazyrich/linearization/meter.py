@@ -39,6 +39,7 @@ from jaxtyping import Array, Float
 
 from lazyrich import jacobians, validation
 from lazyrich.arithmetic import (
+    all_known,
     binary_unit,
     hashable,
     jit,
@@ -123,7 +124,7 @@ def laziness(
         validation.giving("loss", "a number from outputs and y", (), loss, outputs, y)
     _, x_test, _ = validation.network(apply, params, x if x_test is None else x_test, "x_test")
     apply = hashable(apply)
-    if _known(params, x):
+    if all_known((params, x)):
         jacobians.rows_of(apply, params, x)
     with validation.differentiable("apply", "three times by jax.jvp, and once by jax.vjp"):
         path = _path(apply, hashable(loss), steps, params, x, y, rate.astype(outputs.dtype))
@@ -164,13 +165,9 @@ def _reading(moved, terms, change):
     return Laziness(root_mean_square(sum(terms)), change, root_mean_square(moved), jnp.stack(terms))
 
 
-def _known(*trees):
-    return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees))
-
-
 def _kernel_change(apply, params, path, x):
     """|K_1 + K_2|/|K_0|: from the rows of Jacobians, or under ``jit`` from products alone."""
-    if not _known(path, x):
+    if not all_known((path, x)):
         return _change_by_columns(apply, params, path, x)
     outputs = jax.eval_shape(apply, params, x).size // len(x)
     some = max(1, jacobians.rows_at_a_time(path, jacobians.MEMORY // 2) // outputs)

@@ -31,7 +31,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from lazyrich import validation
-from lazyrich.arithmetic import binary_unit, dot, jit
+from lazyrich.arithmetic import all_known, binary_unit, dot, jit
 from lazyrich.validation import ArrayLike
 
 
@@ -276,7 +276,7 @@ def checked_setting(setting, dtype=None, **others):
 def _kernel_in_range(setting, u, v):
     """Refuse weights whose squares, on which all formulas rest, are no floats."""
     arguments = (setting.gamma, setting.eta_u, setting.eta_w, u, v)
-    if not any(isinstance(x, jax.core.Tracer) for x in arguments):
+    if all_known(arguments):
         gamma, eta_u, eta_w, u, v = map(np.asarray, arguments)
         with np.errstate(all="ignore"):
             kernel = gamma**2 * (eta_u * (v * v).sum(-1) + eta_w * (u * u).sum(-1))

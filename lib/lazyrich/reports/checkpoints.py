@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lazyrich import places, validation
-from lazyrich.reports.matrices import NotRead, of_torch
+from lazyrich.reports.matrices import NotRead, untied
 
 # Of the files of a folder those of the first kind that is there are read.
 KINDS = (
@@ -204,20 +204,7 @@ def _torch(path):
             "it holds more than weights, or is damaged; a state dict is read"
         ) from error
     named = list(_leaves(state))
-
-    def arrays():
-        seen = {}
-        for name, leaf in named:
-            if not isinstance(leaf, torch.Tensor):
-                yield name, leaf
-                continue
-            array, first = of_torch(leaf), name
-            if isinstance(array, np.ndarray) and leaf.numel():
-                place = leaf.data_ptr(), leaf.shape, leaf.stride(), leaf.dtype
-                first = seen.setdefault(place, name)
-            yield name, array if first == name else NotRead(f"tied to {first}", array.shape)
-
-    return Checkpoint(len(named), arrays())
+    return Checkpoint(len(named), untied(named))
 
 
 def _flax(path):

@@ -8,13 +8,14 @@ first, as in PyTorch and Equinox.
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+
+from lazyrich.spectra.weights import some_axes
 
 PIECE = 2**22  # entries that are held in double precision
 
@@ -59,12 +60,10 @@ def axes_of(name: str, shape: tuple[int, ...], rows: Callable) -> tuple[int, ...
     if len(shape) < 3:
         return (0,)
     given = rows(name, shape)
-    axes = tuple(given) if isinstance(given, Sequence) else (given,)
-    whole = [axis for axis in axes if isinstance(axis, Integral) and not isinstance(axis, bool)]
-    first = {int(axis) % len(shape) for axis in whole if -len(shape) <= axis < len(shape)}
-    if len(first) < len(axes) or not 0 < len(axes) < len(shape):
+    axes = some_axes(shape, given)
+    if axes is None:
         raise ValueError(f"rows must give some axes of shape {shape}, but not all, got {given!r}")
-    return tuple(int(axis) % len(shape) for axis in axes)
+    return axes
 
 
 def why_not(array: Any, axes: tuple[int, ...], smallest: int) -> str:
@@ -97,12 +96,6 @@ def sides(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, int]:
     return height, math.prod(shape) // max(height, 1)
 
 
-def matrix_of(array: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
-    """Weights as a matrix, a view where that is possible."""
-    others = [axis for axis in range(array.ndim) if axis not in axes]
-    return array.transpose(*axes, *others).reshape(sides(array.shape, axes))
-
-
 def of_torch(tensor: Any) -> np.ndarray | NotRead:
     """A tensor of PyTorch in NumPy, where this has its dtype; its memory is shared."""
     import torch
@@ -117,6 +110,22 @@ def of_torch(tensor: Any) -> np.ndarray | NotRead:
         return tensor.numpy()
     except TypeError:
         return NotRead(f"of {tensor.dtype}, which NumPy does not have", shape)
+
+
+def untied(named: Iterable) -> Iterator[tuple[str, Any]]:
+    """Arrays with names, PyTorch's in NumPy; what stands where another stood is tied to that."""
+    seen = {}
+    for name, leaf in named:
+        leaf = of_torch(leaf) if hasattr(leaf, "detach") else leaf
+        first = seen.setdefault(_place(leaf), name) if getattr(leaf, "size", 0) else name
+        yield name, leaf if first == name else NotRead(f"tied to {first}", leaf.shape)
+
+
+def _place(array):
+    """Where an array stands, and how it is read there."""
+    if isinstance(array, np.ndarray):
+        return array.__array_interface__["data"][0], array.shape, array.strides, array.dtype
+    return id(array)
 
 
 def spectrum(W: np.ndarray) -> Spectrum:

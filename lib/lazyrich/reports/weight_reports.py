@@ -15,6 +15,7 @@ from lazyrich import spectra, validation
 from lazyrich.reports import matrices
 from lazyrich.reports.matrices import NotRead, Spectrum, outputs_first
 from lazyrich.reports.random_tails import random_hill
+from lazyrich.spectra.weights import with_rows
 
 
 class MatrixReport(NamedTuple):
@@ -125,7 +126,7 @@ def weight_report(
             "are read by lazyrich.reports.checkpoint, modules of PyTorch give a state_dict()"
         )
     report = WeightReport([], [])
-    for row, _ in readings(_leaves(params), smallest, replicas, rivals, rows):
+    for row, _ in readings(matrices.untied(_leaves(params)), smallest, replicas, rivals, rows):
         (report.matrices if isinstance(row, MatrixReport) else report.left_out).append(row)
     return report
 
@@ -150,7 +151,7 @@ def _readings(named, smallest, replicas, rivals, rows):
         axes = matrices.axes_of(name, shape, rows)
         why = matrices.why_not(array, axes, smallest)
         if not why:
-            spectrum = matrices.spectrum(matrices.matrix_of(np.asarray(array), axes))
+            spectrum = matrices.spectrum(with_rows(np.asarray(array), axes))
             why = matrices.why_no_law(spectrum)
         if why:
             yield LeftOut(name, shape, why), None
@@ -160,21 +161,10 @@ def _readings(named, smallest, replicas, rivals, rows):
 
 
 def _leaves(params):
-    """The arrays of a pytree with their names; one that stands there twice is tied to the first."""
-    seen = {}
+    """The arrays of a pytree with their names."""
     for path, leaf in jax.tree.leaves_with_path(params):
         name = jax.tree_util.keystr(path, simple=True, separator=".")
-        name = name.removesuffix(".value") or "weights"  # as NNX has it
-        leaf = matrices.of_torch(leaf) if hasattr(leaf, "detach") else leaf
-        first = seen.setdefault(_place(leaf), name) if hasattr(leaf, "dtype") else name
-        yield name, leaf if first == name else NotRead(f"tied to {first}", leaf.shape)
-
-
-def _place(array):
-    """Where an array stands, and how it is read there."""
-    if isinstance(array, np.ndarray):
-        return array.__array_interface__["data"][0], array.shape, array.strides, array.dtype
-    return id(array)
+        yield name.removesuffix(".value") or "weights", leaf  # as NNX has it
 
 
 def _row(name, shape, axes, spectrum, replicas, rivals):

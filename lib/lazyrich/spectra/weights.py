@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from numbers import Integral
-from typing import SupportsIndex
+from typing import Any, SupportsIndex
 
 import numpy as np
 from jax.core import Tracer
@@ -53,16 +53,26 @@ def as_matrix(W: ArrayLike, rows: SupportsIndex | Sequence[int] = 0) -> Float[Ar
     (8, 36)
     """
     W = validation.filled("W", validation.floating("W", W, ndim=2))
-    given = list(rows) if isinstance(rows, Sequence) else [rows]
-    whole = [axis for axis in given if isinstance(axis, Integral) and not isinstance(axis, bool)]
-    first = [int(axis) % W.ndim for axis in whole if -W.ndim <= axis < W.ndim]
-    if len(set(first)) < len(given) or not 0 < len(given) < W.ndim:
+    axes = some_axes(W.shape, rows)
+    if axes is None:
         raise ValueError(
             f"rows must be some axes of W, which has shape {W.shape}, but not all, got {rows}"
         )
-    others = [axis for axis in range(W.ndim) if axis not in first]
-    height = math.prod(W.shape[axis] for axis in first)
-    return W.transpose(*first, *others).reshape(height, -1) if W.ndim > 2 or first != [0] else W
+    return W if W.ndim == 2 and axes == (0,) else with_rows(W, axes)
+
+
+def some_axes(shape: tuple[int, ...], given: Any) -> tuple[int, ...] | None:
+    """The axes of a shape that are given, counted from the first; None if not some but not all."""
+    given = tuple(given) if isinstance(given, Sequence) else (given,)
+    whole = [axis for axis in given if isinstance(axis, Integral) and not isinstance(axis, bool)]
+    axes = tuple(int(axis) % len(shape) for axis in whole if -len(shape) <= axis < len(shape))
+    return axes if len(set(axes)) == len(given) and 0 < len(axes) < len(shape) else None
+
+
+def with_rows(W, axes: tuple[int, ...]):
+    """An array as a matrix whose rows some axes count, a view where that is possible."""
+    others = [axis for axis in range(W.ndim) if axis not in axes]
+    return W.transpose(*axes, *others).reshape(math.prod(W.shape[axis] for axis in axes), -1)
 
 
 def spectrum_of(W: Float[Array, "*batch h d"]) -> Float[Array, "*batch d"]:

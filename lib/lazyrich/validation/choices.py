@@ -19,11 +19,11 @@ KINDS = {
 }
 
 
-def whole(name: str, value: object, least: int = 0) -> int:
-    """`value` as an integer that is at least `least` and that int32 holds."""
+def whole(name: str, value: object, least: int = 0, below: float = 2**31) -> int:
+    """`value` as an integer that is at least `least`, and below what int32 or another holds."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
-    if value > np.iinfo(np.int32).max:
+    if value >= below:
         # Python refuses to print what is very long.
         raise ValueError(
             f"{name} must be an integer below 2**31, got about 2**{math.log2(value):.4g}"

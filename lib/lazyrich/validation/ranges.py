@@ -3,6 +3,8 @@
 import jax
 import numpy as np
 
+from lazyrich.arithmetic import all_known
+
 
 def in_range(name: str, value: object, result: object, vanishing: bool = False):
     """`result`, computed from `value`, which must not be too large or too small for its dtype.
@@ -10,7 +12,7 @@ def in_range(name: str, value: object, result: object, vanishing: bool = False):
     Both may be pytrees of arrays. A result is zero where one of the values is zero; that of
     `vanishing` values may be so elsewhere. Of what is not finite it may be anything.
     """
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(result)):
+    if not all_known(result):
         return result
     largest, sizes = max(_sizes(result)), _sizes(value)
     if np.inf in sizes:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lazyrich.arithmetic import at_hand
+from lazyrich.arithmetic import all_known, at_hand
 from lazyrich.validation.arrays import ArrayLike, _finite, array_of, first_line, floating
 from lazyrich.validation.choices import kind
 
@@ -128,7 +128,7 @@ def finite_orders(sentence: str, terms, first: int = 0):
 
     The sentence says who must have or leave finite ones.
     """
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(terms)):
+    if not all_known(terms):
         return terms
     for order, term in enumerate(terms, first):
         finite(sentence, term, f" in order {order}")

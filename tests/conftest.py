@@ -76,8 +76,11 @@ claims.claim(
     "M1",
     "The mean is zero.",
     checks.near("mean", estimates.mean(draws), 0, within=0.2),
-    source="§1",
-    basis="derived",
+    answers="§1",
+    relation="beyond",
+    kind="trend",
+    sources=["paper"],
+    read={"paper": claims.Source("A paper", "https://arxiv.org/abs/1")},
     scale=scale,
 )
 """,

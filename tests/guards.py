@@ -143,7 +143,7 @@ def claims_are_what_they_show(path):
             if record is None:
                 continue
             where = f"{where}, claim {record['id']}"
-            shown = claims.Claim(record)._repr_mimebundle_()
+            shown, _ = claims.Claim(record, {})._repr_mimebundle_()
             for mime in ("text/plain", "text/html"):
                 assert output.data.get(mime) == shown[mime], (
                     f"{where}: its {mime} must follow from its record"

@@ -33,7 +33,8 @@ axes.axhline(0)
 figures.show("fig-maxima", figure, figures.table({"number": size.numbers, "max": found.max(1)}))
 claims.claim(
     "M1", "The draws are finite.", checks.exactly("shape", str(found.shape[1:]), "(3,)"),
-    source="§1", basis="derived", scale=scale,
+    answers="§1", relation="beyond", kind="identity", sources=["paper"],
+    read={"paper": claims.Source("A paper")}, scale=scale,
 )
 """,
 )

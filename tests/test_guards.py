@@ -136,10 +136,11 @@ def test_a_broken_copy_is_stopped(guard, breaking, message, break_copy):
 
 
 def test_a_claim_that_does_not_hold_and_gives_no_reason_is_stopped(break_copy):
-    about = {"source": "§1", "basis": "derived", "scale": "book"}
+    about = {"answers": "§1", "relation": "beyond", "kind": "law", "sources": ["paper"]}
+    about |= {"read": {"paper": claims.Source("A paper")}, "scale": "book"}
     failing = claims.claim("M1", "One is two.", checks.exactly("x", 1, 2), **about)
     path = break_copy(
-        lambda cells: cells[CLAIM].outputs[0].data.update(failing._repr_mimebundle_())
+        lambda cells: cells[CLAIM].outputs[0].data.update(failing._repr_mimebundle_()[0])
     )
     with pytest.raises(AssertionError, match="must give its reason, since it does not hold: fails"):
         guards.claims_are_what_they_show(path)

@@ -10,6 +10,7 @@ import inspect
 import json
 import pydoc
 import re
+import shutil
 from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,7 +22,7 @@ from sphinx.roles import XRefRole
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import make_refnode
 
-from lazyrich.book import claims, files, rendering
+from lazyrich.book import claims, evidence, files, rendering
 
 NAMES = {"python": "Python", "jax": "JAX", "numpy": "NumPy", "scipy": "SciPy", "torch": "PyTorch"}
 NAMES |= {"curvlinops-for-pytorch": "curvlinops"}
@@ -34,8 +35,9 @@ class Scorecard(SphinxDirective):
 
     def run(self):
         folder, chapter = Path(self.env.srcdir), self.options.get("chapter")
-        for notebook in files.notebooks_of(folder):
-            self.env.note_dependency(str(notebook))
+        stored = Path(folder, evidence.FOLDER).glob("*.json")
+        for file in [*files.notebooks_of(folder), *stored]:
+            self.env.note_dependency(str(file))
         if chapter is None:
             self.env.note_reread()  # a new chapter is no dependency yet
         try:
@@ -118,14 +120,17 @@ def spent(chapter):
 
 
 def read(folder):
-    """The claims of a folder, read again only when a notebook has changed."""
-    notebooks = files.notebooks_of(folder)
-    return _read(folder, tuple((path, path.stat().st_mtime_ns) for path in notebooks))
+    """The claims of a folder with their evidence, read again only when a file has changed."""
+    paths = [*files.notebooks_of(folder), *sorted(Path(folder, evidence.FOLDER).glob("*.json"))]
+    return _read(folder, tuple((path, path.stat().st_mtime_ns) for path in paths))
 
 
 @lru_cache(maxsize=1)
-def _read(folder, notebooks):
-    return claims.recorded(folder) if notebooks else []
+def _read(folder, paths):
+    if not paths:
+        return []
+    known = evidence.of(folder)
+    return [one | {"evidence": known.get(one["id"], {})} for one in claims.recorded(folder)]
 
 
 def counts(records):
@@ -152,9 +157,11 @@ def scorecard(records):
         said = [paragraph(one["statement"])]
         if one["reason"]:
             said.append(paragraph("", nodes.emphasis("", one["reason"])))
-        basis = paragraph(f"{one['source']}; basis: {one['basis']}")
-        rows.append([link(one), paragraph("", *verdict(one)), said, basis])
-    return table(["claim", "verdict", "statement", "tests"], rows, "scorecard")
+        about = [rendering.RELATION[one["relation"]], one["kind"]]
+        about += rendering.standing(one, one["evidence"])
+        said.append(paragraph("", nodes.inline("", " · ".join(about), classes=["standing"])))
+        rows.append([link(one), paragraph("", *verdict(one)), said, paragraph(one["answers"])])
+    return table(["claim", "verdict", "statement", "answers"], rows, "scorecard")
 
 
 def link(record):
@@ -240,10 +247,38 @@ def tidy(app, document):
             block = nodes.compound("", *section.children, classes=section["classes"])
             section.replace_self(block)
             block["ids"].clear()
-    # A claim is an output in HTML; sphinx-tippy previews what has its identifier on the page.
+    # A claim is an output in HTML, to which its evidence comes here; sphinx-tippy previews what has
+    # its identifier on the page.
+    known = None
     for output in document.findall(nodes.raw):
-        if found := re.match(r'<div class="claim [-\w ]+" id="([-\w]+)"', output.astext()):
-            output["ids"].append(found[1])
+        if found := re.match(r'<div class="claim [-\w ]+" id="claim-(\w+)"', output.astext()):
+            known = known or {one["id"]: one for one in read(app.env.srcdir)}
+            output["ids"].append(f"claim-{found[1]}")
+            if one := known.get(found[1]):
+                output.replace_self(html(output, rendering.as_html(one, one["evidence"])))
+
+
+def html(old, text):
+    """A piece of HTML in place of another."""
+    return nodes.raw("", text, format="html", ids=old["ids"])
+
+
+def serve(app, error):
+    """Leave the claims as JSON beside the pages, all and one by one, with the schema of both."""
+    if error or app.builder.format != "html":
+        return
+    records, out = read(app.env.srcdir), Path(app.outdir)
+    for name, content in {"claims": records} | {address(one): one for one in records}.items():
+        path = out / f"{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
+    shutil.copy(claims.SCHEMA, out)
+
+
+def address(record):
+    """Where a claim stands as JSON: by the number of its paper and its own."""
+    number = record["paper"].rstrip("/").rpartition("/")[2] or record["chapter"]
+    return f"claims/{number}/{record['id']}"
 
 
 def load_scripts_once(app, config):
@@ -286,4 +321,5 @@ def setup(app):
     app.connect("config-inited", load_scripts_once)
     app.connect("doctree-read", tidy, priority=400)  # before the others
     app.connect("missing-reference", resolve_claim)
+    app.connect("build-finished", serve)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -74,8 +74,15 @@ def claims(options):
     """Show which claims held, from the outputs of the notebooks."""
     from lazyrich.book import claims, rendering
 
+    if options.schema:
+        print(claims.SCHEMA.read_text(encoding="utf-8"), end="")
+        return 0
     records = claims.recorded(options.folder)
     if options.json:
+        from lazyrich.book import evidence
+
+        known = evidence.of(options.folder)
+        records = [record | {"evidence": known.get(record["id"], {})} for record in records]
         # Escaped where it could not be shown otherwise, so that no character is lost.
         escaped = sys.stdout.encoding.lower() != "utf-8"
         print(json.dumps(records, indent=1, ensure_ascii=escaped))
@@ -142,8 +149,12 @@ def execute(options):
 
 
 def seeds(options):
-    """Compare the stored verdicts with those at other seeds."""
-    from lazyrich.book import authoring, chapters, claims
+    """Compare the stored verdicts with those at other seeds.
+
+    At scale book they are stored as evidence beside the chapters. If it is interrupted, the same
+    command goes on where it was.
+    """
+    from lazyrich.book import authoring, chapters, claims, evidence
 
     if options.seeds < 1:
         raise ValueError(f"--seeds must be at least 1, got {options.seeds}")
@@ -152,7 +163,11 @@ def seeds(options):
     differ = []
     for path in chapters.find(options.folder, options.chapter):
         seeds = range(1, options.seeds + 1)
-        verdicts_of = authoring.verdicts_at_seeds(path, seeds, options.scale, compute)
+        state = evidence.state(path)
+        verdicts_of, seconds = authoring.verdicts_at_seeds(path, seeds, options.scale, compute)
+        if options.scale == "book":
+            about = evidence.circumstances(path, seconds)
+            evidence.add(path, "seeds", verdicts_of, state, about)
         print(f"\n{path.stem}: the stored verdicts, and those at seeds 1 to {options.seeds}")
         for identifier, verdicts in verdicts_of.items():
             kept = stored.get(identifier, "(none)")
@@ -161,6 +176,18 @@ def seeds(options):
             differ += [] if same else [identifier]
     print(f"\nDepends on the seed: {', '.join(differ) or 'none'}.")
     return 1 if differ else 0
+
+
+def evidence(options):
+    """Store what a reproduction at scale paper says as evidence beside the chapters.
+
+    To be resumed and shared, such a run is made by `lazyrich reproduce --scale paper --out OUT`.
+    """
+    from lazyrich.book import chapters, evidence
+
+    for path in chapters.find(options.folder, options.chapter):
+        evidence.add_reproduction(options.run_of, path)
+    return 0
 
 
 def weights(options):
@@ -228,6 +255,7 @@ _COMMANDS = {
     claims: [
         _FOLDER_FIRST,
         ("--json", "the full records, a list of objects", {"action": "store_true"}),
+        ("--schema", "what they hold, as a JSON schema", {"action": "store_true"}),
     ],
     figures: [_CHAPTERS, _FOLDER],
     reproduce: [
@@ -245,8 +273,13 @@ _COMMANDS = {
     seeds: [
         _CHAPTERS,
         _FOLDER,
-        ("--seeds", "how many", {"default": 5, "type": int}),
+        ("--seeds", "how many", {"default": 20, "type": int}),
         ("--scale", "quick, book or paper", {"default": "book"}),
+    ],
+    evidence: [
+        ("run_of", "the folder of a reproduction", {"metavar": "OUT", "type": _path}),
+        _CHAPTERS,
+        _FOLDER,
     ],
     weights: [
         ("file", "a file of weights, or a folder of shards", {"metavar": "FILE"} | _HOME),

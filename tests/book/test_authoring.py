@@ -76,7 +76,8 @@ def test_verdicts_at_other_seeds_come_from_executed_copies(book, tmp_path):
     before = (book / "demo.ipynb").read_bytes()
     engine = engines.Engine({}, "", "cpu", {})
     compute = partial(chapters.compute, engine=engine, folder=tmp_path / "store")
-    found = authoring.verdicts_at_seeds(book / "demo.ipynb", [1, 2], "quick", compute)
+    found, seconds = authoring.verdicts_at_seeds(book / "demo.ipynb", [1, 2], "quick", compute)
+    assert seconds > 0
     # Ten draws have a standard error of 0.3, which no tolerance of 0.2 can decide.
     assert found == {"M1": ["undecided", "undecided"]}
     assert (book / "demo.ipynb").read_bytes() == before

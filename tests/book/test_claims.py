@@ -1,12 +1,13 @@
 import json
 import math
 
+import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from nbformat import v4
 
-from lazyrich.book import checks, claims, notebooks
+from lazyrich.book import checks, claims, notebooks, rendering
 from lazyrich.book.checks import at_least, at_most, chaotic, exactly, measured, near, negligible
 from lazyrich.book.estimates import Estimate
 
@@ -175,24 +176,25 @@ def test_more_digits_can_be_shown():
     assert near("x", 1.234567, 1.2, 0.1, digits=5).measured == "1.2346"
 
 
-# What is negligible: shown by its bound, since its digits are those of a machine.
+# What is negligible: shown by a size that other machines reach too.
 
 
 @pytest.mark.parametrize(
-    ("deviations", "verdict", "shown"),
+    ("deviations", "here", "verdict", "shown"),
     [
-        (3e-13, HOLDS, "≤ 1e-10"),
-        (-1e-10, HOLDS, "≤ 1e-10"),
-        (1.1e-10, FAILS, "not ≤ 1e-10"),
-        ([0.0, -1e-10], HOLDS, "≤ 1e-10"),
-        ([0.0, -2e-10], FAILS, "not ≤ 1e-10"),
-        ([0.0, math.nan], FAILS, "not ≤ 1e-10"),
-        ([0.0, math.inf], FAILS, "not ≤ 1e-10"),
+        (-1e-10, "1.0e-10", HOLDS, "≤ 1e-10"),
+        (1.1e-10, "1.1e-10", FAILS, "not ≤ 1e-10"),
+        ([0.0, -1e-10], "1.0e-10", HOLDS, "≤ 1e-10"),
+        ([0.0, -2e-10], "2.0e-10", FAILS, "not ≤ 1e-10"),
+        ([0.0, math.nan], "nan", FAILS, "not ≤ 1e-10"),
+        ([0.0, math.inf], "inf", FAILS, "not ≤ 1e-10"),
     ],
 )
-def test_negligible_deviations_all_lie_within_the_bound(deviations, verdict, shown):
+def test_negligible_deviations_all_lie_within_the_bound(deviations, here, verdict, shown):
     check = negligible("x", deviations, 1e-10)
-    assert check == checks.Check("x", shown, "", "≤ 1e-10", "0", verdict)
+    strength = "1e-10" if verdict == HOLDS else ""
+    expected = checks.Check("x", shown, "", "≤ 1e-10", "0", verdict, strength, here=here)
+    assert check == expected
 
 
 def test_no_deviations_at_all_are_refused():
@@ -260,7 +262,12 @@ def test_the_verdict_of_a_claim_on_its_checks(checks, verdict):
 
 
 def judge(*checks, identifier="M1", statement="A statement.", **options):
-    defaults = {"source": "Theorem 1", "basis": "paper", "scale": "book"}
+    read = {
+        "paper": claims.Source("A paper", "https://arxiv.org/abs/1", "v2", "its abstract"),
+        "code": claims.Source("Its code"),
+    }
+    defaults = {"answers": "Theorem 1", "relation": "statement", "kind": "law", "read": read}
+    defaults |= {"sources": ["paper"], "scale": "book"}
     return claims.claim(identifier, statement, *checks, **(defaults | options))
 
 
@@ -268,8 +275,19 @@ def test_the_record_of_a_claim():
     check = near("slope", Estimate(-0.97, 0.02), -1.0, 0.15)
     assert judge(check, headline=True).record == {
         "id": "M1",
-        "source": "Theorem 1",
-        "basis": "paper",
+        "paper": "https://arxiv.org/abs/1",
+        "answers": "Theorem 1",
+        "relation": "statement",
+        "kind": "law",
+        "sources": [
+            {
+                "title": "A paper",
+                "address": "https://arxiv.org/abs/1",
+                "version": "v2",
+                "how": "its abstract",
+                "place": "",
+            }
+        ],
         "statement": "A statement.",
         "headline": True,
         "scale": "book",
@@ -283,6 +301,8 @@ def test_the_record_of_a_claim():
                 "expected": "-1",
                 "tolerance": "0.15",
                 "verdict": "holds",
+                "strength": "0.19",
+                "relative": "19 %",
             }
         ],
     }
@@ -292,16 +312,17 @@ def test_text_and_html_show_what_the_record_says():
     shown = judge(
         near("a < b", Estimate(-0.97, 0.02), -1.0, 0.15), at_most("c", 3.0, 2.0), reason="A & B."
     )
-    bundle = shown._repr_mimebundle_()
+    bundle, beside = shown._repr_mimebundle_()
+    assert beside == {}
     assert set(bundle) == {"application/vnd.lazyrich.claim+json", "text/html", "text/plain"}
     assert bundle[claims.MIME] == json.loads(json.dumps(shown.record))
     assert bundle["text/plain"].splitlines() == [
         "M1  HOLDS IN PART",
         "A statement.",
-        "  a < b: -0.970 ± 0.020, expected -1 ± 0.15: holds",
+        "  a < b: -0.970 ± 0.020, expected -1 ± 0.15: holds (fails beyond 19 %)",
         "  c: 3.00, expected ≤ 2: fails",
         "A & B.",
-        "[Theorem 1; basis: paper; scale: book]",
+        "[Theorem 1; statement, law; scale: book]",
     ]
     for part in (
         "a &lt; b",
@@ -336,9 +357,90 @@ def test_an_identifier_is_a_letter_and_a_number(identifier):
         judge(exactly("x", 1, 1), identifier=identifier)
 
 
-def test_an_unknown_basis_is_refused():
-    with pytest.raises(ValueError, match="basis must be one of 'paper', .* got 'hearsay'"):
-        judge(exactly("x", 1, 1), basis="hearsay")
+@pytest.mark.parametrize(
+    ("option", "value", "match"),
+    [
+        ("relation", "hearsay", "relation must be one of 'statement', .* got 'hearsay'"),
+        ("kind", "rule", "kind must be one of 'identity', .* got 'rule'"),
+        ("sources", ["paper", "blog"], "sources must be one of 'paper', 'code', got 'blog'"),
+        ("sources", {}, "sources must name at least one of paper, code, got none"),
+    ],
+)
+def test_what_a_claim_is_to_its_paper_is_one_of_few_words(option, value, match):
+    with pytest.raises(ValueError, match=match):
+        judge(exactly("x", 1, 1), **{option: value})
+
+
+def test_a_source_may_have_a_place():
+    record = judge(exactly("x", 1, 1), sources={"code": "train.py, line 3", "paper": ""}).record
+    assert [source["place"] for source in record["sources"]] == ["train.py, line 3", ""]
+    assert record["paper"] == "https://arxiv.org/abs/1"
+    shown = rendering.as_html(record)
+    assert '<a href="https://arxiv.org/abs/1">A paper</a>, v2, its abstract' in shown
+    assert "<li>Its code, train.py, line 3</li>" in shown
+
+
+# What is of one machine.
+
+
+def test_numbers_of_one_machine_stand_beside_the_record():
+    judged = judge(
+        exactly("x", 1, 1),
+        negligible("drift", 3e-13, 1e-8),
+        chaotic(at_most("change", Estimate(-0.173, 0.02), 0)),
+    )
+    data, beside = judged._repr_mimebundle_()
+    assert "e-13" not in json.dumps(data) and "0.173" not in json.dumps(data)
+    assert beside == {claims.MIME: {"here": {"1": "3.0e-13", "2": "-0.173 ± 0.020"}}}
+
+
+@pytest.mark.parametrize(
+    ("deviation", "bound", "shown"),
+    [
+        (0.0, 1e-8, "≤ 1e-12"),
+        (1e-13, 1e-8, "≤ 1e-12"),
+        (2e-13, 1e-8, "≤ 1e-9"),
+        (9e-9, 1e-8, "≤ 1e-8"),
+        (1e-4, 1.0, "≤ 0.001"),
+        (2e-4, 1.0, "≤ 1"),
+        (2.0, 1.0, "not ≤ 1"),
+    ],
+)
+def test_an_identity_shows_a_rung_that_other_machines_reach_too(deviation, bound, shown):
+    assert negligible("x", [deviation, 0.0], bound).measured == shown
+
+
+# How strong a check is.
+
+
+@pytest.mark.parametrize(
+    ("check", "strength", "relative"),
+    [
+        (near("x", 1.9, 2.0, 0.5), "0.5", "25 %"),
+        (near("x", Estimate(-1.9, 0.1), -2.0, 0.5), "0.7", "35 %"),
+        (near("x", 0.1, 0.0, 0.5), "0.5", ""),
+        (near("x", 3.0, 2.0, 0.5), "", ""),
+        (at_most("x", 3.0, 4.0), "1", "33 %"),
+        (at_most("x", Estimate(3.0, 0.25), 4.0), "1.5", "50 %"),
+        (at_least("x", 5.0, 4.0), "1", "20 %"),
+        (at_least("x", 3.0, 4.0), "", ""),
+        (at_most("x", 1e-9, 4.0), "4", ""),  # no share of what was measured means anything
+        (at_most("x", -math.inf, 4.0), "", ""),
+        (negligible("x", 0.0, 1e-8), "1e-8", ""),
+        (exactly("x", 1, 1), "", ""),
+        (measured("x", 1.0), "", ""),
+    ],
+)
+def test_the_deviation_beyond_which_a_check_would_have_failed(check, strength, relative):
+    assert (check.strength, check.relative) == (strength, relative)
+
+
+@given(st.floats(-10, 10), st.floats(0.01, 10), st.floats(0, 10), st.floats(0.1, 10))
+def test_a_check_fails_beyond_its_strength(value, within, error, expected):
+    check = near("x", Estimate(value, error), expected, within)
+    if check.strength:
+        beyond = 1.1 * float(check.strength) + 0.1
+        assert near("x", Estimate(expected + beyond, error), expected, within).verdict == FAILS
 
 
 # Notebooks as the store.
@@ -349,7 +451,8 @@ def save(tmp_path):
     """A function that writes a notebook with claims in its outputs."""
 
     def write(name, *shown):
-        outputs = [v4.new_output("display_data", one._repr_mimebundle_()) for one in shown]
+        bundles = [one._repr_mimebundle_() for one in shown]
+        outputs = [v4.new_output("display_data", data, metadata=more) for data, more in bundles]
         cells = [v4.new_markdown_cell("Prose."), v4.new_code_cell("1", outputs=outputs)]
         notebooks.write(tmp_path / f"{name}.ipynb", v4.new_notebook(cells=cells))
         return tmp_path
@@ -358,15 +461,28 @@ def save(tmp_path):
 
 
 def test_claims_are_read_in_the_order_of_their_numbers(save):
-    held = exactly("x", 1, 1)
+    held = negligible("x", 1e-13, 1)
     save("waves", judge(held, identifier="W1"))
     folder = save("mechanisms", *(judge(held, identifier=name) for name in ("M10", "M9", "M2")))
     records = claims.recorded(folder)
     assert [record["id"] for record in records] == ["M2", "M9", "M10", "W1"]
     assert [record["chapter"] for record in records] == ["mechanisms"] * 3 + ["waves"]
     assert records == claims.recorded(str(folder))
+    [check] = judge(held, identifier="W1").record["checks"]
     expected = {"chapter": "waves", **judge(held, identifier="W1").record}
-    assert records[3] == expected
+    assert records[3] == expected | {"checks": [check | {"here": "1.0e-13"}]}
+
+
+def test_what_is_read_is_what_the_schema_says(save):
+    checks = near("a", 1.0, 1.0, 0.1), negligible("b", 1e-13, 1), measured("c", "word")
+    records = claims.recorded(save("a", judge(*checks)))
+    schema = json.loads(claims.SCHEMA.read_text(encoding="utf-8"))
+    validator = jsonschema.Draft202012Validator(schema)
+    validator.check_schema(schema)
+    validator.validate(records)
+    for name in records[0]:
+        with pytest.raises(jsonschema.ValidationError):
+            validator.validate([{key: records[0][key] for key in records[0] if key != name}])
 
 
 def test_a_claim_that_occurs_twice_is_refused(save):

@@ -5,6 +5,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from lazyrich.__main__ import main
@@ -34,12 +35,15 @@ def test_claims_as_json_has_every_field(book, capsys):
     assert main(["claims", str(book), "--json"]) == 0
     [record] = json.loads(capsys.readouterr().out)
     assert set(record) == {
-        "id", "chapter", "source", "basis", "statement", "headline", "scale", "verdict", "reason",
-        "checks",
+        "id", "chapter", "paper", "answers", "relation", "kind", "sources", "statement",
+        "headline", "scale", "verdict", "reason", "checks", "evidence",
     }  # fmt: skip
     assert set(record["checks"][0]) == {
-        "what", "measured", "error", "expected", "tolerance", "verdict",
+        "what", "measured", "error", "expected", "tolerance", "verdict", "strength", "relative",
+        "here",
     }  # fmt: skip
+    assert main(["claims", "--schema"]) == 0
+    jsonschema.validate([record], json.loads(capsys.readouterr().out))
 
 
 def test_hidden_files_beside_the_notebooks_are_none_of_the_book(
@@ -175,16 +179,20 @@ def test_build_says_what_it_executed(book, monkeypatch, capsys, executed):
     ],
 )
 def test_seeds_fails_where_a_verdict_differs(verdicts, code, line, end, book, monkeypatch, capsys):
-    monkeypatch.setattr(authoring, "verdicts_at_seeds", lambda *_: {"M1": verdicts})
+    monkeypatch.setattr(authoring, "verdicts_at_seeds", lambda *_: ({"M1": verdicts}, 72.0))
     assert main(["seeds", "--seeds", "2"]) == code
     shown = capsys.readouterr().out.splitlines()
     assert shown[2] == line
     assert shown[-1] == f"Depends on the seed: {end}."
+    kept = json.loads((book / "evidence/demo.json").read_text())["seeds"]
+    assert kept["found"] == {"M1": verdicts} and kept["hours"] == 0.02
 
 
 def test_seeds_are_others_than_the_stored_one(book, monkeypatch):
     seen = []
-    monkeypatch.setattr(authoring, "verdicts_at_seeds", lambda *given: seen.append(given) or {})
+    monkeypatch.setattr(
+        authoring, "verdicts_at_seeds", lambda *given: seen.append(given) or ({}, 0)
+    )
     assert main(["seeds", "demo", "--seeds", "3", "--scale", "quick"]) == 0
     [(path, seeds, scale, _)] = seen
     assert (str(path), list(seeds), scale) == ("book/demo.ipynb", [1, 2, 3], "quick")

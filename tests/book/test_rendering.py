@@ -1,13 +1,15 @@
 import pytest
 
 from lazyrich.book import rendering
-from lazyrich.book.checks import at_most, exactly, near
-from lazyrich.book.claims import claim
+from lazyrich.book.checks import at_most, exactly, near, negligible
+from lazyrich.book.claims import Source, claim
 from lazyrich.book.estimates import Estimate
 
 
 def record(*checks, identifier="M1", chapter="a", **options):
-    defaults = {"source": "Theorem 1", "basis": "paper", "scale": "book"}
+    read = {"paper": Source("A paper")}
+    defaults = {"answers": "Theorem 1", "relation": "statement", "kind": "law", "read": read}
+    defaults |= {"sources": ["paper"], "scale": "book"}
     judged = claim(identifier, "A statement.", *checks, **(defaults | options))
     return {"chapter": chapter, **judged.record}
 
@@ -26,10 +28,10 @@ def test_text_has_a_line_for_each_check():
     assert rendering.as_text(shown).splitlines() == [
         "M1  HOLDS IN PART",
         "A statement.",
-        "  a < b: -0.970 ± 0.020, expected -1 ± 0.15: holds",
+        "  a < b: -0.970 ± 0.020, expected -1 ± 0.15: holds (fails beyond 19 %)",
         "  c: 3.00, expected ≤ 2: fails",
         "So.",
-        "[Theorem 1; basis: paper; scale: book]",
+        "[Theorem 1; statement, law; scale: book]",
     ]
 
 
@@ -62,3 +64,36 @@ def test_the_scorecard_lists_chapters_and_counts_verdicts():
         "",
         "3 claims: 1 holds, 1 fails, 1 not attempted",
     ]
+
+
+def test_identities_are_counted_apart():
+    held = exactly("x", 1, 1)
+    some = record(held), record(held, identifier="M2", kind="identity")
+    last = rendering.scorecard(some).splitlines()[-2:]
+    assert last == ["2 claims: 2 holds", "of these, 1 identity: 1 holds"]
+    assert rendering.scorecard(some[1:]).splitlines()[-1] == "1 claim: 1 holds"
+
+
+def test_a_claim_says_on_one_line_what_it_stands_on():
+    one = record(near("a", 1.0, 1.0, 0.05), at_most("b", 2.0, 2.5))
+    assert rendering.standing(one, None) == ["fails beyond 5–25 %"]
+    evidence = {
+        "seeds": {"agree": 19, "of": 20, "current": True},
+        "paper": {"verdict": "holds in part", "current": False},
+        "broken": ["spike.edge: × 1.1"],
+    }
+    assert rendering.standing(one, evidence)[1:] == [
+        "19 of 20 other seeds agree",
+        "holds in part at the paper’s size, computed with an earlier state",
+    ]
+    shown = rendering.as_html(one, evidence)
+    assert "the paper’s statement · law · fails beyond 5–25 % · 19 of 20 other seeds" in shown
+    assert "<li>turned when these were broken: spike.edge: × 1.1</li>" in shown
+    assert "<li>no broken formula turned it</li>" in rendering.as_html(one, {"broken": []})
+    assert "broken" not in rendering.as_html(one, {})
+
+
+def test_what_is_of_one_machine_is_told_beside_the_number():
+    one = record(negligible("a", 3e-13, 1e-8))
+    one["checks"][0]["here"] = "3.0e-13"
+    assert '<td title="3.0e-13 on one machine">≤ 1e−9</td>' in rendering.as_html(one)

@@ -41,8 +41,8 @@ def execute_in_place(folder: Path | str, names: Sequence[str] = ()) -> None:
 
 def verdicts_at_seeds(
     path: Path, seeds: Sequence[int], scale: str, compute: Callable
-) -> dict[str, list[str]]:
-    """The verdicts of a chapter at other seeds: a list for each claim.
+) -> tuple[dict[str, list[str]], float]:
+    """The verdicts of a chapter at other seeds, a list for each claim, and the seconds it took.
 
     Args:
         path: of the chapter.
@@ -52,9 +52,9 @@ def verdicts_at_seeds(
     """
     computed = {}
     asked = [chapters.at_scale(path, scale, seed) for seed in seeds]
-    compute(asked, keep=lambda one, done: computed.update({one.seed: done.notebook}))
+    compute(asked, keep=lambda one, done: computed.update({one.seed: done}))
     verdicts: dict[str, list[str]] = {}
     for seed in seeds:
-        for record in claims.recorded_in({path: notebooks.text(computed[seed])}):
+        for record in claims.recorded_in({path: notebooks.text(computed[seed].notebook)}):
             verdicts.setdefault(record["id"], []).append(record["verdict"])
-    return verdicts
+    return verdicts, sum(done.seconds for done in computed.values())

@@ -4,6 +4,11 @@
 >>> check.verdict, check.measured, check.error, check.expected, check.tolerance
 ('holds', '-0.970', '0.020', '-1', '0.15')
 
+How strong it is stands beside it: the deviation beyond which it would have failed, here τ + 2s.
+
+>>> check.strength, check.relative
+('0.19', '19 %')
+
 What was measured is a number, or an :class:`~lazyrich.book.estimates.Estimate` with its standard
 error. Where a claim asks the same of many cases, it is a mapping of their names to these, and there
 is one check for each; what is expected may then be a mapping of the same names.
@@ -25,6 +30,9 @@ from numpy.typing import ArrayLike
 
 from lazyrich.book.estimates import Estimate
 
+LADDER = (1e-12, 1e-9, 1e-6, 1e-3)
+"""The sizes to which identities are said to hold."""
+
 
 class Check(NamedTuple):
     """What was measured, its standard error, what is expected, the tolerance, and the verdict.
@@ -38,6 +46,12 @@ class Check(NamedTuple):
     expected: str
     tolerance: str
     verdict: str
+    strength: str = ""
+    """The deviation beyond which it would have failed; empty where there is none, or it did."""
+    relative: str = ""
+    """The same over what is expected, or for a bound over what was measured."""
+    here: str = ""
+    """What was measured on one machine, where the digits of another are others."""
 
 
 def _of_many(check: Callable) -> Callable:
@@ -89,7 +103,8 @@ def near(
         verdict = "fails"
     else:
         verdict = "holds" if deviation <= within and 2 * error <= within else "undecided"
-    return Check(what, *_shown(value, error, digits), _short(expected), _short(within), verdict)
+    check = Check(what, *_shown(value, error, digits), _short(expected), _short(within), verdict)
+    return _with_strength(check, within, float(expected))
 
 
 @_of_many
@@ -112,8 +127,9 @@ def at_least(what: str, measured: float | Estimate, bound: float, digits: int = 
 def negligible(what: str, deviations: ArrayLike, bound: float) -> Check:
     """Deviations that must all vanish, up to the error of rounding or of an integrator.
 
-    As :func:`at_most` for the largest of them, but the record shows the bound in place of the
-    number, whose digits are those of a machine. A deviation that is not a number fails.
+    As :func:`at_most` for the largest of them, whose digits are those of a machine. So the record
+    shows the rung of :data:`LADDER` that is at least ten times as large, or the bound if that is
+    less. A deviation that is not a number fails.
 
     Args:
         what: what deviates from what, in words.
@@ -126,10 +142,14 @@ def negligible(what: str, deviations: ArrayLike, bound: float) -> Check:
     sizes = np.abs(np.asarray(deviations, dtype=float))
     if sizes.size == 0:
         raise ValueError(f"deviations must hold at least one number, got none for {what!r}")
-    holds = bool((sizes <= bound).all())
-    sign = "≤" if holds else "not ≤"
-    outcome = "holds" if holds else "fails"
-    return Check(what, f"{sign} {_short(bound)}", "", f"≤ {_short(bound)}", "0", outcome)
+    here = f"{sizes.max():.1e}"
+    if not (sizes <= bound).all():
+        return Check(
+            what, f"not ≤ {_short(bound)}", "", f"≤ {_short(bound)}", "0", "fails", here=here
+        )
+    rung = min([bound, *(rung for rung in LADDER if rung >= 10 * sizes.max())])
+    expected = f"≤ {_short(bound)}"
+    return Check(what, f"≤ {_short(rung)}", "", expected, "0", "holds", _short(bound), here=here)
 
 
 @_of_many
@@ -150,12 +170,14 @@ def measured(what: str, value: float | str | Estimate, digits: int = 3) -> Check
 def chaotic(check: Check) -> Check:
     """The same check of a run so chaotic that its digits are those of a machine.
 
-    The record says whether it holds, and what was expected, in place of the number.
+    The record says whether it holds, and what was expected; the number is that of one machine.
 
-    >>> chaotic(at_most("change", Estimate(-0.173, 0.02), 0)).measured
-    'chaotic'
+    >>> check = chaotic(at_most("change", Estimate(-0.173, 0.02), 0))
+    >>> check.measured, check.here
+    ('chaotic', '-0.173 ± 0.020')
     """
-    return check._replace(measured="chaotic", error="")
+    here = " ± ".join(filter(None, check[1:3]))
+    return check._replace(measured="chaotic", error="", strength="", relative="", here=here)
 
 
 def verdict(checks: Sequence[Check]) -> str:
@@ -189,7 +211,20 @@ def _one_sided(what, measured, bound, digits, sign, symbol):
         verdict = "fails"
     else:
         verdict = "undecided" if error > 0 and excess > -2 * error else "holds"
-    return Check(what, *_shown(value, error, digits), f"{symbol} {_short(bound)}", "0", verdict)
+    expected = f"{symbol} {_short(bound)}"
+    check = Check(what, *_shown(value, error, digits), expected, "0", verdict)
+    room = sign * (bound - float(check.measured))
+    return _with_strength(check, room, float(check.measured))
+
+
+def _with_strength(check, room, size):
+    """A check with the deviation beyond which it would have failed, from the numbers it shows."""
+    beyond = room + 2 * float(check.error or 0)
+    if check.verdict == "fails" or not math.isfinite(beyond):
+        return check
+    share = 100 * beyond / abs(size) if size and math.isfinite(size) else math.nan
+    relative = f"{_short(share, 2)} %" if 0 < share < 1000 else ""
+    return check._replace(strength=_short(beyond, 2), relative=relative)
 
 
 def _shown(value, error, digits):
@@ -210,5 +245,5 @@ def _significant(value, digits):
     return re.sub(r"e([+-])0", r"e\1", f"{value:.{digits - 1}e}")
 
 
-def _short(value):
-    return re.sub(r"e([+-])0", r"e\1", f"{value:.4g}")
+def _short(value, digits=4):
+    return re.sub(r"e([+-])0", r"e\1", f"{value:.{digits}g}")

@@ -67,6 +67,19 @@ def _write(out, manifest):
     files.replace(out / MANIFEST, json.dumps(ordered, indent=1) + "\n")
 
 
+def entry(out: Path, target: str) -> tuple[dict, dict]:
+    """The manifest of a folder, and what it says of a target that is all there.
+
+    Raises:
+        ValueError: if it holds no such thing.
+    """
+    manifest = _read(out / MANIFEST) if (out / MANIFEST).exists() else {"computed": {}}
+    about = manifest["computed"].get(target)
+    if about is None or not there(out, manifest, target, about["fingerprint"]):
+        raise ValueError(f"out must hold all of {target}, got {str(out)!r}")
+    return manifest, about
+
+
 def outdated(manifest: dict, chapter: str, mark: str) -> list[str]:
     """The targets of a chapter that were computed from another state of it."""
     return [

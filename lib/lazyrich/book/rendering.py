@@ -1,6 +1,7 @@
 """How claims are shown: each as text and as HTML, and all of them as a scorecard.
 
-A claim comes as the record that :func:`lazyrich.book.claims.claim` makes.
+A claim comes as the record that :func:`lazyrich.book.claims.claim` makes. What stands beside it of
+other seeds, sizes and broken formulas is its evidence (:mod:`lazyrich.book.evidence`).
 """
 
 import html
@@ -8,6 +9,13 @@ import re
 from collections.abc import Sequence
 
 VERDICTS = ("holds", "holds in part", "fails", "undecided", "measured", "not attempted")
+RELATION = {
+    "statement": "the paper’s statement",
+    "code": "what the paper’s code does",
+    "consequence": "follows from the paper",
+    "beyond": "beyond the paper",
+}
+"""The relations of claims to their papers, in words."""
 
 
 def outcome(record: dict) -> str:
@@ -16,39 +24,88 @@ def outcome(record: dict) -> str:
     return record["verdict"] + (" (at reduced scale)" if reduced else "")
 
 
+def strength(record: dict) -> str:
+    """By how much what is expected would have to be off for the checks to fail, in per cent.
+
+    The least and the most among the checks that have such a share; empty if none has.
+    """
+    shares = [float(c["relative"].split()[0]) for c in record["checks"] if c["relative"]]
+    if not shares:
+        return ""
+    ends = dict.fromkeys(f"{end:.2g}" for end in (min(shares), max(shares)))
+    return f"fails beyond {'–'.join(ends)} %"
+
+
 def as_text(record: dict) -> str:
     """A claim as lines of text: the verdict, the statement, and each check."""
     lines = [f"{record['id']}  {outcome(record).upper()}", record["statement"]]
     for check in record["checks"]:
         parts = [check["measured"] + _plus_minus(check["error"])]
         if check["expected"]:
-            parts.append(f"expected {_expectation(check)}: {check['verdict']}")
+            beyond = f" (fails beyond {beyond_of(check)})" if check["relative"] else ""
+            parts.append(f"expected {_expectation(check)}: {check['verdict']}{beyond}")
         lines.append(f"  {check['what']}: " + ", ".join(parts))
     lines += [record["reason"]] if record["reason"] else []
-    lines.append(f"[{record['source']}; basis: {record['basis']}; scale: {record['scale']}]")
+    about = f"{record['relation']}, {record['kind']}; scale: {record['scale']}"
+    lines.append(f"[{record['answers']}; {about}]")
     return "\n".join(lines)
 
 
-def as_html(record: dict) -> str:
-    """A claim as HTML: the same, with the checks in a table."""
+def beyond_of(check: dict) -> str:
+    """The deviation beyond which a check would have failed, relative where that makes sense."""
+    return check["relative"] or check["strength"]
+
+
+def as_html(record: dict, evidence: dict | None = None) -> str:
+    """A claim as HTML: the same, with the checks in a table and its sources behind a click.
+
+    Args:
+        record: the claim, perhaps with what is of one machine (``here``) in its checks.
+        evidence: of the claim, or nothing.
+    """
     slug = record["verdict"].replace(" ", "-")
-    rows = "".join(
-        f"<tr><td>{html.escape(check['what'])}</td>"
-        f"<td>{_number(check['measured'] + _plus_minus(check['error']))}</td>"
-        f"<td>{_number(_expectation(check)) or '–'}</td>"
-        f'<td class="verdict {check["verdict"].replace(" ", "-")}">{check["verdict"]}</td></tr>'
-        for check in record["checks"]
-    )
-    head = "<tr><th>check</th><th>measured</th><th>expected</th><th></th></tr>"
-    table = f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>" if rows else ""
+    rows = "".join(map(_row, record["checks"]))
+    titles = ("check", "measured", "expected", "fails beyond", "")
+    head = "".join(f"<th>{title}</th>" for title in titles)
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>" if rows else ""
     reason = f"<p>{html.escape(record['reason'])}</p>" if record["reason"] else ""
+    about = [RELATION[record["relation"]], record["kind"], *standing(record, evidence)]
+    sources = "".join(f"<li>{_source(one)}</li>" for one in record["sources"])
     return (
         f'<div class="claim {slug}" id="claim-{record["id"]}"><p><strong>{record["id"]}</strong> '
         f'<span class="verdict {slug}">{outcome(record)}</span> '
-        f"{html.escape(record['statement'])}</p>{table}{reason}<p><small>"
-        f"{html.escape(record['source'])} · basis: {record['basis']} · scale: {record['scale']}"
-        "</small></p></div>"
+        f"{html.escape(record['statement'])}</p>{table}{reason}"
+        f"<details><summary>{html.escape(' · '.join(about))}</summary><ul>"
+        f"<li>answers: {html.escape(record['answers'])}; scale: {record['scale']}</li>"
+        f"{sources}{''.join(f'<li>{html.escape(line)}</li>' for line in broken(evidence))}"
+        "</ul></details></div>"
     )
+
+
+def standing(record: dict, evidence: dict | None) -> list[str]:
+    """What a claim stands on, in a few words each: strength, other seeds, the paper's own size."""
+    words = [strength(record)] if strength(record) else []
+    for name, words_of in (("seeds", _at_seeds), ("paper", _at_size)):
+        if about := (evidence or {}).get(name):
+            earlier = "" if about["current"] else ", computed with an earlier state"
+            words.append(words_of(about) + earlier)
+    return words
+
+
+def _at_seeds(about):
+    return f"{about['agree']} of {about['of']} other seeds agree"
+
+
+def _at_size(about):
+    return f"{about['verdict']} at the paper’s size"
+
+
+def broken(evidence: dict | None) -> list[str]:
+    """Which broken formulas a claim has seen, as a line of text, if that was tried."""
+    if evidence is None or "broken" not in evidence:
+        return []
+    seen = ", ".join(evidence["broken"])
+    return [f"turned when these were broken: {seen}" if seen else "no broken formula turned it"]
 
 
 def scorecard(records: Sequence[dict]) -> str:
@@ -58,10 +115,36 @@ def scorecard(records: Sequence[dict]) -> str:
         lines += ["", chapter]
         for record in (one for one in records if one["chapter"] == chapter):
             lines.append(f"  {record['id']:<4} {outcome(record):<28} {record['statement']}")
-    found = [record["verdict"] for record in records]
-    counts = ", ".join(f"{found.count(one)} {one}" for one in VERDICTS if one in found)
-    lines += ["", f"{len(records)} claim{'' if len(records) == 1 else 's'}: {counts}"]
+    lines += ["", counts(records)]
+    identities = [record for record in records if record["kind"] == "identity"]
+    if identities and len(identities) < len(records):
+        lines.append(f"of these, {counts(identities, 'identity', 'identities')}")
     return "\n".join(lines).lstrip("\n")
+
+
+def counts(records: Sequence[dict], one: str = "claim", many: str = "claims") -> str:
+    """How many claims there are, and how many of each verdict."""
+    found = [record["verdict"] for record in records]
+    each = ", ".join(f"{found.count(name)} {name}" for name in VERDICTS if name in found)
+    return f"{len(found)} {one if len(found) == 1 else many}: {each}"
+
+
+def _row(check):
+    here = f' title="{html.escape(check["here"])} on one machine"' if check.get("here") else ""
+    measured = _number(check["measured"] + _plus_minus(check["error"]))
+    return (
+        f"<tr><td>{html.escape(check['what'])}</td><td{here}>{measured}</td>"
+        f"<td>{_number(_expectation(check)) or '–'}</td><td>{_number(beyond_of(check)) or '–'}</td>"
+        f'<td class="verdict {check["verdict"].replace(" ", "-")}">{check["verdict"]}</td></tr>'
+    )
+
+
+def _source(source):
+    title = html.escape(source["title"])
+    if source["address"]:
+        title = f'<a href="{html.escape(source["address"])}">{title}</a>'
+    rest = filter(None, (source["version"], source["place"], source["how"]))
+    return ", ".join([title, *map(html.escape, rest)])
 
 
 def _expectation(check):

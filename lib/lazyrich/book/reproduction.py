@@ -12,11 +12,21 @@ import json
 import re
 import textwrap
 from collections.abc import Callable, Sequence
+from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
 from lazyrich import places
-from lazyrich.book import chapters, claims, execution, manifests, notebooks, provenance, store
+from lazyrich.book import (
+    chapters,
+    claims,
+    evidence,
+    execution,
+    manifests,
+    notebooks,
+    provenance,
+    store,
+)
 from lazyrich.book.engines import Engine
 
 
@@ -76,6 +86,7 @@ def reproduce(
     run = {"scale": scale, "seed": seed, "device": engine.device, "settings": engine.settings}
     manifest = manifests.begun(out, run | {"software": provenance.software()})
     marks = {path: _mark(chapter) for path, chapter in asked.items()}
+    states = {path: evidence.state(path) for path in asked}
     for path, names in wanted.items():
         left = sorted(set(manifests.outdated(manifest, path.stem, marks[path])) - set(names))
         if path.stem not in names and left:
@@ -90,7 +101,10 @@ def reproduce(
         about = {
             "commit": provenance.commit(path.parent),
             "fingerprint": marks[path],
+            "state": states[path],
             "settings": executed.settings,
+            "machine": provenance.machine(),
+            "date": date.today().isoformat(),
             "seconds": round(executed.seconds, 1),
         }
         for target in wanted[path]:

@@ -56,6 +56,28 @@ def test_products_need_no_kernel(name):
     np.testing.assert_allclose(one, J @ (J.T @ J[:, 0]), atol=1e-12)
 
 
+@pytest.mark.parametrize("share", [1.0, 1e-3])
+def test_samples_that_mix_are_refused(share):
+    def mixing(params, x):
+        return (x + share * x.mean(0)) @ params
+
+    x = np.random.default_rng(0).normal(size=(5, 3))
+    with pytest.raises(ValueError, match="apply must treat each sample by itself"):
+        kernels.empirical_ntk(mixing, np.ones((3, 2)), x)
+
+
+@pytest.mark.parametrize(("rows", "some"), [(1, 1), (4, 2), (7, 3), (100, 3), (2, 3)])
+def test_blocks_share_out_all_rows_and_are_no_larger_than_asked(rows, some):
+    whole = jacobians.Block(slice(0, 5), slice(0, 3))
+    covered = np.zeros((5, 3), int)
+    for block in jacobians.blocks(whole, rows, some):
+        covered[block] += 1
+        samples, outputs = (one.stop - one.start for one in block)
+        assert samples * outputs <= rows or samples == 1
+        assert outputs <= some
+    assert (covered == 1).all()
+
+
 # Layered networks
 
 

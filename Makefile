@@ -26,7 +26,7 @@ TESTS = $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 LONGEST := book/linearization.ipynb book/heavy_tails.ipynb
 CHAPTERS := $(LONGEST) $(filter-out $(LONGEST),$(wildcard book/*.ipynb))
 
-.PHONY: help book test test-faults site notebooks seeds bench costs mutants lab lock clean
+.PHONY: help book test test-faults site notebooks seeds refute bench costs mutants lab lock clean
 
 help:  ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -56,8 +56,11 @@ site: $(READY)  ## build the book from the stored outputs, in a minute
 notebooks: $(READY)  ## execute and store the chapters (CHAPTER=mechanisms: only this one)
 	$(BIN)/lazyrich execute $(CHAPTER)
 
-seeds: $(READY)  ## compare the verdicts with those at five other seeds (CHAPTER= as above)
+seeds: $(READY)  ## compute the verdicts at twenty other seeds (hours; CHAPTER= as above)
 	$(BIN)/lazyrich seeds $(CHAPTER)
+
+refute: $(READY)  ## break the formulas: do the verdicts turn? (hours; CHAPTER= as above)
+	$(BIN)/lazyrich refute $(CHAPTER)
 
 bench: $(READY)  ## time the library against others
 	$(PIP) --quiet -e '.[bench]'

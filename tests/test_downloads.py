@@ -218,6 +218,31 @@ def test_files_put_by_hand_are_used(serve, server, cache):
     assert server.asked == []
 
 
+@pytest.mark.parametrize("folder", ["mnist", "MNIST/raw"])
+def test_uncompressed_files_are_used_too(folder, serve, server, cache, monkeypatch):
+    source = serve("MNIST", digits(), "refused")
+    plain = {name: gzip.decompress(content) for name, content in digits().items()}
+    checksums = {name: sha256(content) for name, content in plain.items()}
+    monkeypatch.setattr(downloads, "MNIST", source._replace(uncompressed=checksums))
+    assert downloads.missing(downloads.fetch_mnist)
+    (cache / folder).mkdir(parents=True, exist_ok=True)
+    for name, content in plain.items():
+        (cache / folder / name.removesuffix(".gz")).write_bytes(content)
+    same(downloads.fetch_mnist())
+    assert downloads.missing(downloads.fetch_mnist) == ""
+    (cache / folder / LABELS.removesuffix(".gz")).write_bytes(b"others")
+    with pytest.raises(RuntimeError, match="could not be downloaded"):
+        downloads.fetch_mnist()
+
+
+def test_what_is_missing_is_told_in_a_sentence_without_a_path_of_the_machine(serve, cache):
+    serve("MNIST", digits(), "refused")
+    assert downloads.missing(downloads.fetch_mnist) == (
+        "mnist is not on this machine and cannot be downloaded: put train-images-idx3-ubyte.gz and "
+        "train-labels-idx1-ubyte.gz into the folder mnist of the folder that LAZYRICH_DATA names."
+    )
+
+
 def test_a_corrupt_file_in_the_cache_is_fetched_again(serve, server, cache):
     serve("MNIST", digits(), "good")
     downloads.fetch_mnist()
@@ -298,7 +323,8 @@ def test_an_archive_whose_sizes_differ_is_named(serve):
 def test_every_file_has_a_checksum_and_more_than_one_mirror(source, files):
     source = getattr(downloads, source)
     assert set(source.checksums) == files
-    assert all(re.fullmatch("[0-9a-f]{64}", checksum) for checksum in source.checksums.values())
+    for checksums in (source.checksums, source.uncompressed):
+        assert all(re.fullmatch("[0-9a-f]{64}", checksum) for checksum in checksums.values())
     assert len(set(source.mirrors)) > 1
     assert all(re.fullmatch("https?://.*/", mirror) for mirror in source.mirrors)
 

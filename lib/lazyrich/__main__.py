@@ -178,6 +178,38 @@ def seeds(options):
     return 1 if differ else 0
 
 
+def refute(options):
+    """Break the formulas of chapters one after another, and tell which verdicts turn.
+
+    A sign, a factor of 1.1, a power, a missing term: each in a process of its own, never in a
+    file. What was seen is stored as evidence beside the chapters. If it is interrupted, the same
+    command goes on where it was. The status is 1 if less than 90 % of the formulas are seen.
+    """
+    from lazyrich.book import chapters, evidence, refutation
+
+    if options.number < 1:
+        raise ValueError(f"--number must be at least 1, got {options.number}")
+    engine, _ = _computing(options.folder, "book")
+    os.environ.update(engine.environment)
+    built = Path(options.folder).absolute().parent / "_build"
+    shares = []
+    for path in chapters.find(options.folder, options.chapter):
+        kept, state = built / f"refuted-{path.stem}.json", evidence.state(path)
+        found = refutation.refute(path, built / "store", kept, options.number)
+        if not found.formulas:
+            continue
+        about = evidence.circumstances(path, found.seconds)
+        evidence.add(path, "broken", found.seen, state, about)
+        print(f"\n{path.stem}: breaks, and the claims that no longer hold")
+        for one, seen in found.seen.items():
+            print(f"  {', '.join(seen) or 'none':<24} {one}")
+        ran = {name: seen for name, seen in found.formulas.items() if seen is not None}
+        shares.append(sum(ran.values()) / len(ran))
+        print(f"Seen: {shares[-1]:.0%} of {len(ran)} formulas; no break of others ran: "
+              f"{', '.join(found.formulas.keys() - ran) or 'none'}.")  # fmt: skip
+    return 1 if min(shares, default=1) < 0.9 else 0
+
+
 def evidence(options):
     """Store what a reproduction at scale paper says as evidence beside the chapters.
 
@@ -275,6 +307,11 @@ _COMMANDS = {
         _FOLDER,
         ("--seeds", "how many", {"default": 20, "type": int}),
         ("--scale", "quick, book or paper", {"default": "book"}),
+    ],
+    refute: [
+        _CHAPTERS,
+        _FOLDER,
+        ("--number", "of breaks of each formula", {"default": 1, "type": int}),
     ],
     evidence: [
         ("run_of", "the folder of a reproduction", {"metavar": "OUT", "type": _path}),

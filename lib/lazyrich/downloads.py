@@ -3,7 +3,8 @@
 A file comes from the first mirror that gives it whole, as its SHA-256 checksum says, and stays in
 the operating system's folder for caches, or in the folder that the environment variable
 ``LAZYRICH_DATA`` names. With the right checksum there, also put by hand, it needs no network; with
-a wrong one it is fetched again.
+a wrong one it is fetched again. MNIST is also taken uncompressed, as torchvision keeps it under
+``MNIST/raw``.
 """
 
 import gzip
@@ -11,6 +12,7 @@ import math
 import pickle
 import tarfile
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,6 +41,10 @@ class _Source(NamedTuple):
     """Addresses of folders, in the order in which they are tried."""
     checksums: dict[str, str]
     """The files, each with its SHA-256 checksum."""
+    uncompressed: dict[str, str] = {}  # noqa: RUF012  nobody writes to it
+    """Those that also do without their ending, each with the checksum that it has then."""
+    raw: str = ""
+    """Another folder in the cache where these may stand."""
 
 
 MNIST = _Source(
@@ -55,6 +61,15 @@ MNIST = _Source(
             "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"
         ),
     },
+    {
+        "train-images-idx3-ubyte.gz": (
+            "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"
+        ),
+        "train-labels-idx1-ubyte.gz": (
+            "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"
+        ),
+    },
+    "MNIST/raw",
 )
 FASHION_MNIST = _Source(
     "fashion_mnist",
@@ -136,6 +151,27 @@ def fetch_cifar10() -> RawImages:
     return RawImages(np.ascontiguousarray(pixels), labels)
 
 
+def missing(fetch: Callable[[], RawImages]) -> str:
+    """Why a data set cannot be had, with what to do, in a sentence; empty if it is there.
+
+    Args:
+        fetch: one of the functions above. What it downloads stays.
+    """
+    try:
+        fetch()
+    except RuntimeError:
+        source = _SOURCES[fetch]
+        return (
+            f"{source.name} is not on this machine and cannot be downloaded: put "
+            f"{' and '.join(source.checksums)} into the folder {source.name} of the folder that "
+            f"{VARIABLE} names."
+        )
+    return ""
+
+
+_SOURCES = {fetch_mnist: MNIST, fetch_fashion_mnist: FASHION_MNIST, fetch_cifar10: CIFAR10}
+
+
 def _idx_images(source):
     images, labels = _fetch(source)
     pixels, classes = _idx(images, 3), _idx(labels, 1)
@@ -145,8 +181,9 @@ def _idx_images(source):
 
 
 def _idx(path: Path, axes: int) -> np.ndarray:
-    """The bytes of a compressed IDX file: a magic number and the shape, then the entries."""
-    content = gzip.decompress(path.read_bytes())
+    """The bytes of an IDX file, compressed or not: a magic number and the shape, then entries."""
+    content = path.read_bytes()
+    content = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
     head = 4 * (1 + axes)
     magic, *shape = (int.from_bytes(content[at : at + 4], "big") for at in range(0, head, 4))
     # Two bytes of zeros, one for the type, here unsigned bytes, and one for the number of axes.
@@ -179,6 +216,10 @@ def _fetch(source):
 
 def _fetch_file(source, folder, name):
     pooch, checksum, failures = _pooch(), source.checksums[name], []
+    for place in (folder, folder.parent / source.raw):
+        plain = place / name.removesuffix(".gz")
+        if plain.is_file() and pooch.file_hash(plain) == source.uncompressed.get(name):
+            return plain
     for mirror in source.mirrors:
         try:
             # It downloads to a temporary file, which takes the name only if the checksum is right.

@@ -268,7 +268,7 @@ def serve(app, error):
     if error or app.builder.format != "html":
         return
     records, out = read(app.env.srcdir), Path(app.outdir)
-    for name, content in {"claims": records} | {address(one): one for one in records}.items():
+    for name, content in [("claims", records), *((address(one), one) for one in records)]:
         path = out / f"{name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")

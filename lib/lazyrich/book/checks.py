@@ -223,7 +223,7 @@ def _with_strength(check, room, size):
     if check.verdict == "fails" or not math.isfinite(beyond):
         return check
     share = 100 * beyond / abs(size) if size and math.isfinite(size) else math.nan
-    relative = f"{_short(share, 2)} %" if 0 < share < 1000 else ""
+    relative = f"{_short(share, max(2, len(f'{share:.0f}')))} %" if 0 < share < 1000 else ""
     return check._replace(strength=_short(beyond, 2), relative=relative)
 
 

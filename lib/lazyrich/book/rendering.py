@@ -29,11 +29,10 @@ def strength(record: dict) -> str:
 
     The least and the most among the checks that have such a share; empty if none has.
     """
-    shares = [float(c["relative"].split()[0]) for c in record["checks"] if c["relative"]]
-    if not shares:
-        return ""
-    ends = dict.fromkeys(f"{end:.2g}" for end in (min(shares), max(shares)))
-    return f"fails beyond {'–'.join(ends)} %"
+    shares = sorted(
+        (check["relative"].split()[0] for check in record["checks"] if check["relative"]), key=float
+    )
+    return f"fails beyond {'–'.join(dict.fromkeys((shares[0], shares[-1])))} %" if shares else ""
 
 
 def as_text(record: dict) -> str:

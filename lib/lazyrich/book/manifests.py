@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from lazyrich.book import files
+from lazyrich.book import crates, files
 
 MANIFEST = "manifest.json"
 
@@ -20,7 +20,9 @@ def begun(out: Path, run: dict) -> dict:
     try:
         out.mkdir(parents=True, exist_ok=True)
         # A killed run may have left no more than the draft of its manifest.
-        drafts = set(out.glob(f"{MANIFEST}.*.part"))
+        drafts = {
+            draft for name in (MANIFEST, crates.CRATE) for draft in out.glob(f"{name}.*.part")
+        }
         if (out / MANIFEST).exists():
             manifest = _read(out / MANIFEST)
         elif set(out.iterdir()) == drafts:
@@ -65,6 +67,7 @@ def _write(out, manifest):
     # Chapters that are computed side by side end in any order.
     ordered = manifest | {"computed": dict(sorted(manifest["computed"].items()))}
     files.replace(out / MANIFEST, json.dumps(ordered, indent=1) + "\n")
+    files.replace(out / crates.CRATE, crates.crate(ordered))
 
 
 def entry(out: Path, target: str) -> tuple[dict, dict]:

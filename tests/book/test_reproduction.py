@@ -56,7 +56,7 @@ def test_a_chapter_leaves_all_that_was_promised(place, capsys):
         "claims.json", *sorted([*names, "fig-maxima.curves.csv"]), "one.ipynb",
     ]  # fmt: skip
     assert sorted(path.name for path in (place / "out").iterdir()) == [
-        "manifest.json", "one",
+        "manifest.json", "one", "ro-crate-metadata.json",
     ]  # fmt: skip
     table = (place / "out/one/fig-means.csv").read_text()
     assert table.startswith("# fig-means of the chapter one, at scale quick and seed 0.\n# Draws")

@@ -56,7 +56,7 @@ def _action(target, entry, manifest):
     return {
         "@id": f"#computed-{target.replace('#', '-')}",
         "@type": "CreateAction",
-        "name": f"{target} computed in {entry.get('seconds', 0):g} s",
+        "name": f"{target} computed",
         "description": told,
         "endTime": entry.get("date"),
         "instrument": [{"@id": one["@id"]} for one in _software(manifest)],

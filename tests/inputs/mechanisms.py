@@ -61,11 +61,13 @@ EXAMPLES = {
         {"setting": SETTING, "u": COSINE[:, 0], "C": COSINE[:, 1], "later": SCALE[:, 0]}
     ),
     "mechanisms.alignment": Example({"network": NETWORK, "params": PARAMS, "x": X}),
+    "mechanisms.layer_cosines": Example({"params": PARAMS}, free_of_scale=("params",)),
     "mechanisms.turning_share": Example(
         {"cosine": COSINE, "scale": SCALE}, free_of_scale=("scale",)
     ),
 }
 NOT_TRIED = {
     "mechanisms.exponents": "takes five numbers",
+    "mechanisms.feature_learning": "takes two numbers",
     "mechanisms.phase": "takes five numbers",
 }

@@ -17,6 +17,45 @@ def drawn_params(*widths):
     return [{"weight": drawn((n, m))} for n, m in zip(widths[1:], widths[:-1], strict=True)]
 
 
+# Neighbouring layers
+
+
+def test_neighbouring_layers_of_a_line_have_the_cosine_of_their_angle():
+    params = drawn_params(1, 9, 1)
+    v, u = params[0]["weight"][:, 0], params[1]["weight"][0]
+    expected = np.abs(u @ v) / np.linalg.norm(u) / np.linalg.norm(v)
+    close(mechanisms.layer_cosines(params), [expected])
+
+
+def test_neighbouring_layers_are_compared_in_frobenius_norms():
+    params = drawn_params(4, 6, 5, 2)
+    W = [np.asarray(layer["weight"]) for layer in params]
+    norm = np.linalg.norm
+    expected = [norm(b @ a) / norm(a) / norm(b) for a, b in zip(W[:-1], W[1:], strict=True)]
+    close(mechanisms.layer_cosines(params), expected)
+
+
+def test_layers_of_rank_one_that_fit_are_aligned():
+    x, y, z = drawn((4,)), drawn((6,)), drawn((5,))
+    params = [{"weight": jnp.outer(y, x)}, {"weight": jnp.outer(z, y)}]
+    close(mechanisms.layer_cosines(params), [1.0])
+    silent = [params[0], {"weight": jnp.zeros((5, 6))}]
+    assert mechanisms.layer_cosines(silent).tolist() == [0]
+
+
+@pytest.mark.parametrize("shapes", [[(3, 2)], [(3, 2), (1, 4)], [(3, 2), (3,)], [(0, 2), (1, 0)]])
+def test_layers_that_do_not_fit_have_no_cosine(shapes):
+    params = [{"weight": jnp.ones(shape)} for shape in shapes]
+    with pytest.raises(ValueError, match="params must be two or more layers that fit"):
+        mechanisms.layer_cosines(params)
+
+
+def test_gaussian_layers_start_at_one_over_the_root_of_the_width():
+    n, draws = 400, np.random.default_rng(0)
+    params = [{"weight": draws.normal(size=(n, 90))}, {"weight": draws.normal(size=(50, n))}]
+    close(mechanisms.layer_cosines(params), [n**-0.5], rtol=0.05)
+
+
 # Angle and scale
 
 

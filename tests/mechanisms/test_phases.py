@@ -94,3 +94,27 @@ def test_scalings_and_sizes_that_do_not_fit_are_named():
     for u, v in ((np.ones(2), np.ones(3)), (np.ones(0), np.ones(0))):
         with pytest.raises(ValueError, match="u and v must have as many neurons, got shapes"):
             mechanisms.at_width(SCHEMES["NTK"], u, v)
+
+
+@pytest.mark.parametrize("stds", [(0.0, 0.0), (-0.5, 0.0), (0.7, -1.3), (-2.0, 0.4)])
+def test_every_start_has_a_parametrisation_that_learns_features(stds):
+    scaling = mechanisms.feature_learning(*stds)
+    assert (scaling.std_u, scaling.std_w) == stds
+    e = mechanisms.exponents(scaling)
+    np.testing.assert_allclose((e.size, e.across, e.speed, e.kernel_change), 0, atol=1e-12)
+    # The same network in other units as mean field.
+    u, v = np.random.default_rng(0).normal(size=(2, 3, 16))
+    for of in (mechanisms.kernel_change, mechanisms.learning_speed):
+        expected, found = (
+            of(setting, *start)
+            for setting, start in (
+                mechanisms.at_width(one, u, v) for one in (SCHEMES["mean field"], scaling)
+            )
+        )
+        np.testing.assert_allclose(found, expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("stds", [(np.nan, 0.0), (0.0, np.inf)])
+def test_a_start_is_given_by_finite_exponents(stds):
+    with pytest.raises(ValueError, match="std_"):
+        mechanisms.feature_learning(*stds)

@@ -11,8 +11,16 @@ monomial activation (:mod:`~lazyrich.mechanisms.monomial`), and the angle in non
 
 from lazyrich.mechanisms.losses import flow, logistic_loss, squared_loss, weight_decay
 from lazyrich.mechanisms.monomial import internal_time, neuron_constants, quadratic_output_weights
-from lazyrich.mechanisms.nonlinear import Alignment, alignment, turning_share
-from lazyrich.mechanisms.phases import SCHEMES, Exponents, Scaling, at_width, exponents, phase
+from lazyrich.mechanisms.nonlinear import Alignment, alignment, layer_cosines, turning_share
+from lazyrich.mechanisms.phases import (
+    SCHEMES,
+    Exponents,
+    Scaling,
+    at_width,
+    exponents,
+    feature_learning,
+    phase,
+)
 from lazyrich.mechanisms.setting import (
     Amplitudes,
     Invariants,

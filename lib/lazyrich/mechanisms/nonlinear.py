@@ -4,6 +4,7 @@ For f(x) = u·h(x), with h(x) the last hidden layer, the angle ζ(x) between u a
 scale R(x) = |u||h(x)| play the parts of ζ and R: f(x) = R(x) cos ζ(x).
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -54,6 +55,33 @@ def alignment(network: networks.Network, params, x: ArrayLike) -> Alignment:
     lengths = unit * jnp.sqrt(((hidden / unit[:, None]) ** 2).sum(-1)) * length(u[0])
     cosine = quotient(dot(hidden, u[0]), lengths)
     return in_range(Alignment(cosine, network.layers[-1].multiplier * lengths))
+
+
+def layer_cosines(params) -> Float[Array, "pairs"]:
+    """The alignment of neighbouring layers, |W_{l+1} W_l|/(|W_{l+1}| |W_l|) in Frobenius norms.
+
+    For one input and one output it is |cos ζ|. Independent Gaussian layers have 1/√n, up to 1/n,
+    where n is the width between them; two layers of rank one that fit have 1.
+
+    Args:
+        params: of a network without biases, a list of ``{"weight": (outputs, inputs)}``.
+
+    >>> v, u = jnp.array([[3.0], [4.0]]), jnp.array([[5.0, 0.0]])
+    >>> bool(jnp.allclose(layer_cosines([{"weight": v}, {"weight": u}]), 0.6))
+    True
+    """
+    weights = [layer["weight"] for layer in validation.parameters("params", params)]
+    shapes = [weight.shape for weight in weights]
+    fit = all(len(shape) == 2 and 0 not in shape for shape in shapes)
+    if len(shapes) < 2 or not fit or any(a[0] != b[1] for a, b in pairwise(shapes)):
+        raise ValueError(f"params must be two or more layers that fit, got shapes {shapes}")
+    weights = [weight / binary_unit(jnp, jnp.abs(weight).max()) for weight in weights]
+    lengths = [length(weight.ravel()) for weight in weights]
+    cosines = [
+        quotient(length((weights[i + 1] @ weights[i]).ravel()), lengths[i + 1] * lengths[i])
+        for i in range(len(weights) - 1)
+    ]
+    return in_range(jnp.array(cosines))
 
 
 def turning_share(

@@ -76,6 +76,26 @@ def exponents(scaling: Scaling) -> Exponents:
     return Exponents(size, across, output, speed, change)
 
 
+def feature_learning(std_u: float, std_w: float) -> Scaling:
+    """The parametrisation that learns features from a given initialisation, at a step size of one.
+
+    γ = d^(−1−s_u−s_w), η_u = d^(1+2s_u) and η_w = d^(1+2s_w) are the one solution of
+    e_u = e_w = ℓ = 0. With these, U = u/√η_u and V = v/√η_w are 1/√d times standard normal and
+    γ √(η_u η_w) = 1, whatever the initialisation: all of them are one network in other units.
+
+    Args:
+        std_u: exponent s_u of the output layer's standard deviation.
+        std_w: exponent s_w of the input layer's.
+
+    >>> feature_learning(0.0, 0.0) == SCHEMES["mean field"]
+    True
+    """
+    std_u, std_w = (
+        validation.floating(name, value) for name, value in (("std_u", std_u), ("std_w", std_w))
+    )
+    return Scaling(-1 - std_u - std_w, 1 + 2 * std_u, 1 + 2 * std_w, std_u, std_w)
+
+
 def phase(scaling: Scaling) -> str:
     """The phase: ``"kernel"`` if m > 0, else ``"feature"``, with what else there is to say.
 

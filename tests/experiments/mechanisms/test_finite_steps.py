@@ -90,3 +90,31 @@ def test_an_error_of_the_map_is_seen(monkeypatch):
     errors = finite_steps.errors_of_the_map(jax.random.key(4), 2.5, 5, 20)
     close([errors["output"], errors["kernel"]], [0.01, 0.02], rtol=1e-9)
     close(errors["N⊥"], np.exp(0.03) - 1, rtol=1e-9)
+
+
+def test_the_erosion_of_the_map_is_that_of_the_trained_networks():
+    key = jax.random.key(5)
+    sizes = {"d": 20, "steps": 60, "rate": 0.04}
+    run = finite_steps.descend_on_noise(key, 3, interval=60, **sizes)
+    logs = finite_steps.erosion_of_the_map(key, 3, **sizes)
+    close(logs, np.log(run.N[:, -1]), rtol=1e-9)
+
+
+def test_the_expected_erosion_is_that_of_many_normal_residuals():
+    # One step from a residual at rest: E ln |1 − x²| with x = η(a²δ − aε), over normal a, ε and δ.
+    rate, N = 0.02, 0.5
+    M = np.hypot(1, N)
+    variance = rate * M / (1 - 3 * rate * M)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(24)
+    a, error, delta = np.meshgrid(nodes, nodes, nodes * variance**0.5, indexing="ij")
+    of = np.einsum("i,j,k->ijk", weights, weights, weights) / weights.sum() ** 3
+    x = rate * (a * a * delta - a * error)
+    inside = np.abs(x) < 0.5
+    mean = (of * np.where(inside, np.log1p(-(np.where(inside, x, 0) ** 2)), 0)).sum()
+    close(finite_steps.expected_erosion(N, rate, 1), mean, rtol=1e-4)
+
+
+def test_the_expected_erosion_of_steps_adds_up():
+    first = finite_steps.expected_erosion(2.0, 0.05, 30)
+    rest = finite_steps.expected_erosion(2.0 * np.exp(first), 0.05, 12)
+    close(finite_steps.expected_erosion(2.0, 0.05, 42), first + rest)

@@ -2,7 +2,7 @@ import jax
 import numpy as np
 import pytest
 
-from lazyrich import data, networks
+from lazyrich import data, mechanisms, networks
 from lazyrich.experiments.mechanisms import relu_digits
 from lazyrich.experiments.mechanisms.relu_digits import ReluRun
 from lazyrich.kernels import empirical_ntk
@@ -62,6 +62,13 @@ def test_a_run_starts_at_its_network(run, seed):
     close(run.kernel_trace[seed, 0], np.trace(K) / IMAGES)
 
 
+def test_a_run_watches_its_neighbouring_layers(run):
+    assert run.layers.shape == (SEEDS, 6, 1)
+    for seed in range(SEEDS):
+        _, params, _ = network_of(seed)
+        close(run.layers[seed, 0], mechanisms.layer_cosines(params), rtol=1e-6)
+
+
 def test_a_step_is_one_over_the_top_eigenvalue_or_a_tenth(run):
     network, params, split = network_of(0)
 
@@ -108,7 +115,7 @@ def test_the_share_of_a_network_is_the_median_over_images_and_intervals():
     growth = np.exp(np.linspace(0, 1, 5))[None, :, None] * np.ones(2)
     turned = growth * np.array([0.1, -0.05])
     runs = [
-        ReluRun(*[None] * 3, cosine, scale, *[None] * 8)
+        ReluRun(*[None] * 3, cosine, scale, *[None] * 9)
         for cosine, scale in ((turned, np.ones_like(turned)), (0 * turned + 0.6, growth))
     ]
     close(relu_digits.median_turning_share(runs[0])[0], [1])

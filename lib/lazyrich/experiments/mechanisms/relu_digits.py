@@ -49,6 +49,8 @@ class ReluRun(NamedTuple):
     sharpness: Array
     """The step size times λ_max(K)/n of the tangent kernel over the training images; where it
     reaches 2, steps no longer follow the flow. Nan unless asked for."""
+    layers: Array
+    """|W_{l+1} W_l|/(|W_{l+1}||W_l|) of each pair of neighbouring layers, the last axis."""
 
 
 def train_on_digits(
@@ -134,6 +136,7 @@ def _train_one(network, schedule, watch_sharpness, until, rate, params, split):
             jnp.trace(now) / len(now),
             mean_squared_error(outputs, split.y_test),
             rate * top_eigenvalue(params) / len(split.x) if watch_sharpness else jnp.nan,
+            m.layer_cosines(params),
         )
 
     return train(loss, params, optax.sgd(rate), schedule, observe, until).observed

@@ -11,6 +11,10 @@ from jaxtyping import Array, Float
 from lazyrich import mechanisms as m
 from lazyrich.arithmetic import jit
 from lazyrich.draws import standard_normal
+from lazyrich.experiments.mechanisms.flows import final_rate
+
+BY = (-0.5, 0.0, 0.5)
+"""Powers of the width by which both rates are multiplied where steps of size one are tried."""
 
 
 class WidthRun(NamedTuple):
@@ -29,8 +33,13 @@ class WidthRun(NamedTuple):
     κ(∞)/κ(0) in the others."""
     speed: Float[Array, "networks"]
     """λ."""
-    descended: Float[Array, "networks"]
-    """F after 200 steps of gradient descent with step size one, inf or nan if it diverged."""
+    scale: Float[Array, "networks"]
+    """R at the start."""
+    trained_scale: Float[Array, "networks"]
+    """R after gradient flow."""
+    descended: Float[Array, "networks rates"]
+    """F after 200 steps of gradient descent with step size one, inf or nan if it diverged: with
+    both rates multiplied by d^−½, 1 and d^½."""
 
 
 def run_at_width(key: jax.Array, scheme: str, width: int, networks: int, widest: int) -> WidthRun:
@@ -60,8 +69,107 @@ def _run_at_width(scaling, frozen, u, v):
         2 * setting.gamma * jnp.sqrt(setting.eta_u * setting.eta_w) * end.output / end.kernel,
         jnp.where(frozen, jnp.abs(change), 1 + change),
         m.learning_speed(setting, u, v),
-        m.descend(setting, u, v, 200).output[..., -1],
+        start.scale,
+        end.scale,
+        jnp.stack([_descended(setting, u.shape[-1] ** by, u, v) for by in BY], axis=-1),
     )
+
+
+def _descended(setting, factor, u, v):
+    faster = setting._replace(eta_u=factor * setting.eta_u, eta_w=factor * setting.eta_w)
+    return m.descend(faster, u, v, 200).output[..., -1]
+
+
+class Starts(NamedTuple):
+    """Networks of one parametrisation and width at their start, a row a network."""
+
+    output: Float[Array, "networks"]
+    """F."""
+    cosine: Float[Array, "networks"]
+    """cos ζ."""
+
+
+def starts_at_width(key: jax.Array, scheme: str, width: int, networks: int) -> Starts:
+    """Random networks of a named parametrisation, not trained; the width is folded into the key."""
+    u, v = standard_normal(jax.random.fold_in(key, width), (2, networks, width))
+    setting, start = m.at_width(m.SCHEMES[scheme], u, v)
+    state = m.state(setting, *start)
+    return Starts(state.output, state.cosine)
+
+
+class TrainedRun(NamedTuple):
+    """Networks of one parametrisation and width, trained by an ODE solver, a row a network."""
+
+    kernel: Float[Array, "networks"]
+    """κ(∞)/κ(0)."""
+    cosine: Float[Array, "networks"]
+    """|cos ζ| after training."""
+    scale: Float[Array, "networks"]
+    """R after training."""
+    rate: Float[Array, "networks"]
+    """The rate at which the residual decays late in training."""
+    across: Float[Array, "networks"]
+    """N⊥ at the start."""
+    change: Float[Array, "networks"]
+    """What the closed form says of κ(∞)/κ(0) − 1."""
+    speed: Float[Array, "networks"]
+    """λ in closed form."""
+
+
+def train_at_width(
+    key: jax.Array,
+    scheme: str | Sequence[float],
+    width: int,
+    networks: int,
+    observations: int = 80,
+) -> TrainedRun:
+    """Random networks of a parametrisation under gradient flow, to 1e-7 of their first residual.
+
+    Args:
+        key: the same normal draws for every parametrisation.
+        scheme: a name in ``SCHEMES``, or the five exponents of a ``Scaling``.
+        width: d.
+        networks: their number.
+        observations: their number.
+    """
+    scaling = m.SCHEMES[scheme] if isinstance(scheme, str) else m.Scaling(*scheme)
+    setting, start = m.at_width(scaling, *standard_normal(key, (2, networks, width)))
+    target = 1 + 1e-7 * (m.state(setting, *start).output - 1)
+    end = np.asarray(m.time_to_reach(setting, *start, target))
+    times = end[:, None] * np.linspace(0, 1, observations)
+    seen = m.state(setting, *m.flow(m.squared_loss, setting, *start, times))
+    return TrainedRun(
+        seen.kernel[:, -1] / seen.kernel[:, 0],
+        jnp.abs(seen.cosine[:, -1]),
+        seen.scale[:, -1],
+        final_rate(jnp.asarray(times), seen.residual),
+        m.invariants(setting, *start).N_perp,
+        m.kernel_change(setting, *start),
+        m.learning_speed(setting, *start),
+    )
+
+
+def kernel_change_by_ratio(
+    key: jax.Array, scheme: str, width: int, networks: int, ratios: Sequence[float]
+) -> Float[np.ndarray, "networks ratios"]:
+    """|κ(∞)/κ(0) − 1| of a named parametrisation, the ratio of its layers' rates changed.
+
+    Args:
+        key: the same normal draws at every ratio.
+        scheme: a name in ``SCHEMES``; only its output scale and its initialisation count.
+        width: d.
+        networks: their number.
+        ratios: exponents r; the rates are η_u = d^(r−c) and η_w = d^(−r−c), with γ = d^c.
+    """
+    u, v = standard_normal(key, (2, networks, width))
+    base = m.SCHEMES[scheme]
+
+    def change(r):
+        rates = {"rate_u": r - base.gamma, "rate_w": -r - base.gamma}
+        setting, start = m.at_width(base._replace(**rates), u, v)
+        return m.kernel_change(setting, *start)
+
+    return np.abs(np.stack([change(r) for r in ratios], axis=-1))
 
 
 def kernel_change_at(

@@ -1,13 +1,13 @@
 """What the first step of a ReLU network owes to neurons that cross their kink.
 
-A step at the rate r moves z_i by δ_i = r n^(−½) u_i β_i. A neuron whose z changes its sign adds
+A step at the rate r moves z_i by δ_i = r n^(−½) u_i b_i. A neuron whose z changes its sign adds
 n^(−½) u (|δ| − |z|) to the distance from the linear model, all others nothing of it. For small δ
 the density of z near zero is that at zero, p = (2π |x|²/p_in)^(−½), a side counts, and so the mean
 square of that part over the weights is
 
-    n · E[u² |δ|³ p/3]/n = r³ n^(−3/2) · E|u|⁵/3 · p · E[|β|³ | z = 0],   E|u|⁵ = 8 √(2/π),
+    n · E[u² |δ|³ p/3]/n = r³ n^(−3/2) · E|u|⁵/3 · p · E[|b|³ | z = 0],   E|u|⁵ = 8 √(2/π),
 
-with β = Σ_j c_j φ'(z_j) x_j·x/p_in as of neurons whose z at x is zero.
+with b = Σ_j c_j φ'(z_j) x_j·x/p_in as of neurons whose z at x is zero.
 """
 
 import math

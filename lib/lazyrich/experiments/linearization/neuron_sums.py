@@ -1,15 +1,15 @@
 """Correlations of one hidden layer of tanh as sums over its neurons, and what to expect of them.
 
 Of F(x) = n^(−½) Σ_i u_i φ(z_i), z_i = w_i·x/√p, a step along v = Σ_j c_j ∇F(x_j) moves u_i by
-n^(−½) a_i and z_i by n^(−½) u_i β_i, with numbers of neuron i alone,
+n^(−½) a_i and z_i by n^(−½) u_i b_i, with numbers of neuron i alone,
 
-    a_i = Σ_j c_j φ(z_ij),   β_i = Σ_j c_j φ'(z_ij) x_j·x/p.
+    a_i = Σ_j c_j φ(z_ij),   b_i = Σ_j c_j φ'(z_ij) x_j·x/p.
 
-So F(θ + t v) = n^(−½) Σ_i (u_i + n^(−½) t a_i) φ(z_i + n^(−½) t u_i β_i), and at every width
+So F(θ + t v) = n^(−½) Σ_i (u_i + n^(−½) t a_i) φ(z_i + n^(−½) t u_i b_i), and at every width
 
-    C^{0,d}·c^d = η^d n^(−(d+1)/2) Σ_i [u (u β)^d φ^(d)/d! + a (u β)^(d−1) φ^(d−1)/(d−1)!],
-    |C^{1,d}·c^d|² = η^(2d+1)/d!² n^(−d−1) Σ_i [(u β)^(2d) φ^(d)²
-                     + |x|²/p (d a (u β)^(d−1) φ^(d) + u (u β)^d φ^(d+1))²],
+    C^{0,d}·c^d = η^d n^(−(d+1)/2) Σ_i [u (u b)^d φ^(d)/d! + a (u b)^(d−1) φ^(d−1)/(d−1)!],
+    |C^{1,d}·c^d|² = η^(2d+1)/d!² n^(−d−1) Σ_i [(u b)^(2d) φ^(d)²
+                     + |x|²/p (d a (u b)^(d−1) φ^(d) + u (u b)^d φ^(d+1))²],
 
 each a sum of terms that are independent and alike, without a derivative by any parameter. With m
 and q the means of a term of C^{0,d} and of its square, the mean square over the weights is

@@ -2,7 +2,7 @@ import jax
 import numpy as np
 
 from lazyrich.experiments.linearization.first_steps import correlations_at_start
-from lazyrich.experiments.linearization.neurons import (
+from lazyrich.experiments.linearization.neuron_sums import (
     correlations_of_neurons,
     drawn_correlations,
     expected_correlations,

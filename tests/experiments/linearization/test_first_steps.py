@@ -3,10 +3,12 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
+from lazyrich.experiments.linearization.beside_linear import gradient_descent
 from lazyrich.experiments.linearization.family import network, probe, toy_tasks, weights
 from lazyrich.experiments.linearization.first_steps import (
     correlations_at_start,
     correlations_beyond_layers,
+    gradient_turn,
     hessian_difference,
     one_step_at_start,
 )
@@ -90,3 +92,24 @@ def test_the_first_orders_alone_can_be_had():
 
 def test_the_whole_hessian_gives_what_derivatives_along_the_step_give():
     assert np.abs(hessian_difference(KEY, 3)).max() < 1e-12
+
+
+def test_the_gradient_turns_by_its_correlation_with_the_summed_residuals():
+    turn, eta, steps = gradient_turn(KEY, WIDTH, SEEDS, 3, rate=0.3), 0.3, 3
+    x, y, _ = (part[1] for part in toy_tasks(KEY, SEEDS))
+    params = jax.tree.map(lambda leaf: leaf[1], weights(KEY, WIDTH, 1, SEEDS))
+    flat, unravel = ravel_pytree(params)
+    F = lambda flat: network(WIDTH).apply(unravel(flat), x)[:, 0]  # noqa: E731
+    J, H = np.asarray(jax.jacrev(F)(flat)), np.asarray(jax.jit(jax.jacfwd(jax.jacrev(F)))(flat))
+    f, summed = np.asarray(F(flat)), 0
+    for _ in range(steps):
+        c = (f - y) / len(y)
+        f, summed = f - eta * J @ (J.T @ c), summed + c
+    expected = eta * np.linalg.norm(H @ (summed @ J)) / np.linalg.norm(J)
+    close(turn[1], expected, rtol=1e-10)
+
+
+def test_a_small_turn_of_the_gradient_is_that_of_training():
+    rate = 1e-5
+    run = gradient_descent(KEY, WIDTH, SEEDS, (4,), rate)
+    close(run.gradient[:, 0], gradient_turn(KEY, WIDTH, SEEDS, 4, rate), rtol=1e-3)

@@ -2,7 +2,11 @@ import jax
 import numpy as np
 import pytest
 
-from lazyrich.experiments.linearization.quadratic_runs import quadratic_system, train_systems
+from lazyrich.experiments.linearization.quadratic_runs import (
+    distance_in_the_plane,
+    quadratic_system,
+    train_systems,
+)
 from lazyrich.linearization import alternating_signs
 from linearization.small import close, stepped
 
@@ -55,3 +59,16 @@ def test_an_even_curvature_turns_the_gradient_along_itself():
     run = train_systems(KEY, 8, "even", 2, m=16)
     close(run.C11, ETA**1.5 / 4, rtol=1e-12)
     close(run.C02, ETA**2 / 8, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("kind", "m"), [("share", 4), ("signs", 1), ("even", 4)])
+def test_training_is_a_map_of_the_plane(kind, m):
+    run = train_systems(KEY, 64, kind, 3, m, steps=30)
+    close(run.deviation, distance_in_the_plane(kind, 2 * run.C02 / ETA**2, 30), rtol=1e-12)
+
+
+def test_the_map_of_the_plane_at_nothing_is_the_limit_of_signs():
+    limit = alternating_signs()
+    far = np.abs(limit.output - limit.linear).max()
+    close(distance_in_the_plane("signs", 0.0), far, rtol=1e-13)
+    assert distance_in_the_plane("share", np.zeros(2)).tolist() == [0, 0]

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 
 from lazyrich import data, networks
 from lazyrich import linearization as lin
-from lazyrich.arithmetic import jit, root_mean_square
+from lazyrich.arithmetic import jit, quickly_compiled, root_mean_square
 from lazyrich.experiments.linearization import family
 from lazyrich.kernels import empirical_ntk
 from lazyrich.training import each, mean_squared_error, stacked, train
@@ -25,14 +25,21 @@ PIXELS, CLASSES, BIAS, TEST = 64, 10, 0.05, 256
 
 
 class DigitsDeviations(NamedTuple):
-    """Networks on the digits, a row a seed; all root mean squares over test images and outputs."""
+    """Networks on the digits, a row a seed; root mean squares over test images and outputs."""
 
     discrepancy: Float[Array, "seeds"]
     """|F − F_lin|/|F_lin| after training."""
+    from_averaged: Float[Array, "seeds"]
+    """The same with the model of the kernel averaged over the outputs in place of F_lin."""
+
+
+class DigitsCorrelations(NamedTuple):
+    """Correlations of networks on the digits at the start, a row a seed."""
+
     C01: Float[Array, "seeds"]
-    """C^{0,1}·c at the start, with the residual c of the first step."""
+    """C^{0,1}·c, with the residual c of the first step."""
     C02: Float[Array, "seeds"]
-    """C^{0,2}·c² at the start."""
+    """C^{0,2}·c²."""
 
 
 def gradient_descent_on_digits(
@@ -56,21 +63,65 @@ def gradient_descent_on_digits(
         activation: φ, by its name.
         rate: η.
     """
-    on_images, on_weights = jax.random.split(key)
-    images = standardised(on_images, train)
-    params = stacked(digits_weights(one, width) for one in family.seed_keys(on_weights, seeds))
-    widths, phi = (PIXELS, width, CLASSES), lin.activation(activation)
-    network = networks.fully_connected(widths, phi, networks.neural_tangent, gain=1.0, bias=BIAS)
+    network, images, params = _at_start(key, width, seeds, train, activation)
     # A program of this call alone, whose memory goes with it.
     program = jit(partial(_trained, network, images, rate, steps))
 
     def of_seed(params):
-        trained, start, T, terms = program(params)
-        linear = lin.predict_linear(start, T, images.y.ravel(), rate, [steps])[0, images.y.size :]
-        far = root_mean_square(trained - linear) / root_mean_square(linear)
-        return DigitsDeviations(far, *terms)
+        trained, outputs, T = program(params)
+        linear = lin.predict_linear(outputs, T, images.y.ravel(), rate, [steps])[0]
+        linear, averaged = linear[images.y.size :], _averaged(outputs, T, images, rate, steps)
+        far = (root_mean_square(trained - model) for model in (linear, averaged))
+        return DigitsDeviations(*(one / root_mean_square(linear) for one in far))
 
     return each(of_seed, params)
+
+
+def correlations_on_digits(
+    key: jax.Array,
+    width: int,
+    seeds: int,
+    train: int,
+    activation: str = "ReLU",
+    rate: float = 1.0,
+) -> DigitsCorrelations:
+    """C^{0,1} and C^{0,2} of the same networks at the start, root mean squares over test images.
+
+    Arguments as for :func:`gradient_descent_on_digits`.
+    """
+    network, images, params = _at_start(key, width, seeds, train, activation)
+
+    @quickly_compiled
+    def of_seed(params):
+        residual = (network.apply(params, images.x) - images.y) / images.y.size
+        v = lin.update_direction(network.apply, params, images.x, residual)
+        terms = lin.contracted(network.apply, params, images.x_test, v, 2, rate)
+        return DigitsCorrelations(*map(root_mean_square, terms))
+
+    return each(of_seed, params)
+
+
+def _at_start(key, width, seeds, train, activation):
+    """The network, the images, and the weights of all seeds."""
+    on_images, on_weights = jax.random.split(key)
+    params = stacked(digits_weights(one, width) for one in family.seed_keys(on_weights, seeds))
+    widths, phi = (PIXELS, width, CLASSES), lin.activation(activation)
+    network = networks.fully_connected(widths, phi, networks.neural_tangent, gain=1.0, bias=BIAS)
+    return network, standardised(on_images, train), params
+
+
+def _averaged(outputs, T, images, rate, steps):
+    """The model on the test images whose kernel is averaged over the outputs, one by one alike.
+
+    The released program takes the kernel so by default; its cost is a mean over outputs too.
+    """
+    samples, (train, classes) = len(outputs) // CLASSES, images.y.shape
+    kernel = jnp.einsum("icjc->ij", T.reshape(samples, classes, train, classes)) / classes
+    models = (
+        lin.predict_linear(start, kernel, target, rate / classes, [steps])[0, train:]
+        for start, target in zip(outputs.reshape(samples, classes).T, images.y.T, strict=True)
+    )
+    return jnp.stack(list(models), axis=1).ravel()
 
 
 def standardised(key: jax.Array, train: int, test: int = TEST) -> family.Task:
@@ -96,20 +147,15 @@ def digits_weights(key: jax.Array, width: int) -> list[dict[str, Float[Array, ".
 
 
 def _trained(network, images, rate, steps, params):
-    """The outputs at the end, those of the start and their kernel, and two correlations there."""
+    """The outputs at the end, those of the start, and their kernel."""
     both = jnp.concatenate([images.x, images.x_test])
 
     def loss(params, _):
         return mean_squared_error(network.apply(params, images.x), images.y)
 
-    start = network.apply(params, both)
-    residual = (start[: len(images.x)] - images.y) / images.y.size
-    v = lin.update_direction(network.apply, params, images.x, residual)
-    terms = lin.contracted(network.apply, params, images.x_test, v, 2, rate)
     end = train(loss, params, optax.sgd(rate), [steps]).params
     return (
         network.apply(end, images.x_test).ravel(),
-        start.ravel(),
+        network.apply(params, both).ravel(),
         empirical_ntk(network, params, both, images.x),
-        jax.vmap(root_mean_square)(terms.reshape(2, -1)),
     )

@@ -48,7 +48,7 @@ class Probe(NamedTuple):
     residual: Float[Array, "train"]
     """c = (1, −1, 1, −1)/2."""
     x_test: Float[Array, "test inputs"]
-    """One further standard normal input."""
+    """One further standard normal input, or several."""
 
 
 def seed_keys(key: jax.Array, seeds: int) -> list[jax.Array]:
@@ -96,9 +96,9 @@ def noise_of_samples(key: jax.Array, seeds: int, steps: int) -> Float[Array, "se
     )
 
 
-def probe(key: jax.Array, inputs: int = INPUTS) -> Probe:
+def probe(key: jax.Array, inputs: int = INPUTS, tests: int = 1) -> Probe:
     """The probe of a key: one for all seeds and widths."""
-    x = first_normal(key, (5, inputs))
+    x = first_normal(key, (4 + tests, inputs))
     residual = np.array([1.0, -1.0, 1.0, -1.0], x.dtype) / 2
     return jax.device_put(Probe(x[:4], residual, x[4:]))
 

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 from lazyrich import linearization as lin
 from lazyrich.arithmetic import jit, quickly_compiled
 from lazyrich.experiments.linearization import family
+from lazyrich.kernels import empirical_ntk
 from lazyrich.training import each, stacked
 
 
@@ -53,7 +54,8 @@ def correlations_at_start(
     alpha, probe = scale * family.external_scale(width, a), family.probe(on_inputs)
 
     def of_seed(params):
-        return _correlations(network.apply, params, probe, alpha, order, free_order)
+        of_test = _correlations(network.apply, params, probe, alpha, order, free_order)
+        return Correlations(*(values[:, 0] for values in of_test))
 
     return each(of_seed, family.weights(on_weights, width, depth, seeds))
 
@@ -121,10 +123,40 @@ def hessian_difference(key: jax.Array, width: int) -> Float[Array, "2"]:
         v = lin.update_direction(F, flat, on.x, on.residual)
         turn = jax.hessian(lambda flat: F(flat, on.x_test)[0])(flat) @ v
         whole = jnp.stack([turn @ v / 8, jnp.linalg.norm(turn) / 8**0.5])  # at η = ½
-        (_, C02), (C11,) = on_probe(F, flat, on, 2, 1, 0.5)
-        return whole / jnp.stack([C02, C11]) - 1
+        C0, C1 = on_probe(F, flat, on, 2, 1, 0.5)
+        return whole / jnp.stack([C0[1, 0], C1[0, 0]]) - 1
 
     return difference(flat)
+
+
+def gradient_turn(
+    key: jax.Array, width: int, seeds: int, steps: int, rate: float = 0.5
+) -> Float[Array, "seeds"]:
+    """|J − J_0|/|J_0| after training, to leading order: C^{1,1} against the summed residuals.
+
+    A step changes the gradient by −C^{1,1}·c/√η, to first order, and to that order the residuals
+    are those of the linear model.
+
+    Args:
+        key: draws a task and the weights for each seed.
+        width: n, of one hidden layer of tanh.
+        seeds: the number of networks.
+        steps: of gradient descent with all samples in each step.
+        rate: η.
+    """
+    network = family.network(width)
+    F = family.one_output(network.apply)
+
+    @quickly_compiled
+    def of_seed(params, task):
+        K, N = empirical_ntk(network, params, task.x), len(task.y)
+        slope = lambda outputs: (outputs - task.y) / N  # noqa: E731
+        path = lin.descend_linear(F(params, task.x), K, slope, rate, steps)[:-1]
+        v = lin.update_direction(F, params, task.x, slope(path).sum(0))
+        [turn] = lin.gradient_norms(F, params, task.x, v, 1, rate)
+        return jnp.sqrt((turn**2).sum() / (rate * jnp.trace(K)))
+
+    return each(of_seed, family.weights(key, width, 1, seeds), family.toy_tasks(key, seeds))
 
 
 @partial(quickly_compiled, static_argnames=("apply", "order", "free_order"))
@@ -145,8 +177,10 @@ def _first_step(apply, params, task, rate, order):
 
 
 def on_probe(F, params, probe, order, free_order, eta, direction=lambda v: v) -> Correlations:
-    """The correlations of a function of one output on a probe, along a direction made of v."""
+    """Those of a function of one output on a probe, along a direction made of v.
+
+    Rows are the orders d, columns the test inputs.
+    """
     v = direction(lin.update_direction(F, params, probe.x, probe.residual))
     C0 = lin.contracted(F, params, probe.x_test, v, order, eta)
-    C1 = lin.gradient_norms(F, params, probe.x_test, v, free_order, eta)
-    return Correlations(C0[:, 0], C1[:, 0])
+    return Correlations(C0, lin.gradient_norms(F, params, probe.x_test, v, free_order, eta))

@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from lazyrich.experiments.linearization import family
@@ -37,6 +38,36 @@ def quadratic_system(
     """
     a, h = QUADRATIC_KINDS[kind](*family.first_normal(key, (2, axes)), m)
     return a / np.linalg.norm(a), h
+
+
+def distance_in_the_plane(
+    kind: str, q: ArrayLike, steps: int = 60, rate: float = 0.3
+) -> Float[np.ndarray, "..."]:
+    """The largest |F − F_lin| of such a system, exactly, as a function of q = AᵀHA alone.
+
+    The square of each H is α H + β, with (α, β) = (1, 0) for ``"share"``, (0, 1) for ``"signs"``
+    and (q, 0) for ``"even"``. So θ = b A + e HA, and a step with the residual c takes b to
+    b − η c (1 + β e) and e to e − η c (b + α e), while F = b + e q + ½ (b² q + 2 b e p + e² s) with
+    p = AᵀH²A = α q + β and s = AᵀH³A = α p + β q.
+
+    Args:
+        kind: ``"share"``, ``"signs"`` or ``"even"``.
+        q: AᵀHA, any number of them.
+        steps: their number.
+        rate: η.
+    """
+    q = np.asarray(q, float)
+    alpha, beta = {"share": (1.0, 0.0), "signs": (0.0, 1.0), "even": (q, 0.0)}[kind]
+    p = alpha * q + beta
+    s = alpha * p + beta * q
+    b, e, linear, farthest = (np.zeros_like(q) for _ in range(4))
+    for _ in range(steps + 1):
+        F = b + e * q + (b**2 * q + 2 * b * e * p + e**2 * s) / 2
+        farthest = np.maximum(farthest, np.abs(F - linear))
+        c = F - 1
+        b, e = b - rate * c * (1 + beta * e), e - rate * c * (b + alpha * e)
+        linear = linear - rate * (linear - 1)
+    return np.asarray(farthest)
 
 
 def _on_a_share(a, h, m):

@@ -32,12 +32,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from lazyrich.arithmetic import einsum, matmul, quickly_compiled
+from lazyrich.arithmetic import einsum, matmul, quickly_compiled, root_mean_square
 from lazyrich.experiments.linearization import family
 from lazyrich.experiments.linearization.first_steps import Correlations, on_probe
 from lazyrich.training import stacked
 
-TOKENS, ENTRIES, TAPS, BLOCKS = 4, 5, 3, 2
+TOKENS, ENTRIES, TAPS, BLOCKS, TESTS = 4, 5, 3, 2, 4
 INPUTS = TOKENS * ENTRIES
 
 
@@ -61,8 +61,8 @@ def system_correlations(
     """C^{0,1}, …, C^{0,order} and C^{1,1} of a system at the start, at η = ½.
 
     The probe is that of :func:`~lazyrich.experiments.linearization.family.probe`, in twenty
-    dimensions. All seeds and widths share it; the weights of different widths have nothing to do
-    with each other.
+    dimensions and with four further inputs, over which root mean squares are taken. All seeds and
+    widths share it; the weights of different widths have nothing to do with each other.
 
     Args:
         key: draws the probe and, for each seed, the weights.
@@ -73,13 +73,14 @@ def system_correlations(
         order: the largest d of C^{0,d}.
     """
     on_inputs, on_weights = jax.random.split(key)
-    probe, (init, apply) = family.probe(on_inputs, INPUTS), SYSTEMS[system]
+    probe, (init, apply) = family.probe(on_inputs, INPUTS, TESTS), SYSTEMS[system]
     F = family.one_output(apply)
 
     # A program of this call alone, whose memory goes with it.
     @quickly_compiled
     def of_seed(params):
-        return on_probe(F, params, probe, order, 1, 0.5, DIRECTIONS[direction])
+        found = on_probe(F, params, probe, order, 1, 0.5, DIRECTIONS[direction])
+        return Correlations(*(jax.vmap(root_mean_square)(values) for values in found))
 
     return stacked(of_seed(init(one, width)) for one in family.seed_keys(on_weights, seeds))
 

@@ -85,7 +85,8 @@ def judge(**fields):
 
     def change(cells):
         data = cells[CLAIM].outputs[0].data
-        data.update(claims.Claim(copy.deepcopy(data[claims.MIME]) | fields)._repr_mimebundle_())
+        changed = claims.Claim(copy.deepcopy(data[claims.MIME]) | fields, {})
+        data.update(changed._repr_mimebundle_()[0])
 
     return change
 

@@ -26,7 +26,7 @@ import scipy  # whose parts are loaded at their first use
 from lazyrich.experiments.linearization import family
 from lazyrich.experiments.linearization.first_steps import Correlations
 
-RATE, POINTS, NODES, CHUNK = 0.5, 16, 8, 2000
+RATE, POINTS, NODES, CHUNK = 0.5, 16, 6, 2000
 
 
 def correlations_of_neurons(
@@ -67,7 +67,7 @@ def expected_correlations(
     x, c, gram = _of_probe(jax.random.split(key)[0])
     points = scipy.stats.qmc.Sobol(len(gram), seed=0).random_base2(POINTS)
     normal = scipy.stats.norm.ppf(np.clip(points, 1e-12, 1 - 1e-12))
-    u, weights = np.polynomial.hermite_e.hermegauss(NODES)  # exact to the order 15
+    u, weights = np.polynomial.hermite_e.hermegauss(NODES)  # exact to the order 11
     weights = weights / weights.sum()
     z = (normal @ np.linalg.cholesky(gram).T)[:, None, :]
     C0, C1 = _terms(u, z, c, gram, order, free_order)

@@ -102,5 +102,32 @@ def adam_variant(variant: AdamVariant) -> optax.GradientTransformation:
     return optax.GradientTransformation(init, update)
 
 
+def burst_step(sharpness: ArrayLike, rate: ArrayLike, step: ArrayLike) -> np.ndarray:
+    """The step at which Adam without gradients turns unstable, by the decay of v̂ alone.
+
+    Adam with momentum β₁ is stable while the sharpness λ of the preconditioned loss is below
+    2(1 + β₁)/((1 − β₁) η) = 38/η. Once the gradients have vanished, v falls as β₂^t, and λ grows as
+    1/√v̂. With λ_s at a step s and x = (λ_s η/38)² β₂^s/(1 − β₂^s) that is passed at
+
+        t = ln[x/(1 + x)]/ln β₂.
+
+    Args:
+        sharpness: λ_s, positive.
+        rate: η, positive.
+        step: s, at least 1.
+
+    >>> int(burst_step(190.0, 0.1, 1000))
+    2063
+    """
+    sharpness, rate = validation.known("sharpness", sharpness), validation.known("rate", rate)
+    step = validation.known("step", step)
+    for name, value in (("sharpness", sharpness), ("rate", rate), ("step", step)):
+        validation.positive(name, value)
+    validation.broadcasting(sharpness=sharpness, rate=rate, step=step)
+    share = sharpness * rate * (1 - BETA_1) / (2 * (1 + BETA_1))
+    x = share**2 * BETA_2**step / (1 - BETA_2**step)
+    return np.asarray(np.log(x / (1 + x)) / np.log(BETA_2))
+
+
 def _average(mean, new, beta):
     return jax.tree.map(lambda m, g: beta * m + (1 - beta) * g, mean, new)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lazyrich.experiments.heavy_tails.long_runs import LongRun, last_calm_step, long_run
+from lazyrich.experiments.heavy_tails.long_runs import FITTED, LongRun, last_calm_step, long_run
 from lazyrich.heavy_tails import draw, sizes
 from lazyrich.heavy_tails.optimizers import NEVER
 from lazyrich.spectra import hill
@@ -95,14 +95,13 @@ def test_the_sharpness_is_not_observed_by_default(all_variants):
 
 
 def test_the_first_burst_is_after_the_data_are_fitted():
-    # Of few inputs, which are soon fitted; a loss before counts as little as one right after.
-    found = long_run(KEY, 0.1, 12, 2, (10, 3000))
-    assert (found.burst > 200).all()
-    calm = long_run(KEY, 0.1, 12, 2, (10, int(found.burst.min())))
-    assert (calm.burst == NEVER).all() and (calm.loss[:, -1] < 1e-3).all()
-    beyond = long_run(KEY, 0.1, 12, 2, (10, int(found.burst.min()) + 1))
-    assert (beyond.burst != NEVER).any()
-    assert (beyond.burst[beyond.burst != NEVER] == found.burst.min()).all()
+    found = long_run(KEY, 0.3, 24, 2, (10, 2500)).burst
+    first = int(found.min())
+    assert 500 < first < 2500  # the losses before the data are fitted do not count
+    before, at = (long_run(KEY, 0.3, 24, 2, (10, first + more)) for more in (0, 1))
+    assert (before.burst == NEVER).all()
+    assert at.burst.tolist() == np.where(found == first, first, NEVER).tolist()
+    assert (before.largest_loss[:, 1] >= FITTED).all()
 
 
 def test_a_frozen_run_differs_once_it_is_frozen(all_variants):

@@ -2,6 +2,7 @@ import jax
 import numpy as np
 import pytest
 from scipy.integrate import quad
+from scipy.special import roots_hermitenorm
 from scipy.stats import norm
 
 from lazyrich.heavy_tails import (
@@ -10,9 +11,11 @@ from lazyrich.heavy_tails import (
     draw,
     equal_norm_rates,
     first_step_law,
+    first_step_loss,
+    largest_stable_rate,
     loss,
     outputs,
-    overshoot,
+    overlap_losses,
     residual_power,
     sizes,
 )
@@ -153,48 +156,99 @@ def test_what_is_measured_follows_the_law(many):
     assert (np.abs(mean - law) <= allowed + 2 * error).all(), (mean, law, error)
 
 
-# The overshoot
+# The loss after it
 
 
 @pytest.mark.parametrize(("rate", "samples"), [(0.1, 2000), (1.0, 8000), (3.0, 2000)])
-def test_the_overshoot_is_an_integral(rate, samples):
+def test_the_first_step_loss_is_a_sum_of_integrals(rate, samples):
     sizes = Sizes(1000, 700, samples)
-    kappa_s = first_step_law(sizes).sign_norm
+    law = first_step_law(sizes)
+    kappa_s, seen = law.sign_norm, np.sqrt(law.signal / (1 + law.signal))
     tau = (1 + rate**2 * (1 - kappa_s**2)) ** 0.5
+    own, teacher = (np.sqrt(2 / np.pi) * x / law.q_norm * seen / kappa_s for x in (MU_1, 0.5))
 
-    def moved(g, z):
-        return np.tanh(tau * g + rate * kappa_s * z) * norm.pdf(g)
+    points, weights = roots_hermitenorm(600)
 
-    def square(z):
-        return quad(moved, -9, 9, (z,), epsabs=1e-11)[0] ** 2 * norm.pdf(z)
+    def mean(function):
+        return function(points) @ weights / weights.sum()
 
-    expected = 2 / np.pi * 700 * 2 * quad(square, 0, 9, epsabs=1e-10)[0]
-    close(overshoot(sizes, rate), expected, rtol=1e-7)
+    def of(function):
+        return lambda z: mean(lambda g: function(tau * g[:, None] + rate * kappa_s * z).T)
 
-
-def test_the_overshoot_at_rate_one():
-    close(overshoot(PAPER, 1.0) / 1500, 0.101, atol=5e-4)
-    close(overshoot(Sizes(1000, 300, 2000), 1.0) * 5, overshoot(PAPER, 1.0))
-    assert overshoot(PAPER, 1.0, noise=0.9) < overshoot(PAPER, 1.0)
-
-
-def test_the_overshoot_is_that_of_an_adam_step(many):
-    powers = [
-        float((outputs(W, problem.a, x) ** 2).mean())
-        for problem, found in many
-        for W in [problem.W - np.sign(found.gradient)]
-        for x in [jax.random.normal(jax.random.key(9), (1000, 100))]
-    ]
-    error = np.std(powers) / len(powers) ** 0.5
-    close(np.mean(powers), overshoot(sizes(100), 1.0), atol=2 * error + 0.12 * np.mean(powers))
+    phi, psi = of(np.tanh), of(lambda u: np.tanh(u) ** 2)
+    slope = of(lambda u: 1 / np.cosh(u) ** 2)
+    power = 2 / np.pi * 700 * mean(lambda z: phi(z) ** 2)
+    power -= 2 * np.sqrt(2 * 700 / np.pi) * own * mean(lambda z: phi(z) * slope(z) * z)
+    power += mean(lambda z: psi(z) - 2 / np.pi * phi(z) ** 2)
+    power += own**2 * mean(lambda z: slope(z) ** 2 * (z**2 - 1))
+    shared = np.sqrt(2 * 700 / np.pi) * teacher * mean(lambda z: phi(z) * z)
+    shared += own * teacher * mean(lambda z: slope(z) * (1 - z**2))
+    found = first_step_loss(sizes, rate)
+    close(found.power, power, rtol=1e-7)
+    close(found.test, power - shared + 0.92125 + 0.09, rtol=1e-5)
 
 
-def test_the_largest_rates_have_the_overshoot_of_signs():
+def test_a_step_of_nothing_leaves_the_start():
+    found = first_step_loss(PAPER, 0.0, noise=0.4)
+    close(found.power, 0.39429, atol=1e-5)
+    close(found.test, residual_power(0.4))
+
+
+def test_the_first_step_loss_is_that_of_an_adam_step(many):
+    x, xi = jax.random.normal(jax.random.key(9), (1000, 101))[:, :100], 0.3
+    for rate in (0.1, 1.0):
+        measured = []
+        for problem, found in many:
+            f = outputs(problem.W - rate * np.sign(found.gradient), problem.a, x)
+            y = np.logaddexp(0, x @ problem.teacher)
+            measured.append([(f**2).mean(), ((f - y) ** 2).mean() + xi**2])
+        error = np.std(measured, 0) / len(measured) ** 0.5
+        law = np.array(first_step_loss(sizes(100), rate))
+        assert (np.abs(np.mean(measured, 0) - law) <= 0.03 * law + 2.5 * error).all()
+
+
+def test_the_largest_rates_have_the_loss_of_signs():
     # E sign(u) sign(v) of normal u, v with correlation κ_s² is (2/π) arcsin κ_s².
-    share = first_step_law(PAPER).sign_norm ** 2
-    limit = (2 / np.pi) ** 2 * PAPER.hidden * np.arcsin(share)
+    share = 2 / np.pi * np.arcsin(first_step_law(PAPER).sign_norm ** 2)
+    limit = 2 / np.pi * PAPER.hidden * share + 1 - 2 / np.pi * share
     for rate in (1e3, 1e6, 1e50):
-        close(overshoot(PAPER, rate), limit, rtol=1e-4)
+        close(first_step_loss(PAPER, rate).power, limit, rtol=1e-4)
+
+
+# The vectors of the gradient
+
+
+@pytest.mark.parametrize(("d", "h", "n"), [(120, 180, 240), (150, 100, 150)])
+def test_the_top_vectors_of_the_gradient_miss_a_and_q_by_the_law(d, h, n):
+    shape, missed = Sizes(d, h, n), []
+    for seed in range(24):
+        problem = draw(jax.random.key(seed), shape, tests=1)
+        G, _, q = map(np.asarray, directions(problem))
+        v = q / np.linalg.norm(q)
+        for _ in range(20):
+            v = G.T @ (G @ v)
+            v /= np.linalg.norm(v)
+        a, u = np.asarray(problem.a), G @ v
+        ends = abs(u @ a) / np.linalg.norm(u) / np.linalg.norm(a), abs(v @ q) / np.linalg.norm(q)
+        missed.append([d * (1 - overlap) for overlap in ends])
+    law, error = np.array(overlap_losses(shape)), np.std(missed, 0) / 24**0.5
+    assert (np.abs(np.mean(missed, 0) / law - 1) <= 0.04 + 2.5 * error / law).all()
+
+
+def test_the_misses_have_the_numbers_of_the_paper_s_shape():
+    close(overlap_losses(PAPER), [0.3592, 0.1895], atol=5e-5)
+    more = overlap_losses(Sizes(1000, 1500, 2000), noise=0.9)
+    assert (np.array(more) > overlap_losses(PAPER)).all()
+
+
+# Stability
+
+
+def test_the_largest_stable_rate_is_that_of_the_tangent_kernel():
+    shape = Sizes(1000, 700, 3000)
+    top = MU_1**2 * (1 + 3**0.5) ** 2 + V_1  # of μ₁² X Xᵀ/d + v₁
+    close(largest_stable_rate(shape), 3000 / top, rtol=1e-6)
+    assert largest_stable_rate(sizes(300)) * 4 == pytest.approx(largest_stable_rate(sizes(1200)))
 
 
 @pytest.mark.parametrize(
@@ -212,11 +266,14 @@ def test_the_largest_rates_have_the_overshoot_of_signs():
         (residual_power, {"noise": 10**400}, "noise must be finite as a float, got a larger"),
         (first_step_law, {"sizes": PAPER, "noise": 1e300}, "noise must be from 0 to 1e.50, got"),
         (equal_norm_rates, {"sizes": PAPER, "noise": 1e300}, "noise must be from 0 to 1e.50, got"),
-        (overshoot, {"sizes": PAPER, "rate": 1e300}, "rate must be from 0 to 1e.50, got 1e.300"),
-        (overshoot, {"sizes": PAPER, "rate": 0.0}, "rate must be positive, got 0.0"),
-        (overshoot, {"sizes": PAPER, "rate": np.nan}, "rate must be finite, got nan"),
-        (overshoot, {"sizes": PAPER, "rate": np.ones(2)}, "rate must be one number, got shape"),
-        (overshoot, {"sizes": PAPER, "rate": np.array(1)}, "rate must be an array of floats"),
+        (overlap_losses, {"sizes": PAPER, "noise": -1.0}, "noise must be not negative, got -1.0"),
+        (overlap_losses, {"sizes": (4, 0, 4)}, "hidden must be an integer of at least 1, got 0"),
+        (largest_stable_rate, {"sizes": (1, 3, 4)}, "inputs must be an integer of at least 2"),
+        (first_step_loss, {"sizes": PAPER, "rate": 1e300}, "rate must be from 0 to 1e.50, got"),
+        (first_step_loss, {"sizes": PAPER, "rate": -1.0}, "rate must be not negative, got -1.0"),
+        (first_step_loss, {"sizes": PAPER, "rate": np.nan}, "rate must be finite, got nan"),
+        (first_step_loss, {"sizes": PAPER, "rate": np.ones(2)}, "rate must be one number, got"),
+        (first_step_loss, {"sizes": PAPER, "rate": np.array(1)}, "rate must be an array of floats"),
     ],
 )
 def test_what_makes_no_first_step_is_named(function, bad, message, unchecked):

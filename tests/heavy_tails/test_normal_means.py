@@ -29,6 +29,7 @@ MEAN_SLOPE = expected(slope)
     [
         ("SLOPE", MEAN_SLOPE, 0.60571),
         ("SLOPE_VARIANCE", expected(lambda g: (slope(g) - MEAN_SLOPE) ** 2), 0.09752),
+        ("SLOPE_CURVATURE", expected(lambda g: slope(g) * (g**2 - 1)), -0.36360),
         ("FEATURE_POWER", expected(lambda g: np.tanh(g) ** 2), 0.39429),
         ("TEACHER_SLOPE", expected(lambda g: 1 / (1 + np.exp(-g))), 0.5),
         ("TEACHER_POWER", expected(lambda g: np.log1p(np.exp(g)) ** 2), 0.92125),

@@ -5,7 +5,15 @@ import optax
 import pytest
 
 from lazyrich import training
-from lazyrich.heavy_tails import AdamVariant, adam_variant, directions, draw, optimizer, sizes
+from lazyrich.heavy_tails import (
+    AdamVariant,
+    adam_variant,
+    burst_step,
+    directions,
+    draw,
+    optimizer,
+    sizes,
+)
 from lazyrich.heavy_tails.optimizers import NEVER
 
 STEPS = 8
@@ -188,3 +196,40 @@ def test_a_step_beyond_all_that_are_counted_is_never():
 def test_what_makes_no_optimizer_is_named(make, message):
     with pytest.raises(ValueError, match="^" + message):
         make()
+
+
+# Bursts
+
+
+@pytest.mark.parametrize(("sharpness", "rate", "step"), [(250.0, 0.1, 1000), (260.0, 0.01, 700)])
+def test_the_burst_is_where_the_decay_carries_the_sharpness_over_its_threshold(
+    sharpness, rate, step
+):
+    t = np.arange(step, 20_000)
+    second_moment = 0.999**t / (1 - 0.999**t)
+    grown = sharpness * np.sqrt(second_moment[0] / second_moment)
+    found = burst_step(sharpness, rate, step)
+    assert t[np.argmax(grown > 38 / rate)] == np.ceil(found)
+    # From any step of the same run it is the same.
+    close(burst_step(grown[200], rate, step + 200), found)
+
+
+def test_adam_turns_unstable_at_the_threshold():
+    # On ½ λ x² with a frozen v̂ of one, the step is η m̂.
+    for factor, grows in ((0.98, False), (1.02, True)):
+        curvature, x, m = factor * 38 / 0.1, 1e-6, 0.0
+        for _ in range(2000):
+            m = 0.9 * m + 0.1 * curvature * x
+            x -= 0.1 * m
+        assert (abs(x) > 1e-6) == grows
+
+
+def test_what_has_no_burst_is_named():
+    with pytest.raises(ValueError, match="^sharpness must be positive, got 0.0"):
+        burst_step(0.0, 0.1, 1000)
+    with pytest.raises(ValueError, match="^rate must be positive, got -0.1"):
+        burst_step(1.0, -0.1, 1000)
+    with pytest.raises(ValueError, match="^step must be from 1 to 1e.50, got 0"):
+        burst_step(1.0, 0.1, 0)
+    with pytest.raises(ValueError, match="^sharpness and rate and step must broadcast"):
+        burst_step(np.ones(2), np.ones(3), 1000)

@@ -5,7 +5,14 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from lazyrich.heavy_tails import Sizes, least_squares_loss, parity_floor, ridge_loss
+from lazyrich.heavy_tails import (
+    Sizes,
+    least_squares_loss,
+    linear_features_loss,
+    parity_floor,
+    random_features_loss,
+    ridge_loss,
+)
 
 
 def close(measured, expected, rtol=1e-12, atol=0.0):
@@ -123,3 +130,82 @@ def test_the_floor_is_of_one_noise(unchecked):
         assert unchecked(parity_floor)(one) == parity_floor(1.0)
     with pytest.raises(ValueError, match=r"^noise must be one number, got shape \(2,\)"):
         unchecked(parity_floor)(np.ones(2))
+
+
+# The last layer, from the spectrum of the weights
+
+
+def last_layer(rng, W, features, beta, n, ridge):
+    """The test error of the last layer, fitted on n samples."""
+    (h, d), found = W.shape, []
+    x = rng.normal(size=(n + 1500, d))
+    y = np.log1p(np.exp(x @ beta)) + 0.3 * rng.normal(size=len(x))
+    Z = features(x)
+    for each in ridge:
+        a = np.linalg.solve(Z[:n].T @ Z[:n] + each / h * n * np.eye(h), Z[:n].T @ y[:n])
+        found.append(((Z[n:] @ a - y[n:]) ** 2).mean())
+    return found
+
+
+def test_the_last_layer_errs_as_the_spectrum_of_its_weights_says():
+    rng, (d, h, n), ridge, over = np.random.default_rng(4), (60, 90, 150), [0.01, 1.0], []
+    for _ in range(80):
+        beta = rng.normal(size=d)
+        beta /= np.linalg.norm(beta)
+        W = rng.normal(size=(h, d))
+        W = W + 2.0 * np.outer(rng.normal(size=h), beta)  # it knows of the teacher
+        values, vectors = np.linalg.eigh(W.T @ W)
+        law = linear_features_loss(values, (vectors.T @ beta) ** 2, Sizes(d, h, n), ridge)
+        measured = last_layer(rng, W, lambda x, W=W: x @ W.T / (d * h**0.5), beta, n, ridge)
+        over.append(np.array(measured) / law)
+    error = np.std(over, 0) / 80**0.5
+    assert (np.abs(np.mean(over, 0) - 1) <= 0.015 + 2.5 * error).all(), (np.mean(over, 0), error)
+
+
+def test_features_as_written_err_as_their_gaussian_equivalent():
+    rng, (d, h, n), ridge, over = np.random.default_rng(5), (60, 90, 240), [0.01, 1.0], []
+    for _ in range(60):
+        beta = rng.normal(size=d)
+        beta /= np.linalg.norm(beta)
+        W = rng.normal(size=(h, d))
+        law = random_features_loss(np.linalg.eigvalsh(W.T @ W), Sizes(d, h, n), ridge)
+        measured = last_layer(
+            rng, W, lambda x, W=W: np.tanh(x @ W.T / d**0.5) / h**0.5, beta, n, ridge
+        )
+        over.append(np.array(measured) / law)
+    error = np.std(over, 0) / 60**0.5
+    assert (np.abs(np.mean(over, 0) - 1) <= 0.03 + 2.5 * error).all(), (np.mean(over, 0), error)
+
+
+def test_flat_weights_have_the_loss_of_ridge_on_the_inputs():
+    # With WᵀW = s I it is ridge regression of strength λ d²/s.
+    sizes, s = Sizes(1000, 1500, 2000), 700.0
+    best = 4 * 0.5 * parity_floor() * s / 1000**2
+    values, overlaps = np.full(1000, s), np.full(1000, 1 / 1000)
+    losses = linear_features_loss(values, overlaps, sizes, [best / 1.3, best, best * 1.3])
+    close(losses[1], ridge_loss(sizes), rtol=1e-9)
+    assert (losses[[0, 2]] > losses[1]).all()
+
+
+def test_the_losses_of_many_weights_are_those_of_each():
+    rng, sizes = np.random.default_rng(6), Sizes(4, 6, 9)
+    values, overlaps = rng.uniform(1, 9, (2, 3, 4)), rng.uniform(0, 1, (2, 3, 4))
+    both = linear_features_loss(values, overlaps, sizes, np.array([[0.1], [2.0]]))
+    assert both.shape == (2, 3, 2, 1)
+    close(both[1, 2, 1, 0], linear_features_loss(values[1, 2], overlaps[1, 2], sizes, 2.0))
+    written = random_features_loss(values, sizes)
+    assert written.shape == (2, 3)
+    close(written[0, 1], random_features_loss(values[0, 1], sizes))
+
+
+def test_what_has_no_last_layer_is_named():
+    with pytest.raises(ValueError, match="^ridge must be positive, got 0.0"):
+        linear_features_loss(np.ones(4), np.ones(4), Sizes(4, 6, 9), 0.0)
+    with pytest.raises(ValueError, match="^eigenvalues must be not negative, got -1.0"):
+        random_features_loss(-np.ones(4), Sizes(4, 6, 9))
+    with pytest.raises(ValueError, match="^overlaps must be not negative, got -1.0"):
+        linear_features_loss(np.ones(4), -np.ones(4), Sizes(4, 6, 9))
+    with pytest.raises(ValueError, match="^eigenvalues and overlaps must broadcast"):
+        linear_features_loss(np.ones(4), np.ones(3), Sizes(4, 6, 9))
+    with pytest.raises(ValueError, match="^sizes must have h ≥ d, got d = 4, h = 3"):
+        random_features_loss(np.ones(4), Sizes(4, 3, 9))

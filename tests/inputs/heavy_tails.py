@@ -44,6 +44,19 @@ EXAMPLES = {
         | {"sizes": SIZES},
         of_numpy=True,
     ),
+    "heavy_tails.linear_features_loss": Example(
+        {"eigenvalues": np.array([1.0, 4.0, 9.0]), "overlaps": np.array([0.2, 0.3, 0.5])}
+        | {"sizes": SIZES, "ridge": np.array([0.01, 0.1])},
+        of_numpy=True,
+    ),
+    "heavy_tails.random_features_loss": Example(
+        {"eigenvalues": np.array([1.0, 4.0, 9.0]), "sizes": SIZES, "ridge": np.array([0.01, 0.1])},
+        of_numpy=True,
+    ),
+    "heavy_tails.burst_step": Example(
+        {"sharpness": np.array([100.0, 200.0]), "rate": np.array(0.1), "step": np.array(1000.0)},
+        of_numpy=True,
+    ),
     "heavy_tails.optimizer": Example(
         {"name": "GD", "rate": np.array(0.1), "decay": np.array(0.9)}, of_result=first_change
     ),
@@ -56,7 +69,9 @@ NOT_TRIED = {
     for name in (
         "heavy_tails.equal_norm_rates",
         "heavy_tails.first_step_law",
-        "heavy_tails.overshoot",
+        "heavy_tails.first_step_loss",
+        "heavy_tails.largest_stable_rate",
+        "heavy_tails.overlap_losses",
         "heavy_tails.residual_power",
         "heavy_tails.least_squares_loss",
         "heavy_tails.parity_floor",

@@ -14,10 +14,14 @@ update (:mod:`~lazyrich.heavy_tails.first_step`) and its averages
 from lazyrich.heavy_tails.first_step import (
     Directions,
     FirstStep,
+    OverlapLosses,
+    StepLoss,
     directions,
     equal_norm_rates,
     first_step_law,
-    overshoot,
+    first_step_loss,
+    largest_stable_rate,
+    overlap_losses,
     residual_power,
 )
 from lazyrich.heavy_tails.metrics import (
@@ -31,8 +35,14 @@ from lazyrich.heavy_tails.metrics import (
     weight_metrics,
 )
 from lazyrich.heavy_tails.normal_means import normal_mean
-from lazyrich.heavy_tails.optimizers import AdamVariant, adam_variant, optimizer
-from lazyrich.heavy_tails.references import least_squares_loss, parity_floor, ridge_loss
+from lazyrich.heavy_tails.optimizers import AdamVariant, adam_variant, burst_step, optimizer
+from lazyrich.heavy_tails.references import (
+    least_squares_loss,
+    linear_features_loss,
+    parity_floor,
+    random_features_loss,
+    ridge_loss,
+)
 from lazyrich.heavy_tails.single_index import (
     ACTIVATIONS,
     Problem,

@@ -21,6 +21,7 @@ from lazyrich.arithmetic import jit, matmul
 from lazyrich.heavy_tails.normal_means import (
     FEATURE_POWER,
     SLOPE,
+    SLOPE_CURVATURE,
     SLOPE_VARIANCE,
     TEACHER_POWER,
     TEACHER_SLOPE,
@@ -57,6 +58,24 @@ class FirstStep(NamedTuple):
     """R² = μ₁² ‖q‖²/(v₁ δ E r²), the signal to noise of an entry of G."""
     sign_norm: float
     """κ_s = ‖sign G‖₂/√(hd), κ_s² = (2/π) arcsin(R²/(1 + R²))."""
+
+
+class StepLoss(NamedTuple):
+    """What one step makes of the student."""
+
+    power: float
+    """E f², of the output."""
+    test: float
+    """E (f − y)², on fresh samples."""
+
+
+class OverlapLosses(NamedTuple):
+    """How far the top singular vectors of G are from those of A, d times one minus the overlap."""
+
+    output: float
+    """d (1 − |u₁·â|)."""
+    inputs: float
+    """d (1 − |v₁·q̂|)."""
 
 
 class Directions(NamedTuple):
@@ -145,30 +164,104 @@ def directions_of(W, a, samples):
     return Directions(jax.grad(mean_square)(W, a, samples), A, q)
 
 
-def overshoot(sizes: Sizes, rate: float, noise: float = 0.3) -> float:
-    """E f² after one Adam step, (2/π) h E_z φ(η κ_s z)² with φ(u) = E tanh(τ g + u).
+def first_step_loss(sizes: Sizes, rate: float, noise: float = 0.3) -> StepLoss:
+    """What one Adam step of a rate η makes of the output and of the test loss, up to order one.
 
-    The hidden units move by ±η κ_s z together, z ~ N(0, 1) over inputs, and stay spread by
-    τ² = 1 + η² (1 − κ_s²). To leading order in h: what the start had, of order one, is left out,
-    and so is its correlation with the step. That makes it too high: at η = 1 by 8, 3 and 3 % at
-    d = 100, 300 and 1000, and as a law of the test loss by 11, 12 and 4 %, with standard errors of
-    1 to 2 %.
+    The hidden units move by ±u = ±η κ_s z together, z ~ N(0, 1) over inputs, and stay spread by
+    τ² = 1 + η² (1 − κ_s²). With φ(u) = E tanh(τ g + u), φ' its derivative, ψ(u) = E tanh²(τ g + u),
+    and ω_b = √(2/π) (μ₁/‖q‖) R/√(1 + R²)/κ_s the correlation of the step with the student's own
+    linear part, ω_β = c₁ ω_b/μ₁ that with the teacher,
+
+        E f² = (2/π) h E φ² − 2 √(2h/π) ω_b E φ φ' z + E[ψ − (2/π) φ² + ω_b² φ'² (z² − 1)],
+        E f y = c₁ {√(2h/π) ω_β E φ z + ω_b ω_β E φ' (1 − z²)}.
+
+    The first term of E f² is the overshoot, in the second the step takes back what the start had,
+    the third is the spread over units, less what z explains. What is left out is of order h^−½.
 
     Args:
         sizes: d, h, n.
-        rate: η > 0, at most 1e50.
+        rate: η, from 0 to 1e50; at zero this is the start.
         noise: ρ.
+
+    >>> round(first_step_loss(Sizes(1000, 1500, 2000), 0.0).test, 4)
+    1.4055
     """
-    validation.scalar("rate", validation.positive("rate", validation.known("rate", rate)))
-    rate = float(checked_rate(rate))
-    sizes = checked_sizes(sizes)
-    kappa_s = law_of(sizes, checked_noise(noise)).sign_norm
-    tau = (1 + rate**2 * (1 - kappa_s**2)) ** 0.5
+    known = checked_rate(rate)
+    validation.scalar("rate", validation.nonnegative("rate", known))
+    rate = float(known)
+    sizes, noise = checked_sizes(sizes), checked_noise(noise)
+    law, h = law_of(sizes, noise), sizes.hidden
+    tau = (1 + rate**2 * (1 - law.sign_norm**2)) ** 0.5
+    step = (2 * law.signal / (np.pi * (1 + law.signal))) ** 0.5 / (law.q_norm * law.sign_norm)
+    own, teacher, unit = SLOPE * step, TEACHER_SLOPE * step, (2 * h / np.pi) ** 0.5
 
-    def squared_mean(z):
-        return normal_mean(lambda g: np.tanh(tau * g + rate * kappa_s * z[..., None])) ** 2
+    def parts(z):
+        def moved(g):
+            return np.tanh(tau * g + rate * law.sign_norm * z[..., None])
 
-    return 2 / np.pi * sizes.hidden * float(normal_mean(squared_mean))
+        phi, spread = normal_mean(moved), normal_mean(lambda g: moved(g) ** 2)
+        slope = normal_mean(lambda g: g * moved(g)) / tau  # by parts
+        power = (unit * phi) ** 2 - 2 * unit * own * phi * slope * z
+        power = power + spread - 2 / np.pi * phi**2 + (own * slope) ** 2 * (z**2 - 1)
+        return np.stack([power, teacher * (unit * phi * z + own * slope * (1 - z**2))])
+
+    power, shared = normal_mean(parts)
+    test = power - 2 * TEACHER_SLOPE * shared + TEACHER_POWER + noise**2
+    return StepLoss(float(power), float(test))
+
+
+def overlap_losses(sizes: Sizes, noise: float = 0.3) -> OverlapLosses:
+    """How far the top vectors of G are from a and from q, to first order in G − A.
+
+    With ξ = x·q the correlation of an input with q, which holds the input itself, and c₂ that of
+    tanh' between inputs which are not orthogonal,
+
+        d (1 − |u₁·â|) → [v₁ δ E r² ξ² + ½ c₂² ‖q‖⁴]/(2 μ₁² ‖q‖⁴),
+        d (1 − |v₁·q̂|) → δ c E r² [3 v₁ + c₂²/(2c)]/(2 μ₁² ‖q‖²),
+
+    where 3 = E a⁴ and E r² ξ² = E r² (L² + δ E r²) + 2 δ E r³ L + δ² E r⁴, L = μ₁ b₀·x − c₁ β·x.
+
+    Args:
+        sizes: d, h, n.
+        noise: ρ.
+
+    >>> round(overlap_losses(Sizes(1000, 1500, 2000)).output, 4)
+    0.3592
+    """
+    sizes, noise = checked_sizes(sizes), checked_noise(noise)
+    (d, h, n), law = sizes, law_of(sizes, noise)
+    delta, power, q2 = d / n, law.residual_power, law.q_norm**2
+    rest = FEATURE_POWER - SLOPE**2 + noise**2  # of r, beside its part in b₀·x and β·x
+
+    def crossed(t):
+        def given(b):
+            r = SLOPE * b - np.logaddexp(0, t[..., None])
+            linear = SLOPE * b - TEACHER_SLOPE * t[..., None]
+            moments = r**2 + rest, r**3 + 3 * r * rest, r**4 + 6 * r**2 * rest + 3 * rest**2
+            weights = linear**2 + delta * power, 2 * delta * linear, delta**2
+            return sum(weight * moment for weight, moment in zip(weights, moments, strict=True))
+
+        return normal_mean(given)
+
+    seen = SLOPE_VARIANCE * delta * float(normal_mean(crossed)) + SLOPE_CURVATURE**2 * q2**2 / 2
+    units = 3 * SLOPE_VARIANCE + SLOPE_CURVATURE**2 * h / (2 * d)
+    return OverlapLosses(
+        seen / (2 * SLOPE**2 * q2**2), delta * d / h * power * units / (2 * SLOPE**2 * q2)
+    )
+
+
+def largest_stable_rate(sizes: Sizes) -> float:
+    """The largest rate η at which gradient descent is stable at the start, n/λ_max.
+
+    λ_max is the largest eigenvalue of the tangent kernel μ₁² X Xᵀ/d + v₁ I on the samples, so that
+
+        η = d/(μ₁² (1 + √δ)² + δ v₁).
+
+    >>> round(largest_stable_rate(Sizes(1000, 1500, 2000)))
+    895
+    """
+    d, _, n = checked_sizes(sizes)
+    return d / (SLOPE**2 * (1 + (d / n) ** 0.5) ** 2 + d / n * SLOPE_VARIANCE)
 
 
 def checked_rate(rate: object) -> np.ndarray:

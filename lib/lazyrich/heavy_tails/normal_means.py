@@ -42,6 +42,8 @@ SLOPE = float(normal_mean(_slope))
 """μ₁ = E tanh'(g), 0.60571."""
 SLOPE_VARIANCE = float(normal_mean(lambda g: _slope(g) ** 2)) - SLOPE**2
 """v₁ = Var tanh'(g), 0.09752."""
+SLOPE_CURVATURE = float(normal_mean(lambda g: _slope(g) * (g**2 - 1)))
+"""c₂ = E tanh'(g) (g² − 1), −0.36360: what tanh' shares between inputs that are not orthogonal."""
 FEATURE_POWER = float(normal_mean(lambda g: np.tanh(g) ** 2))
 """E tanh²(g), 0.39429: the second moment of the student's output at the start."""
 TEACHER_SLOPE = 0.5

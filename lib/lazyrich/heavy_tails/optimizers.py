@@ -20,6 +20,7 @@ import numpy as np
 import optax
 
 from lazyrich import validation
+from lazyrich.heavy_tails.single_index import LARGEST
 from lazyrich.validation import ArrayLike
 
 BETA_1, BETA_2 = 0.9, 0.999
@@ -100,6 +101,35 @@ def adam_variant(variant: AdamVariant) -> optax.GradientTransformation:
         return changes, _Moments(count, mean, square, largest, corrected)
 
     return optax.GradientTransformation(init, update)
+
+
+def burst_step(sharpness: ArrayLike, rate: ArrayLike, step: ArrayLike) -> np.ndarray:
+    """The step at which Adam without gradients turns unstable, by the decay of v̂ alone.
+
+    Adam with momentum β₁ is stable while the sharpness χ of the preconditioned loss is below
+    2(1 + β₁)/((1 − β₁) η) = 38/η. Once the gradients have vanished, v falls as β₂^t, and χ grows as
+    1/√v̂. With χ_s at a step s and x = (χ_s η/38)² β₂^s/(1 − β₂^s) that is passed at
+
+        t = ln[x/(1 + x)]/ln β₂.
+
+    Args:
+        sharpness: χ_s, positive.
+        rate: η, positive.
+        step: s, from 1 to 1e50.
+
+    >>> int(burst_step(190.0, 0.1, 1000))
+    2063
+    """
+    sharpness, rate = validation.known("sharpness", sharpness), validation.known("rate", rate)
+    step = validation.known("step", step)
+    validation.positive("sharpness", sharpness)
+    validation.positive("rate", rate)
+    validation.between("step", step, 1, LARGEST)
+    validation.broadcasting(sharpness=sharpness, rate=rate, step=step)
+    threshold, decay = 2 * (1 + BETA_1) / (1 - BETA_1), np.log(BETA_2)
+    share = np.log(sharpness) + np.log(rate) - np.log(threshold)
+    x = 2 * share + step * decay - np.log(-np.expm1(step * decay))  # its logarithm
+    return np.asarray(np.logaddexp(0, -x) / -decay)
 
 
 def _average(mean, new, beta):

@@ -5,6 +5,7 @@ import pytest
 from lazyrich.experiments.heavy_tails.first_updates import (
     crossing,
     first_gradients,
+    largest_stable_rates,
     one_step,
     one_step_features,
     one_step_law,
@@ -45,6 +46,17 @@ def test_first_gradients_are_measured_as_by_linear_algebra(samples):
         close(found.sign_second[i], of_signs[1] / of_signs[0])
         norms = [np.array([np.linalg.norm(M, 2), np.linalg.norm(M)]) for M in (W, G, np.sign(G))]
         close(found.equal_norms[i], [*(norms[0] / norms[1]), *(norms[0] / norms[2])])
+
+
+@pytest.mark.parametrize("samples", [None, 20])
+def test_the_largest_stable_rate_is_that_of_the_jacobian(samples):
+    found = largest_stable_rates(KEY, D, SEEDS, samples)
+    for i in range(SEEDS):
+        problem = drawn(i, sizes=(D, H, samples or N))
+        W, a, x = problem.W, problem.a, problem.train.x
+        slopes = a[:, None] / np.cosh(W @ x.T / D**0.5) ** 2
+        J = np.einsum("jk,ki->kji", slopes, x).reshape(len(x), -1) / (D * H) ** 0.5
+        close(found[i], len(x) / np.linalg.norm(J, 2) ** 2)
 
 
 def test_first_gradients_follow_the_law():

@@ -16,7 +16,7 @@ from lazyrich.experiments.heavy_tails.interventions import (
 from lazyrich.experiments.heavy_tails.long_runs import long_run
 from lazyrich.experiments.heavy_tails.students import train_students
 from lazyrich.heavy_tails import draw, sizes, update
-from lazyrich.spectra import hill
+from lazyrich.spectra import hill, marchenko_pastur_median
 
 KEY = jax.random.key(13)
 D, SEEDS, RATE = 6, 2, 0.7
@@ -104,6 +104,19 @@ def test_without_its_spike_the_first_step_has_its_vectors_and_the_edge(ablation)
             less.step()
         close(ablation.untouched[i], spectrum(plain.W), rtol=1e-6)
         close(ablation.removed[i], spectrum(less.W), rtol=1e-5)
+
+
+def test_without_the_spike_of_every_step_each_ends_at_the_edge(ablation):
+    c = D / 9
+    for i in range(SEEDS):
+        plain = Adam(drawn(i))
+        for _ in range(4):
+            plain.step()
+            U, sigma, Vt = np.linalg.svd(plain.W, full_matrices=False)
+            scale = np.median(sigma**2) / float(marchenko_pastur_median(c))
+            sigma[0] = min(sigma[0], scale**0.5 * (1 + c**0.5))
+            plain.W = U @ np.diag(sigma) @ Vt
+        close(ablation.always[i], spectrum(plain.W), rtol=1e-6)
 
 
 def test_an_untouched_run_is_training(ablation):

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lazyrich.experiments.heavy_tails.long_runs import LongRun, last_calm_step, long_run
+from lazyrich.experiments.heavy_tails.long_runs import FITTED, LongRun, last_calm_step, long_run
 from lazyrich.heavy_tails import draw, sizes
+from lazyrich.heavy_tails.optimizers import NEVER
 from lazyrich.spectra import hill
 
 KEY = jax.random.key(12)
@@ -67,6 +68,42 @@ def test_a_long_run_is_a_plain_loop(all_variants):
             close(found.largest_loss[i], largest)
 
 
+def test_the_sharpness_is_of_the_preconditioned_jacobian():
+    found = run(schedule=SCHEDULE, double=True, stability=True)
+    for i in range(2):
+        problem = jax.tree.map(np.asarray, draw(jax.random.fold_in(KEY, i), sizes(D)))
+        W, a, (x, y) = problem.W, problem.a, problem.train
+        (h, d), m, v = W.shape, 0.0, 0.0
+        for t in range(1, 10):
+            hidden = np.tanh(x @ W.T / d**0.5)
+            r = hidden @ a / h**0.5 - y
+            G = 2 / (len(y) * (h * d) ** 0.5) * (np.outer(a, r) * (1 - hidden.T**2)) @ x
+            m, v = 0.9 * m + 0.1 * G, 0.999 * v + 0.001 * G**2
+            root = np.sqrt(v / (1 - 0.999**t)) + 1e-8
+            W = W - RATE * m / (1 - 0.9**t) / root
+            if t not in SCHEDULE:
+                continue
+            slopes = a[:, None] / np.cosh(W @ x.T / d**0.5) ** 2
+            J = np.einsum("jk,ki->kji", slopes, x).reshape(len(x), -1) / (d * h) ** 0.5
+            top = np.linalg.norm(J / np.sqrt(root.ravel()), 2) ** 2
+            close(found.sharpness[i, SCHEDULE.index(t)], 2 / len(x) * top)
+        close(found.eigenvalues[i], np.linalg.svd(W, compute_uv=False)[::-1] ** 2, rtol=1e-6)
+
+
+def test_the_sharpness_is_not_observed_by_default(all_variants):
+    assert np.isnan(all_variants["as it is"].sharpness).all()
+
+
+def test_the_first_burst_is_after_the_data_are_fitted():
+    found = long_run(KEY, 0.3, 24, 2, (10, 2500)).burst
+    first = int(found.min())
+    assert 500 < first < 2500  # the losses before the data are fitted do not count
+    before, at = (long_run(KEY, 0.3, 24, 2, (10, first + more)) for more in (0, 1))
+    assert (before.burst == NEVER).all()
+    assert at.burst.tolist() == np.where(found == first, first, NEVER).tolist()
+    assert (before.largest_loss[:, 1] >= FITTED).all()
+
+
 def test_a_frozen_run_differs_once_it_is_frozen(all_variants):
     as_it_is, frozen = all_variants["as it is"], all_variants["v̂ frozen"]
     for part in ("hill", "loss", "second_moment"):
@@ -104,7 +141,7 @@ def test_long_runs_are_in_single_precision_by_default(all_variants):
 def test_the_last_calm_step_is_that_before_a_fitted_loss_rises():
     loss = np.array([[1.0, 1e-3, 1e-9, 1e-12, 1e-12], [1.0, 1e-2, 1e-8, 1e-3, 1e-9]])
     largest = np.array([[0.0, 2.0, 1e-3, 1e-9, 1e-3], [0.0, 2.0, 1e-2, 1e-2, 1e-3]])
-    whole = LongRun(np.array([0, 10, 20, 30, 40]), None, loss, largest, None)
+    whole = LongRun(np.array([0, 10, 20, 30, 40]), None, loss, largest, None, None, None, None)
     assert last_calm_step(whole) == 20  # the second student's
     first = whole._replace(loss=loss[:1], largest_loss=largest[:1])
     assert last_calm_step(first) == 30

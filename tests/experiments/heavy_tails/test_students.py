@@ -10,7 +10,9 @@ import pytest
 
 from lazyrich.experiments.heavy_tails.students import (
     StartLosses,
+    chosen_by_others,
     inner_gains,
+    input_losses,
     linear_losses,
     lowest,
     problems,
@@ -19,13 +21,14 @@ from lazyrich.experiments.heavy_tails.students import (
     start_spectra,
     train_students,
 )
-from lazyrich.heavy_tails import SCALINGS, Losses, sizes
+from lazyrich.heavy_tails import SCALINGS, Losses, draw, parity_floor, sizes
 from lazyrich.spectra import hill, power_law_fit
 from plain_students import (
     KEY,
     SEEDS,
     D,
     H,
+    N,
     close,
     drawn,
     output,
@@ -79,6 +82,31 @@ def test_linear_losses_are_those_of_half_the_teacher():
         problem = drawn(i, sizes=(D, 5, 15))
         x, y = problem.test
         close(losses[i], ((y - x @ problem.teacher / 2) ** 2).mean())
+
+
+def test_input_losses_are_those_of_regression_on_the_probe_set():
+    losses = input_losses(KEY, D, 2 * N, SEEDS, noise=0.2)
+    for i in range(SEEDS):
+        problem = draw(jax.random.fold_in(KEY, i), sizes(D, samples=2 * N), 0.2)
+        x, y = map(np.asarray, problem.probe)
+        tests, labels = map(np.asarray, problem.test)
+        ridge = 4 * D / (2 * N) * parity_floor(0.2)
+        for found, strength in zip(losses[:2], (ridge, 0.0), strict=True):
+            rows = np.vstack([x, (strength * len(y)) ** 0.5 * np.eye(D)])
+            fit = np.linalg.lstsq(rows, np.concatenate([y, np.zeros(D)]))[0]
+            close(found[i], ((tests @ fit - labels) ** 2).mean())
+        more = np.vstack([x, problem.train.x, (4 * D * parity_floor(0.2)) ** 0.5 * np.eye(D)])
+        labelled = np.concatenate([y, problem.train.y, np.zeros(D)])
+        fit = np.linalg.lstsq(more, labelled)[0]
+        close(losses.both[i], ((tests @ fit - labels) ** 2).mean())
+
+
+def test_a_rate_is_chosen_by_the_other_seeds():
+    losses = np.array([[1.0, 5.0, 3.0], [4.0, 2.0, 6.0], [9.0, 8.0, 0.0]])
+    # The means of the others are lowest at the second, the third and the first rate.
+    others = [np.delete(losses, i, 0).mean(0).argmin() for i in range(3)]
+    np.testing.assert_array_equal(chosen_by_others(losses), losses[range(3), others])
+    np.testing.assert_array_equal(chosen_by_others(losses[:, :1]), losses[:, 0])
 
 
 def test_the_lowest_case_is_that_of_the_lowest_mean():
@@ -138,6 +166,7 @@ def test_training_is_a_plain_loop(optimizer, rates, decay, normalise, activation
                 _, sigma, Vt = np.linalg.svd(W)
                 close(found.eigenvalues[i, j, k], sigma[::-1] ** 2, atol=1e-9 * sigma[0] ** 2)
             close(found.teacher[i, j], abs(Vt[0] @ problem.teacher), rtol=1e-6)
+            close(found.overlaps[i, j], (Vt[::-1] @ problem.teacher) ** 2, rtol=1e-5, atol=1e-9)
             for scaling, losses in zip(SCALINGS, (found.coded, found.written), strict=True):
                 for m, strength in enumerate(strengths):
                     expected = ridge(path[-1], problem, strength, scaling, activation)

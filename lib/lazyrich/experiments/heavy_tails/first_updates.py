@@ -148,6 +148,25 @@ def one_step_loss(
     return _after_one_step(_loss, problems(key, ht.sizes(inputs), seeds), optimizer, rates)
 
 
+def largest_stable_rates(
+    key: jax.Array, inputs: int, seeds: int, samples: int | None = None
+) -> Float[Array, "seeds"]:
+    """n/λ_max of the tangent kernel at the start, beyond which gradient descent grows.
+
+    Arguments as for :func:`first_gradients`.
+    """
+    drawn = problems(key, ht.sizes(inputs, samples=samples), seeds, tests=1)
+    return stacked(_stable_rate(one.W, one.a, one.train.x) for one in drawn)
+
+
+@numpy_if_known
+def _stable_rate(xp, W, a, x):
+    (h, d), n = W.shape, len(x)
+    slopes = a[:, None] * (1 - xp.tanh(W @ x.T / d**0.5) ** 2)
+    kernel = (slopes.T @ slopes / h) * (x @ x.T / d)
+    return n / xp.linalg.eigvalsh(kernel)[-1]
+
+
 def _gradient(problem):
     # In NumPy: to compile this for each size would take longer than to compute it.
     found = directions_of(problem.W, problem.a, problem.train)

@@ -14,9 +14,9 @@ from jaxtyping import Array, Float, Int
 
 from lazyrich import heavy_tails as ht
 from lazyrich import spectra
-from lazyrich.arithmetic import jit
+from lazyrich.arithmetic import jit, matmul
 from lazyrich.experiments.heavy_tails.students import problems
-from lazyrich.heavy_tails.metrics import weight_eigenvalues
+from lazyrich.heavy_tails.metrics import weight_eigenvalues, weight_gram
 from lazyrich.training import stacked, train
 
 
@@ -44,6 +44,8 @@ class Ablation(NamedTuple):
     """Those of the latter one step after the removal."""
     first: Float[Array, "seeds d"]
     """Those after the first step, untouched."""
+    always: Float[Array, "seeds d"]
+    """Those at the end if σ₁ is set to the edge after every step, the last included."""
 
 
 class BatchRun(NamedTuple):
@@ -79,8 +81,9 @@ def spike_ablation(
 ) -> Ablation:
     """Adam with the spike of its first step taken away: σ₁ is set to the edge, its vectors stay.
 
-    The edge is τ (√h + √d), with the variance τ² that the step gives the bulk. Arguments as for
-    :func:`overlap_run`.
+    The edge is τ (√h + √d), with the variance τ² that the step gives the bulk; where the spike is
+    taken away after every step, with the variance that the median of the spectrum has then.
+    Arguments as for :func:`overlap_run`.
     """
     d, h, _ = sizes = ht.sizes(inputs)
     edge = float(ht.update("Adam", rate, sizes).variance) ** 0.5 * (h**0.5 + d**0.5)
@@ -158,7 +161,24 @@ def _spike_ablation(problem, rate, edge, *, steps):
         jax.lax.fori_loop(taken, steps, lambda _, carry: step(carry)[0], begin)[0]
         for taken, begin in ((1, (W, memory)), (2, after))
     )
-    return Ablation(*map(weight_eigenvalues, (untouched, removed, after[0], W)))
+
+    def cut(_, carry):
+        (W, memory), _ = step(carry)
+        return _without_spike(W), memory
+
+    always = jax.lax.fori_loop(0, steps, cut, start)[0]
+    return Ablation(*map(weight_eigenvalues, (untouched, removed, after[0], W, always)))
+
+
+def _without_spike(W):
+    """W with its largest singular value at the edge of the bulk, whose scale the median gives."""
+    h, d = W.shape
+    values, vectors = jnp.linalg.eigh(weight_gram(W))
+    scale = jnp.median(values) / spectra.marchenko_pastur_median(d / h)
+    sigma, edge = jnp.sqrt(values[-1]), jnp.sqrt(scale) * (1 + (d / h) ** 0.5)
+    v = vectors[:, -1].astype(W.dtype)
+    less = jnp.maximum(1 - edge / sigma, 0).astype(W.dtype)
+    return W - less * jnp.outer(matmul(W, v), v)
 
 
 @jit(static_argnames=("name", "batch", "schedule"))

@@ -17,11 +17,14 @@ from jaxtyping import Array, Float, Int
 
 from lazyrich import heavy_tails as ht
 from lazyrich import spectra
-from lazyrich.arithmetic import jit
+from lazyrich.arithmetic import jit, matmul
 from lazyrich.experiments.heavy_tails.students import problems
 from lazyrich.heavy_tails.metrics import weight_eigenvalues
 from lazyrich.heavy_tails.optimizers import NEVER
 from lazyrich.training import stacked
+
+FITTED, AFTERWARDS = 1e-6, 50
+"""The training loss below which the data are fitted, and the steps from then to a burst."""
 
 
 class LongRun(NamedTuple):
@@ -37,6 +40,13 @@ class LongRun(NamedTuple):
     """The largest training loss that a step since the last observation began at; 0 at the start."""
     second_moment: Float[Array, "seeds times"]
     """The root mean square of √v̂, what the mean gradient is divided by."""
+    sharpness: Float[Array, "seeds times"]
+    """The largest eigenvalue of (2/n) J D⁻¹ Jᵀ, D the diagonal matrix of √v̂ + ε, J the Jacobian of
+    the outputs; nan where it is not asked for."""
+    burst: Int[Array, "seeds"]
+    """The first step, fifty or more after the loss was below 1e-6, that begins above; or NEVER."""
+    eigenvalues: Float[Array, "seeds d"]
+    """Of WᵀW at the end, ascending."""
 
 
 def long_run(
@@ -49,6 +59,7 @@ def long_run(
     amsgrad: bool = False,
     frozen_from: int = NEVER,
     double: bool = False,
+    stability: bool = False,
 ) -> LongRun:
     """Full-batch Adam for many steps, with changes to its second moment.
 
@@ -62,15 +73,17 @@ def long_run(
         amsgrad: whether √v takes the largest v so far.
         frozen_from: the step from which on v̂ stays what it is.
         double: whether to train in float64 in place of float32.
+        stability: whether to observe the sharpness, which takes n² h d operations each time.
     """
     variant = ht.AdamVariant(rate, epsilon, amsgrad, frozen_from)
     dtype = jnp.float64 if double else jnp.float32
     drawn = problems(key, ht.sizes(inputs), seeds, tests=1, dtype=dtype)
-    observed = stacked(_long_run(problem, variant, schedule=tuple(schedule)) for problem in drawn)
-    return LongRun(np.asarray(schedule), *observed)
+    options = {"schedule": tuple(schedule), "stability": stability}
+    observed, bursts, ends = stacked(_long_run(problem, variant, **options) for problem in drawn)
+    return LongRun(np.asarray(schedule), *observed, bursts, ends)
 
 
-def last_calm_step(run: LongRun, fitted: float = 1e-6) -> int:
+def last_calm_step(run: LongRun, fitted: float = FITTED) -> int:
     """The last observed step before any student, once fitted, has a larger loss again.
 
     Args:
@@ -82,28 +95,57 @@ def last_calm_step(run: LongRun, fitted: float = 1e-6) -> int:
     return int(run.step[bursts.argmax() if bursts.any() else -1])
 
 
-@jit(static_argnames="schedule")
-def _long_run(problem, variant, *, schedule):
+@jit(static_argnames=("schedule", "stability"))
+def _long_run(problem, variant, *, schedule, stability):
     """The observations of one student; the variant is data, so that one program serves all."""
     value_and_grad, adam = jax.value_and_grad(ht.loss), ht.adam_variant(variant)
 
     def step(_, carry):
-        W, moments, largest = carry
+        W, moments, largest, events = carry
         value, gradient = value_and_grad(W, problem.a, problem.train)
+        events = _events(events, moments.count, value)
         change, moments = adam.update(gradient, moments)
-        return optax.apply_updates(W, change), moments, jnp.maximum(largest, value)
+        return optax.apply_updates(W, change), moments, jnp.maximum(largest, value), events
 
     def interval(carry, ends):
-        W, moments = carry
-        start = (W, moments, jnp.zeros((), W.dtype))
-        W, moments, largest = jax.lax.fori_loop(*ends, step, start)
+        W, moments, events = carry
+        start = (W, moments, jnp.zeros((), W.dtype), events)
+        W, moments, largest, events = jax.lax.fori_loop(*ends, step, start)
         seen = (
             spectra.hill(weight_eigenvalues(W)),
             ht.loss(W, problem.a, problem.train),
             largest,
             jnp.sqrt(moments.corrected.mean()),
+            _sharpness(W, problem, jnp.sqrt(moments.corrected) + variant.epsilon)
+            if stability
+            else jnp.asarray(jnp.nan),
         )
-        return (W, moments), seen
+        return (W, moments, events), seen
 
     ends = jnp.asarray(list(pairwise((0, *schedule))))
-    return jax.lax.scan(interval, (problem.W, adam.init(problem.W)), ends)[1]
+    start = (problem.W, adam.init(problem.W), (jnp.int32(NEVER), jnp.int32(NEVER)))
+    (W, _, (_, burst)), seen = jax.lax.scan(interval, start, ends)
+    return seen, burst, weight_eigenvalues(W)
+
+
+def _events(events, count, loss):
+    """The first step at which the data are fitted, and that of the first burst after it."""
+    fitted, burst = events
+    later = (burst == NEVER) & (fitted < count - AFTERWARDS) & (loss > FITTED)
+    burst = jnp.where(later, count, burst)
+    return jnp.where((fitted == NEVER) & (loss < FITTED), count, fitted), burst
+
+
+def _sharpness(W, problem, root):
+    """The largest eigenvalue of (2/n) J D⁻¹ Jᵀ, summed over the hidden units."""
+    (h, d), x = W.shape, problem.train.x
+    slopes = problem.a[:, None] * (1 - jnp.tanh(matmul(W, x.T) / d**0.5) ** 2)
+
+    def add(kernel, unit):
+        slope, root = unit
+        rows = slope[:, None] * x
+        return kernel + matmul(rows / root, rows.T), None
+
+    zeros = jnp.zeros((len(x), len(x)), x.dtype)
+    kernel = jax.lax.scan(add, zeros, (slopes, root.astype(x.dtype)))[0]
+    return 2 / (len(x) * h * d) * jnp.linalg.eigvalsh(kernel.astype(float))[-1]

@@ -19,7 +19,6 @@ from lazyrich import heavy_tails as ht
 from lazyrich import spectra
 from lazyrich.arithmetic import jit, numpy_if_known
 from lazyrich.heavy_tails import metrics
-from lazyrich.spectra.symmetric import leading
 from lazyrich.training import each, stacked, train
 
 
@@ -34,12 +33,17 @@ class Trajectory(NamedTuple):
     """The training loss."""
     eigenvalues: Float[Array, "seeds rates times d"]
     """Of WᵀW, ascending."""
-    teacher: Float[Array, "seeds rates"]
-    """|v₁·β| at the end."""
+    overlaps: Float[Array, "seeds rates d"]
+    """(v_i·β)² at the end, v_i the eigenvectors of WᵀW in the order of the eigenvalues."""
     coded: ht.Losses
     """The last layer fitted at the end on features as coded, of shape (seeds, rates, ridges)."""
     written: ht.Losses
     """The same on features as written."""
+
+    @property
+    def teacher(self) -> Float[Array, "seeds rates"]:
+        """|v₁·β| at the end."""
+        return self.overlaps[..., -1] ** 0.5
 
     @property
     def finite(self) -> Bool[Array, "seeds rates times"]:
@@ -54,6 +58,17 @@ class StartLosses(NamedTuple):
     """On features as coded."""
     written: ht.Losses
     """On features as written."""
+
+
+class InputLosses(NamedTuple):
+    """Regression on the inputs of the same sets, a row a seed."""
+
+    ridge: Float[Array, "seeds"]
+    """The test loss of ridge regression at its best strength."""
+    least_squares: Float[Array, "seeds"]
+    """That of least squares."""
+    both: Float[Array, "seeds"]
+    """That of ridge regression at its best strength on the training and the probe set together."""
 
 
 class ScalingGaps(NamedTuple):
@@ -142,8 +157,8 @@ def train_students(
             how = {"name": optimizer, "schedule": tuple(schedule), "activation": activation}
             (losses, grams), W, gram = _train(problem, rate, decay, normalise, **how)
             eigenvalues = metrics.gram_eigenvalues(grams)
-            aligned = _alignment(leading(gram, 1)[1], problem.teacher)
-            return losses, eigenvalues, aligned, *_fits(W, problem, ridges, activation)
+            overlaps = _overlaps(gram, problem.teacher)
+            return losses, eigenvalues, overlaps, *_fits(W, problem, ridges, activation)
 
         return each(one, np.asarray(rates, dtype))
 
@@ -157,6 +172,31 @@ def linear_losses(
     """What the best linear function x·β/2 leaves of the students' test sets."""
     drawn = problems(key, ht.sizes(inputs, hidden, samples), seeds)
     return stacked(_linear_loss(one.test.x, one.test.y, one.teacher) for one in drawn)
+
+
+def input_losses(
+    key: jax.Array, inputs: int, samples: int, seeds: int, noise: float = 0.3
+) -> InputLosses:
+    """Regression on the inputs of the students' probe sets, tested on their test sets.
+
+    A student's weights have seen the training set, too, so it may do better than with one alone.
+
+    Arguments as for :func:`train_students`.
+    """
+    drawn = problems(key, ht.sizes(inputs, samples=samples), seeds, noise)
+    strength = 4 * inputs * ht.parity_floor(noise)  # 4 δ σ² a sample, for any number of them
+    return stacked(
+        InputLosses(*_input_losses(*one.train, *one.probe, *one.test, strength)) for one in drawn
+    )
+
+
+def chosen_by_others(
+    losses: Float[Array | np.ndarray, "seeds rates"],
+) -> Float[np.ndarray, "seeds"]:
+    """The losses of the seeds at the rate that is best for all others."""
+    losses = np.asarray(losses)
+    best = [np.delete(losses, i, 0).mean(0).argmin() for i in range(len(losses))]
+    return losses[np.arange(len(losses)), best]
 
 
 def inner_gains(losses: Float[Array | np.ndarray, "seeds rates"]) -> Float[np.ndarray, "seeds"]:
@@ -190,6 +230,18 @@ def _linear_loss(xp, x, y, teacher):
     return ((y - x @ teacher / 2) ** 2).mean()
 
 
+@numpy_if_known
+def _input_losses(xp, others, their, x, y, tests, labels, strength):
+    gram, correlation = x.T @ x, x.T @ y
+    more, theirs, unit = gram + others.T @ others, correlation + others.T @ their, xp.eye(len(gram))
+    fits = [
+        xp.linalg.solve(gram + strength * unit, correlation),
+        xp.linalg.solve(gram, correlation),
+        xp.linalg.solve(more + strength * unit, theirs),
+    ]
+    return [((tests @ fit - labels) ** 2).mean() for fit in fits]
+
+
 def _fits(W, problem, ridges, activation="tanh"):
     """The losses on features in both scalings, of one program."""
     scales = [metrics.scale_of(scaling, W.shape[1]) for scaling in ht.SCALINGS]
@@ -219,6 +271,8 @@ def _train(problem, rate, decay, normalise, *, name, schedule, activation):
 
 
 @numpy_if_known
-def _alignment(xp, top, teacher):
-    """|v₁·β|."""
-    return xp.abs(top[:, 0] @ teacher.astype(top.dtype))
+def _overlaps(xp, gram, teacher):
+    """(v_i·β)²; nan where the matrix is not finite."""
+    finite = xp.isfinite(gram).all()
+    vectors = xp.linalg.eigh(xp.where(finite, gram, 0))[1]
+    return xp.where(finite, (teacher.astype(gram.dtype) @ vectors) ** 2, xp.nan)

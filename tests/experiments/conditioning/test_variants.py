@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy
 
 from lazyrich import conditioning, data, derivatives, networks
 from lazyrich.conditioning import kaiming, linear, on_range, second_moment
@@ -28,6 +29,19 @@ def test_convolutions_are_dense_networks_at_their_toeplitz_matrices(kernel):
             values = np.linalg.eigvalsh(G)
             close(measured[i], values[-1] / values[0])
         close(start.condition_number[i], linear.linear_condition_number([T1, T2]))
+
+
+def test_raw_convolutions_have_the_root_of_their_moment_or_half_of_it():
+    start = variants.raw_convolution_start(KEY, 2, 9, 1)
+    x = np.asarray(data.digits(1000).x).reshape(-1, 8, 8)[:, 1:7, 1:7].reshape(-1, 36)
+    Sigma = x.T @ x / len(x)
+    root = np.real(scipy.linalg.sqrtm(Sigma))
+    filters = [one[0] for one in conditioning.kaiming_filters(KEY, 2, 9, draws=1)]
+    T1, T2 = map(np.asarray, conditioning.toeplitz(filters, 36))
+    for measured, R in ((start.condition_number, root), (start.halved, Sigma / 2)):
+        G = np.kron(T2 @ T2.T, Sigma) + np.kron(np.eye(len(T2)), R @ T1.T @ T1 @ R)
+        values = np.linalg.eigvalsh(G)
+        close(measured[0], values[-1] / values[0], rtol=1e-6)
 
 
 def convolved(filters, x):

@@ -45,11 +45,13 @@ def pruned_residual(
     data: str = "digits",
     at_once: int = 125,
 ) -> PrunedResidual:
-    """Residual networks of which the smallest weights of each layer go before training.
+    """Residual networks of which the smallest weights of each convolution go before training.
+
+    The dense layer keeps all of its weights, so that no class is cut off.
 
     Args:
         key: the same weights at every share.
-        share: the share p of each layer's smallest weights that go.
+        share: the share p of each convolution's smallest weights that go.
         draws: their number.
         samples: how many images, of which the Gram matrix has ten rows each.
         channels: of each stage; all but the first begin at half the resolution.
@@ -63,7 +65,7 @@ def pruned_residual(
     found = []
     for draw in range(draws):
         weights = residual_weights(jax.random.fold_in(key, draw), x.shape[-1], channels, blocks)
-        mask = cond.magnitude_mask(weights, share)
+        mask = [*cond.magnitude_mask(weights[:-1], share), jnp.ones_like(weights[-1])]
         weights = jax.tree.map(jnp.multiply, weights, mask)
         grams = gram_matrices(weights, mask, x, at_once, blocks=blocks)
         values = [spectra.eigenvalues(gram) for gram in grams]

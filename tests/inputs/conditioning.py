@@ -76,6 +76,10 @@ EXAMPLES = {
     "conditioning.product_law": Example(
         {"size": D, "width": M, "matrices": np.array(2.0)}, free_of_scale=("size", "width")
     ),
+    "conditioning.product_ends": Example({"size": D, "width": M, "matrices": np.array(2.0)}),
+    "conditioning.finite_two_layer_law": Example(OF_SIZES),
+    "conditioning.finite_ratio_of_sums_law": Example(OF_SIZES | {"depth": 3}),
+    "conditioning.finite_depth_law": Example(OF_SIZES | {"depth": 3}),
     "conditioning.leaky_relu_matrix": Example(RELU),
     "conditioning.leaky_relu_spectrum": Example(RELU),
     "conditioning.leaky_relu_condition_number": FREE_RELU,

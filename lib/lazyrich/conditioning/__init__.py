@@ -43,6 +43,10 @@ from lazyrich.conditioning.hessian import (
 )
 from lazyrich.conditioning.laws import (
     depth_law,
+    finite_depth_law,
+    finite_ratio_of_sums_law,
+    finite_two_layer_law,
+    product_ends,
     product_law,
     proportional_law,
     ratio_of_sums_law,

@@ -5,9 +5,12 @@ import pytest
 from lazyrich.conditioning import kaiming, linear_rank
 from lazyrich.draws import normal
 from lazyrich.experiments.conditioning.agreement import (
+    aligned_bounds,
+    data_limits,
     hessians,
     linear_spectra,
     normalised_spectra,
+    pruned_kernels,
     two_layer_numbers,
 )
 
@@ -118,3 +121,23 @@ def test_the_hessian_is_checked_part_by_part(widths):
     h = 1e-3
     bend = [-loss(-2 * h), 16 * loss(-h), -30 * loss(0), 16 * loss(h), -loss(2 * h)]
     close(sum(bend) / (12 * h**2), direction @ whole @ direction, rtol=1e-6)
+
+
+@pytest.mark.parametrize("coloured", [False, True])
+def test_layers_that_share_their_singular_vectors_attain_the_ratio_of_sums(coloured):
+    one = aligned_bounds(KEY, (4, 6, 5, 3), coloured)
+    close(one.ratio_of_sums / one.condition_number, 1)
+    assert 1.2 * one.condition_number < one.loose < np.inf
+    assert (one.condition_number > 100) == coloured  # κ(Σ) = 100 is a factor
+
+
+def test_data_attain_both_limits():
+    close(data_limits(KEY), 1, atol=1e-10)
+    close(data_limits(jax.random.key(4)), 1, atol=1e-10)
+
+
+def test_the_kernel_of_kept_weights_is_differentiated_with_its_mask():
+    kept, automatic = pruned_kernels(KEY, "GELU")
+    close(kept, automatic, rtol=1e-10)
+    whole, _ = pruned_kernels(KEY, "GELU", share=0.0)
+    assert kept.shape == (15, 15) and np.trace(kept) < 0.9 * np.trace(whole)

@@ -10,7 +10,12 @@ from lazyrich.conditioning import (
     second_moment,
 )
 from lazyrich.experiments.conditioning import descents
-from lazyrich.experiments.conditioning.descents import condition_along_descent, descend_to_fit
+from lazyrich.experiments.conditioning.descents import (
+    condition_along_descent,
+    descend_to_fit,
+    frozen_descent,
+    steps_to_share,
+)
 
 KEY = jax.random.key(3)
 WIDTH = 7
@@ -194,3 +199,32 @@ def test_networks_that_diverge_do_not_fit(monkeypatch):
 def test_a_descent_of_no_steps_is_the_start():
     run = condition_along_descent(KEY, WIDTH, 2, 0.1, 0, 5, 2, "few")
     assert run.step.tolist() == [0] and run.loss.shape == (2, 1)
+
+
+# Where the matrix stands still
+
+
+@pytest.mark.parametrize("treatment", descents.TREATMENTS)
+def test_a_frozen_descent_is_a_linear_one(treatment, raw):
+    how, (x, y) = descents.TREATMENTS[treatment], raw
+    Sigma = x.T @ x / len(x)
+    frozen = frozen_descent(KEY, WIDTH, 2, treatment, 6, "few")
+    assert frozen.step.tolist() == list(range(7))
+    for i, (V, W) in enumerate(drawn(2)):
+        V = V @ root_of(Sigma, -0.5) if how.whitening_start else V
+        P = np.linalg.inv(Sigma) if how.whitened_gradient else np.eye(5)
+        z = white(x) if how.whitened_data else x
+        S = z.T @ z / len(z)
+        optimum = np.linalg.lstsq(z, y)[0].T
+        D, losses = W @ V - optimum, []
+        R = root_of(S)
+        G = np.kron(W @ W.T, R @ P @ R) + np.kron(np.eye(10), R @ V.T @ V @ R)
+        for _ in range(7):
+            losses.append(np.trace(D @ S @ D.T))
+            D = D - (W @ W.T @ D @ S @ P + D @ S @ V.T @ V) / np.linalg.eigvalsh(G)[-1]
+        close(frozen.loss[i], np.array(losses) / losses[0], rtol=1e-7, atol=1e-12)
+
+
+def test_steps_to_a_share_are_counted_in_fractions():
+    step, rate = np.array([0, 1, 2, 4, 8]), np.array([[0.5], [1.3]])
+    close(steps_to_share(step, np.exp(-rate * step), np.exp(-2)), [4, 2 / 1.3])

@@ -6,7 +6,11 @@ import pytest
 from lazyrich import conditioning
 from lazyrich.conditioning import kaiming, on_range, relu, second_moment
 from lazyrich.draws import normal
-from lazyrich.experiments.conditioning.relu_starts import leaky_relu_start, leaky_relu_violations
+from lazyrich.experiments.conditioning.relu_starts import (
+    attained_bounds,
+    leaky_relu_start,
+    leaky_relu_violations,
+)
 
 KEY = jax.random.key(3)
 SMALL = {"data": 4, "width": 5, "outputs": 2, "samples": 3}
@@ -83,3 +87,15 @@ def test_more_draws_begin_with_the_same_ones(experiment):
     for few, many in zip(some, more, strict=True):
         assert len(few) == 2 and len(many) == 3
         close(few, many[:2], atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_the_proven_bound_is_attained(seed):
+    close(attained_bounds(jax.random.key(seed)), 1, rtol=1e-10)
+
+
+def test_a_bound_that_is_a_tenth_off_is_not_attained(monkeypatch):
+    bounds = relu.leaky_relu_bounds
+    larger = lambda *given: bounds(*given)._replace(proven=1.1 * bounds(*given).proven)  # noqa: E731
+    monkeypatch.setattr(conditioning, "leaky_relu_bounds", larger)
+    close(attained_bounds(KEY), 1.1)

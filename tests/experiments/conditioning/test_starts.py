@@ -17,7 +17,13 @@ from lazyrich.conditioning import (
 )
 from lazyrich.draws import normal
 from lazyrich.experiments.conditioning.data_sets import inputs_of
-from lazyrich.experiments.conditioning.starts import certificate, linear_start, two_layer_start
+from lazyrich.experiments.conditioning.starts import (
+    certificate,
+    linear_start,
+    released_start,
+    separated_start,
+    two_layer_start,
+)
 
 KEY = jax.random.key(3)
 WIDTHS = 5, 7, 7, 3
@@ -169,3 +175,28 @@ def test_a_certificate_is_made_of_the_bounds_on_the_same_weights(certificates):
 def test_layers_need_only_be_as_wide_as_the_data_have_dimensions():
     # On two samples Σ has rank two, and a width of two is enough.
     assert (certificate(KEY, (4, 2, 6, 3), 2, True, samples=2).condition_number >= 1).all()
+
+
+# Other starts
+
+
+def test_separated_data_have_variances_a_tenth_of_the_one_before():
+    measured = separated_start(KEY, 9, 2, inputs=4, outputs=3)
+    variances = 10.0 ** -np.arange(4)
+    for i, (V, W) in enumerate(zip(*map(np.asarray, kaiming(KEY, (4, 9, 3), 2)), strict=True)):
+        G = np.kron(W @ W.T, np.diag(variances)) + np.kron(
+            np.eye(3), np.outer(variances, variances) ** 0.5 * (V.T @ V)
+        )
+        values = np.linalg.eigvalsh(G)
+        close(measured[i], values[-1] / values[0] / 1e3)
+
+
+def test_released_starts_are_those_of_xavier():
+    measured = released_start(KEY, 2, (5, 7, 6, 3))
+    for i in range(2):
+        weights = kaiming(jax.random.fold_in(KEY, i), (5, 7, 6, 3))
+        scaled = [W * (2 * W.shape[1] / sum(W.shape)) ** 0.5 for W in map(np.asarray, weights)]
+        close(measured.condition_number[i], linear.linear_condition_number(scaled))
+        close(measured.ratio_of_sums[i], bounds.linear_bounds(scaled).ratio_of_sums)
+    many = [np.asarray(W) for W in kaiming(KEY, (50, 400, 10), 20)]
+    assert np.allclose([W.std() ** 2 * W.shape[2] for W in many], 1, rtol=0.05)  # what is scaled

@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy
 
 from lazyrich import conditioning, data, derivatives, networks
 from lazyrich.conditioning import kaiming, linear, on_range, second_moment
@@ -30,6 +31,19 @@ def test_convolutions_are_dense_networks_at_their_toeplitz_matrices(kernel):
         close(start.condition_number[i], linear.linear_condition_number([T1, T2]))
 
 
+def test_raw_convolutions_have_the_root_of_their_moment_or_half_of_it():
+    start = variants.raw_convolution_start(KEY, 2, 9, 1)
+    x = np.asarray(data.digits(1000).x).reshape(-1, 8, 8)[:, 1:7, 1:7].reshape(-1, 36)
+    Sigma = x.T @ x / len(x)
+    root = np.real(scipy.linalg.sqrtm(Sigma))
+    filters = [one[0] for one in conditioning.kaiming_filters(KEY, 2, 9, draws=1)]
+    T1, T2 = map(np.asarray, conditioning.toeplitz(filters, 36))
+    for measured, R in ((start.condition_number, root), (start.halved, Sigma / 2)):
+        G = np.kron(T2 @ T2.T, Sigma) + np.kron(np.eye(len(T2)), R @ T1.T @ T1 @ R)
+        values = np.linalg.eigvalsh(G)
+        close(measured[0], values[-1] / values[0], rtol=1e-6)
+
+
 def convolved(filters, x):
     """The outputs of two convolutions, with NumPy's, which turns a filter round."""
     y = [x]
@@ -44,6 +58,7 @@ def convolved(filters, x):
 def test_convolutions_are_differentiated_by_their_filters():
     start = variants.filter_start(KEY, 2, 3, 2, length=7)
     assert start.rank.tolist() == [10, 10]  # m (2 s − 1)
+    assert (start.error < 1e-13).all()
     many = map(np.asarray, conditioning.kaiming_filters(KEY, 2, 3, draws=2))
     for i, (first, second) in enumerate(zip(*many, strict=True)):
         # Linear in the filters of either layer, so a derivative is the outputs at a unit filter.
@@ -97,6 +112,20 @@ def test_pruned_starts_are_differentiated_by_what_is_kept(activation):
             close(start[i], values[0] / values[-1], rtol=1e-7)
         medians.append(np.median(start))
     assert medians[1] > 2 * medians[0]
+
+
+def test_pruned_starts_may_be_differentiated_by_all_weights():
+    x = data.digits(150).x
+    x = (x - x.mean(0))[:4]
+    network = networks.fully_connected((64, 20, 20, 10), variants.PRUNED_ACTIVATIONS["GELU"])
+    start = variants.pruned_start(KEY, 0.6, 1, "GELU", samples=4, width=20, all_weights=True)
+    params = network.init(jax.random.split(KEY, 1)[0])
+    pruned = [
+        {"weight": jnp.where(np.abs(W) >= np.quantile(np.abs(W), 0.6), W, 0)}
+        for W in (one["weight"] for one in params)
+    ]
+    values = np.linalg.svd(derivatives.jacobian(network.apply, pruned, x), compute_uv=False) ** 2
+    close(start[0], values[0] / values[-1], rtol=1e-7)
 
 
 # All

@@ -6,14 +6,16 @@ Dense and slow, so for a handful of parameters.
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from lazyrich import conditioning as cond
-from lazyrich import curvature, spectra
+from lazyrich import curvature, kernels, networks, spectra
 from lazyrich.arithmetic import quickly_compiled
 from lazyrich.draws import normal
 from lazyrich.experiments.conditioning.data_sets import coloured_samples
+from lazyrich.experiments.conditioning.variants import PRUNED_ACTIVATIONS
 
 
 class SpectrumPair(NamedTuple):
@@ -32,6 +34,17 @@ class TwoLayerPair(NamedTuple):
     """κ from two small problems."""
     automatic: Float[Array, "p"]
     """All eigenvalues of the Gauss-Newton matrix, ascending."""
+
+
+class AlignedBounds(NamedTuple):
+    """Layers that share their singular vectors in one order."""
+
+    condition_number: Float[Array, ""]
+    """κ, from the whole spectrum."""
+    ratio_of_sums: Float[Array, ""]
+    """The bound that is κ here."""
+    loose: Float[Array, ""]
+    """The maximum over layers."""
 
 
 class Hessians(NamedTuple):
@@ -74,6 +87,56 @@ def two_layer_numbers(key: jax.Array, widths: tuple[int, int, int]) -> TwoLayerP
     return TwoLayerPair(kappa, spectra.eigenvalues(_gauss_newton(cond.linear_network, weights, x)))
 
 
+def aligned_bounds(
+    key: jax.Array, widths: tuple[int, ...], coloured: bool = False
+) -> AlignedBounds:
+    """Layers U_l S_l U_(l−1)ᵀ with orthogonal U_l, and singular values S_l in one order.
+
+    All largest eigenvalues of all terms of Ĝ then belong to one vector, and so do all smallest, so
+    that the ratio of sums is κ at any depth; with data, if their variances along U_0 have the same
+    order.
+
+    Args:
+        key: a random key.
+        widths: d, the hidden widths, k.
+        coloured: whether the variances of the data differ.
+    """
+    on_vectors, on_sizes = jax.random.split(key)
+    U = [
+        np.linalg.qr(np.asarray(normal(jax.random.fold_in(on_vectors, i), (n, n))))[0]
+        for i, n in enumerate(widths)
+    ]
+    weights = []
+    for i, (before, after) in enumerate(zip(U[:-1], U[1:], strict=True)):
+        rank = min(len(before), len(after))
+        logs = np.asarray(normal(jax.random.fold_in(on_sizes, i), (rank,), 0.4))
+        weights.append(after[:, :rank] * np.exp(np.sort(logs)[::-1]) @ before[:, :rank].T)
+    inputs = cond.Covariance(np.geomspace(1.0, 0.01 if coloured else 1.0, widths[0]), U[0])
+    bounds = cond.linear_bounds(weights, inputs)
+    kappa = cond.linear_condition_number(weights, inputs)
+    return AlignedBounds(kappa, bounds.ratio_of_sums, bounds.loose)
+
+
+def data_limits(key: jax.Array) -> Float[np.ndarray, "2"]:
+    """κ of two layers over its limits κ(Σ) κ_white and κ(Σ)/κ_white, on data that attain them.
+
+    The data have the right singular vectors of V for directions. With variances that rise with the
+    singular values the upper limit is attained; with variances that fall, spread so far that they
+    decide the order, and one output, the lower one.
+    """
+
+    def of(weights, variances, order):
+        directions = np.linalg.eigh(weights[0].T @ weights[0])[1][:, ::order]
+        inputs = cond.Covariance(variances, directions)
+        return cond.linear_condition_number(weights, inputs), cond.linear_data_bounds(
+            weights, inputs
+        )
+
+    along, (_, upper) = of(cond.kaiming(key, (12, 40, 5)), np.geomspace(1e-3, 1, 12), 1)
+    against, (lower, _) = of(cond.kaiming(key, (12, 40, 1)), np.geomspace(1e-6, 1, 12), -1)
+    return np.array([along / upper, against / lower])
+
+
 def normalised_spectra(
     key: jax.Array, widths: tuple[int, int, int] = (8, 10, 3), samples: int = 60
 ) -> SpectrumPair:
@@ -87,6 +150,30 @@ def normalised_spectra(
     params = cond.normalised_parameters(weights)
     automatic = _gauss_newton(cond.normalised_outputs, params, jax.device_put(x))
     return SpectrumPair(cond.normalised_spectrum(weights, inputs), spectra.eigenvalues(automatic))
+
+
+def pruned_kernels(
+    key: jax.Array, activation: str, share: float = 0.4
+) -> Float[np.ndarray, "2 rows rows"]:
+    """The kernel over the kept weights, and that of the network as a function of kept weights.
+
+    The second is by automatic differentiation of p ↦ f(p ∘ mask).
+
+    Args:
+        key: a random key.
+        activation: a name in
+            :data:`~lazyrich.experiments.conditioning.variants.PRUNED_ACTIVATIONS`.
+        share: the share of each layer's smallest weights that go.
+    """
+    network = networks.fully_connected((6, 7, 5, 3), PRUNED_ACTIVATIONS[activation])
+    params, x = network.init(key), jax.device_put(normal(key, (5, 6)))
+    mask = cond.magnitude_mask(params, share)
+
+    def pruned(params, x):
+        return network.apply(jax.tree.map(jnp.multiply, params, mask), x)
+
+    automatic = kernels.empirical_ntk(pruned, params, x)
+    return np.stack([cond.pruned_kernel(network, params, mask, x), automatic])
 
 
 def hessians(key: jax.Array, widths: tuple[int, ...]) -> Hessians:

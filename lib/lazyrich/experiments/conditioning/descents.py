@@ -68,6 +68,15 @@ class DescentToFit(NamedTuple):
     """The loss above its floor, over that at the start."""
 
 
+class FrozenDescent(NamedTuple):
+    """Networks whose matrix stands still, a row a draw."""
+
+    step: Int[np.ndarray, "times"]
+    """The steps at which the loss is given."""
+    loss: Float[np.ndarray, "draws times"]
+    """The loss above its floor, over that at the start."""
+
+
 def condition_along_descent(
     key: jax.Array,
     width: int,
@@ -127,6 +136,59 @@ def descend_to_fit(
         data: a name in :data:`~lazyrich.experiments.conditioning.data_sets.DATA_SETS`, with
             classes.
     """
+    problem, weights, scale = _treated(key, width, draws, treatment, data)
+    schedule, start = _schedule(limit), ends(weights, problem.inputs, scale)
+    rates = 1 / np.asarray(start.largest)
+    steps, loss = _descend_to_fit(weights, rates, problem, scale, share, schedule=schedule)
+    return DescentToFit(steps, start.condition_number, jax.device_put(np.array(schedule)), loss)
+
+
+def frozen_descent(
+    key: jax.Array,
+    width: int,
+    draws: int,
+    treatment: str = "whitened data",
+    limit: int = 2000,
+    data: str = "digits",
+) -> FrozenDescent:
+    """What the runs of :func:`descend_to_fit` would do if Ĝ stayed what it is at the start.
+
+    Then E = (W V − W*) R changes linearly, and its part along an eigenvector of Ĝ is multiplied by
+    1 − λ/λ_max at each step. Arguments as for :func:`descend_to_fit`.
+    """
+    problem, weights, scale = _treated(key, width, draws, treatment, data)
+    schedule = _schedule(limit)
+
+    def loss(weights):
+        factors = _scaled_factors(cond.linear_factors(weights, problem.inputs), scale)
+        values, vectors = np.linalg.eigh(np.asarray(matrix_of(factors)))
+        root = problem.inputs.directions * np.sqrt(problem.inputs.variances)
+        error = np.asarray(weights[1] @ weights[0] @ root - problem.optimum)
+        parts = (vectors.T @ error.ravel()) ** 2
+        shrunk = np.abs(1 - values / values[-1])[:, None] ** (2 * np.array(schedule))
+        return parts @ shrunk / parts.sum()
+
+    return FrozenDescent(np.array(schedule), np.asarray(each(loss, weights)))
+
+
+def steps_to_share(step: np.ndarray, loss: np.ndarray, share: float = 1e-3) -> np.ndarray:
+    """Where the loss of each draw crosses a share of its start, by its logarithm between steps."""
+    found = []
+    for one in np.asarray(loss):
+        i = int(np.argmax(one <= share))
+        logs = np.log(one[i - 1 : i + 1] / share)
+        found.append(step[i - 1] + (step[i] - step[i - 1]) * logs[0] / (logs[0] - logs[1]))
+    return np.array(found)
+
+
+@numpy_if_known
+def _whitened_columns(xp, V, inputs):
+    """V Σ^(−½) of many networks."""
+    return V @ (inputs.directions / xp.sqrt(inputs.variances) @ inputs.directions.T)
+
+
+def _treated(key, width, draws, treatment, data):
+    """The problem, the weights at the start, and the scale of the gradient of V along Σ."""
     how = TREATMENTS[treatment]
     raw, problem = moment(data), classification(data, how.whitened_data)
     V, W = cond.kaiming(key, layer_widths(len(raw.directions), width, 2, CLASSES), draws)
@@ -134,18 +196,12 @@ def descend_to_fit(
         V = _whitened_columns(V, raw)
     variances = np.asarray(raw.variances)
     scale = 1 / variances if how.whitened_gradient else np.ones_like(variances)
-    start = ends([V, W], problem.inputs, scale)
-    # Denser at first.
-    schedule = tuple(sorted({round(limit * (i / 200) ** 2) for i in range(201)}))
-    rates = 1 / np.asarray(start.largest)
-    steps, loss = _descend_to_fit([V, W], rates, problem, scale, share, schedule=schedule)
-    return DescentToFit(steps, start.condition_number, jax.device_put(np.array(schedule)), loss)
+    return problem, [V, W], scale
 
 
-@numpy_if_known
-def _whitened_columns(xp, V, inputs):
-    """V Σ^(−½) of many networks."""
-    return V @ (inputs.directions / xp.sqrt(inputs.variances) @ inputs.directions.T)
+def _schedule(limit):
+    """Steps to observe, denser at first."""
+    return tuple(sorted({round(limit * (i / 200) ** 2) for i in range(201)}))
 
 
 @numpy_if_known

@@ -84,6 +84,26 @@ def _leaky_relu_start(slope, weights, x):
     )
 
 
+def attained_bounds(key: jax.Array) -> Float[np.ndarray, "2"]:
+    """The proven bound over κ where it is attained, so that both must be one.
+
+    First at the slope −1 with orthogonal samples of one length: all D_i² are the identity, and T
+    is a Gram matrix like any other. Then at the slope 0.1 with one sample, whose hidden layer is z,
+    all positive, or −z/0.1: both have the same T, so that the bound of the second is the largest
+    eigenvalue at the first over the smallest at the second.
+    """
+    V, W = map(np.asarray, cond.kaiming(key, (8, 20, 3)))
+    x = 1.7 * np.linalg.qr(np.asarray(normal(jax.random.fold_in(key, 2), (8, 8))))[0]
+    turned = cond.leaky_relu_bounds([V, W], x, -1.0).proven
+    turned /= cond.leaky_relu_condition_number([V, W], x, -1.0)
+    one, z = x[:1], np.abs(V @ x[:1].T)
+    up, down = (y @ one / (one @ one.T) for y in (z, -z / 0.1))
+    top = cond.leaky_relu_spectrum([up, W], one, 0.1)[-1]
+    bottom = cond.leaky_relu_spectrum([down, W], one, 0.1)[0]
+    sloped = cond.leaky_relu_bounds([down, W], one, 0.1).proven * bottom / top
+    return np.array([turned, sloped])
+
+
 def leaky_relu_violations(key: jax.Array, draws: int) -> Violations:
     """How often the simplified bounds on T are violated, for normal V X of 6 × 4 and α = 0.3.
 

@@ -108,6 +108,43 @@ def two_layer_start(
     return each(start, np.arange(draws))
 
 
+def separated_start(
+    key: jax.Array, width: int, draws: int, inputs: int = 11, outputs: int = 10
+) -> Float[np.ndarray, "draws"]:
+    """κ/κ(Σ) of Kaiming starts of two layers on data with variances 1, 1/10, 1/100, ….
+
+    From the two extreme blocks of Ĝ, the smallest eigenvalue through the inverse of its block,
+    since it lies below the rounding of the block itself. Arguments as for :func:`two_layer_start`.
+    """
+    V, W = map(np.asarray, cond.kaiming(key, (inputs, width, outputs), draws))
+    root = 10.0 ** (-np.arange(inputs) / 2)
+    w = np.linalg.eigvalsh(W @ W.swapaxes(1, 2))[:, [0, -1], None, None]
+    low, high = (w[:, i] * np.eye(inputs) + V.swapaxes(1, 2) @ V for i in (0, 1))
+    largest = np.linalg.eigvalsh(root[:, None] * high * root)[:, -1]
+    inverse = np.linalg.inv(low) / root[:, None] / root
+    return largest * np.linalg.eigvalsh(inverse)[:, -1] * root[-1] ** 2
+
+
+def released_start(
+    key: jax.Array, draws: int, widths: tuple[int, ...] = (192, 500, 500, 10)
+) -> LinearStart:
+    """Xavier starts W_ij ~ N(0, 2/(fan-in + fan-out)) on whitened data, as the released runs have.
+
+    Args:
+        key: the draws.
+        draws: their number.
+        widths: d, the hidden widths, k.
+    """
+    conditions = conditions_on(inputs_of(widths[0]), widths)
+
+    def start(draw):
+        weights = cond.kaiming(jax.random.fold_in(key, draw), widths)
+        scaled = [W * (2 * W.shape[1] / sum(W.shape)) ** 0.5 for W in weights]
+        return conditions(*cond.linear_factors(scaled))
+
+    return each(start, np.arange(draws))
+
+
 def certificate(
     key: jax.Array, widths: tuple[int, ...], draws: int, coloured: bool, samples: int = 50
 ) -> Certificate:

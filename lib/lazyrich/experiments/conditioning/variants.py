@@ -34,6 +34,15 @@ class ConvolutionStart(NamedTuple):
     """κ with the second Kronecker term divided by four times the number of samples."""
 
 
+class RawConvolutionStart(NamedTuple):
+    """Two convolutions as a dense network at Toeplitz weights, on raw data, a row a draw."""
+
+    condition_number: Float[Array, "draws"]
+    """κ with the root of Σ."""
+    halved: Float[Array, "draws"]
+    """κ with Σ/2 where its root should stand."""
+
+
 class FilterStart(NamedTuple):
     """Two convolutions with their filters as parameters, a row a draw."""
 
@@ -41,6 +50,8 @@ class FilterStart(NamedTuple):
     """κ on whitened data."""
     rank: Int[Array, "draws"]
     """The numerical rank of the Gauss-Newton matrix from automatic differentiation."""
+    error: Float[Array, "draws"]
+    """Largest deviation of its eigenvalues from those in closed form, over the largest."""
 
 
 class NormalisedStart(NamedTuple):
@@ -78,6 +89,31 @@ def convolution_start(
     return ConvolutionStart(*np.asarray(kappa).T)
 
 
+def raw_convolution_start(
+    key: jax.Array, channels: int, kernel: int, draws: int
+) -> RawConvolutionStart:
+    """The same on raw data of 36 inputs, the inner 6 × 6 pixels of the digits.
+
+    Arguments as for :func:`convolution_start`.
+    """
+    x = np.asarray(images("digits", all_pixels=True).x).reshape(-1, 8, 8)[:, 1:-1, 1:-1]
+    Sigma = np.asarray(cond.second_moment(x.reshape(-1, 36)))
+    variances, Q = np.linalg.eigh(Sigma)
+    root = Q * np.sqrt(variances) @ Q.T
+
+    def start(filters):
+        T1, T2 = map(np.asarray, cond.toeplitz(filters, 36))
+        inner = T1.T @ T1
+        found = []
+        for half in (root, Sigma / 2):
+            C = np.stack([Sigma, half @ inner @ half])
+            found.append(two_layer_reduction(cond.Factors((T2 @ T2.T)[None], C), len(T1)))
+        return np.array(found)
+
+    kappa = each(start, cond.kaiming_filters(key, channels, kernel, draws=draws))
+    return RawConvolutionStart(*np.asarray(kappa).T)
+
+
 @numpy_if_known
 def _toeplitz_factors(xp, layers):
     """The factors A_1, C_1 and C_2 of two layers. A_2 is the identity, and large."""
@@ -94,9 +130,13 @@ def filter_start(
     """
     filters = cond.kaiming_filters(key, channels, kernel, draws=draws)
     values, full = each(partial(_filter_start, length=length), filters)
+    automatic, rank = np.asarray(values_only(full)), cond.filter_rank(channels, kernel)
+    kept, rows = np.asarray(values)[:, -rank:], automatic.shape[1]
+    padded = np.concatenate([np.zeros((draws, rows - rank)), kept], axis=1)
     return FilterStart(
-        spectra.pseudo_condition_number(values, cond.filter_rank(channels, kernel)),
-        spectra.numerical_rank(values_only(full)),
+        spectra.pseudo_condition_number(values, rank),
+        spectra.numerical_rank(automatic),
+        np.abs(automatic - padded).max(1) / automatic[:, -1],
     )
 
 
@@ -143,6 +183,7 @@ def pruned_start(
     activation: str = "leaky ReLU",
     samples: int = 60,
     width: int = 100,
+    all_weights: bool = False,
 ) -> Float[Array, "draws"]:
     """κ of pruned networks with two hidden layers on the digits, over all samples × 10 eigenvalues.
 
@@ -156,6 +197,7 @@ def pruned_start(
         activation: a name in :data:`PRUNED_ACTIVATIONS`.
         samples: how many of the 150 images enter the tangent kernel.
         width: of both hidden layers.
+        all_weights: whether derivatives with respect to weights that went count, too.
     """
     x = np.asarray(data_of_all.digits(150).x)
     x = jax.device_put((x - x.mean(axis=0))[:samples])
@@ -163,7 +205,11 @@ def pruned_start(
 
     def start(draw):
         params = init(jax.random.fold_in(key, draw))
-        values = spectra.eigenvalues(kernel(params, cond.magnitude_mask(params, share), x))
+        mask = cond.magnitude_mask(params, share)
+        if all_weights:
+            params = jax.tree.map(jnp.multiply, params, mask)
+            mask = jax.tree.map(jnp.ones_like, mask)
+        values = spectra.eigenvalues(kernel(params, mask, x))
         return spectra.pseudo_condition_number(values, len(values))
 
     return each(start, np.arange(draws))

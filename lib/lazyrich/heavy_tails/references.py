@@ -65,10 +65,10 @@ def linear_features_loss(
 ) -> np.ndarray:
     """Test error of the last layer on linear features W x/(d √h), from the spectrum of W alone.
 
-    Features as coded are these while tanh does not bend. With Λ_i = ℓ_i/(d² h), t_i = (v_i·β)²/4
-    for the eigenvectors v_i of WᵀW, and κ the solution of κ = λ/h + κ Σ Λ_i/(Λ_i + κ)/n,
+    Features as coded are these while tanh does not bend. With s_i = ℓ_i/(d² h), t_i = (v_i·β)²/4
+    for the eigenvectors v_i of WᵀW, and κ the solution of κ = λ/h + κ Σ s_i/(s_i + κ)/n,
 
-        (κ² Σ t_i/(Λ_i + κ)² + σ²)/(1 − γ),   γ = Σ Λ_i²/(Λ_i + κ)²/n.
+        (κ² Σ t_i/(s_i + κ)² + σ²)/(1 − γ),   γ = Σ s_i²/(s_i + κ)²/n.
 
     Args:
         eigenvalues: ℓ_i of WᵀW, shape (…, d).
@@ -96,7 +96,7 @@ def random_features_loss(
 
     The features tanh(W x/√d)/√h are as μ₁ W x/√(d h) beside a noise of variance E tanh² − μ₁² each
     (the Gaussian equivalent). With Ω_i = (μ₁² ℓ_i/d + E tanh² − μ₁²)/h, ℓ_i = 0 for h − d of them,
-    t_i = c₁² μ₁² ℓ_i/(d² h), and κ and γ as of :func:`linear_features_loss` with Ω in place of Λ,
+    t_i = c₁² μ₁² ℓ_i/(d² h), and κ and γ as of :func:`linear_features_loss` with Ω in place of s,
 
         (κ² Σ t_i/(Ω_i (Ω_i + κ)²) + E y² − Σ t_i/Ω_i)/(1 − γ).
 

@@ -22,8 +22,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        0, or 1 if a cell failed or a verdict depends on the seed, or 2 if the command cannot be
-        carried out as given, or 130 if it was interrupted.
+        0, or 1 if a cell failed, a verdict depends on the seed or too few formulas are seen broken,
+        or 2 if the command cannot be carried out as given, or 130 if it was interrupted, or 141 if
+        nobody reads what it prints.
     """
     if sys.stdout is None:  # as it is where it was closed
         sys.stdout = io.TextIOWrapper(io.BytesIO())

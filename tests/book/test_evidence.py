@@ -28,6 +28,11 @@ def rewrite(path, old, new):
         ("The mean is zero.", "Zero is the mean.", True),  # a statement
         ("print(f", "print( f", True),  # the form of a line
         ("axes.plot(draws[:10]", "axes.plot(draws[:9]", True),  # a figure
+        (
+            "figure, axes = plt.subplots()",
+            "bound = 0.1\\nfigure, axes = plt.subplots()",
+            False,
+        ),  # a number that a cell with a figure gives
         ("within=0.2", "within=0.3", False),
         ("1000, ", "1001, ", False),
         ("np.random.default_rng(seed)", "np.random.default_rng(seed + 1)", False),
@@ -59,7 +64,7 @@ def test_evidence_is_kept_a_part_at_a_time_and_read_by_claim(path):
     assert list(evidence.stored(path)) == ["seeds", "broken"]
     assert evidence.of(path.parent)["M1"] == {
         "seeds": {"agree": 19, "of": 20, "current": True},
-        "broken": ["spike.edge: × 1.1"],
+        "broken": {"by": ["spike.edge: × 1.1"], "current": True},
     }
     rewrite(path, "within=0.2", "within=0.3")
     assert not evidence.of(path.parent)["M1"]["seeds"]["current"]

@@ -91,9 +91,3 @@ def test_an_operation_is_broken(code, how, expected):
 def test_indices_messages_and_defaults_are_not_broken():
     code = 'def f(x, n=2 * 3):\n    if n:\n        raise ValueError(f"{n + 1}" + "a")\n'
     assert list(refutation._operations(ast.parse(code + "    return x[n - 1]"))) == []
-
-
-def test_statements_that_draw_are_left_out_and_what_they_use_is_not():
-    cell = "t = table(x)\nfig, axes = figures.panels()\naxes.plot(t)\ny = t + 1\nfig = y"
-    [rest] = refutation._without_drawing([ast.parse(cell)])
-    assert ast.unparse(rest) == "t = table(x)\ny = t + 1\nfig = y"

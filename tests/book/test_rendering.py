@@ -80,7 +80,7 @@ def test_a_claim_says_on_one_line_what_it_stands_on():
     evidence = {
         "seeds": {"agree": 19, "of": 20, "current": True},
         "paper": {"verdict": "holds in part", "current": False},
-        "broken": ["spike.edge: × 1.1"],
+        "broken": {"by": ["spike.edge: × 1.1"], "current": True},
     }
     assert rendering.standing(one, evidence)[1:] == [
         "19 of 20 other seeds agree",
@@ -89,7 +89,9 @@ def test_a_claim_says_on_one_line_what_it_stands_on():
     shown = rendering.as_html(one, evidence)
     assert "the paper’s statement · law · fails beyond 5–25 % · 19 of 20 other seeds" in shown
     assert "<li>turned when these were broken: spike.edge: × 1.1</li>" in shown
-    assert "<li>no broken formula turned it</li>" in rendering.as_html(one, {"broken": []})
+    assert "<li>no broken formula turned it</li>" in rendering.as_html(
+        one, {"broken": {"by": [], "current": True}}
+    )
     assert "broken" not in rendering.as_html(one, {})
 
 

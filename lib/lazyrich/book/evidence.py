@@ -19,42 +19,75 @@ from lazyrich.book import claims, files, manifests, notebooks, provenance, sourc
 
 FOLDER = "evidence"
 PARTS = ("seeds", "paper", "broken")
+# The texts for readers in front of the arguments of what judges.
+_TEXTS = {"judge": 2, "claim": 2, "Source": 4}
+_TEXTS |= dict.fromkeys(("near", "at_most", "at_least", "exactly", "negligible", "measured"), 1)
+_DRAWING = {"figures", "plt", "sns"}
 _JUDGING = {"lazyrich.book.checks", "lazyrich.book.estimates", "lazyrich.book.results"}
 
 
 def state(path: Path) -> str:
-    """A mark of the code from which the numbers of a chapter come; prose and figures do not count.
+    """A mark of the code from which the numbers of a chapter come; prose and drawing do not count.
 
-    That are its cells without those that show a figure, and the modules of the library that these
-    reach, without the machinery of the book but for what judges. Comments, docstrings and sentences
-    do not count, nor do versions of other packages.
+    That are its cells without what they draw, and the modules of the library that these reach,
+    without the machinery of the book but for what judges. Comments, docstrings and the texts of
+    claims do not count, nor do versions of other packages.
     """
     plain = TransformerManager()
-    shown = [
-        cell.source
-        for cell in notebooks.code_cells(notebooks.read(path))
-        if "figure" not in cell.metadata.get("mystnb", {})
-    ]
-    cells = [plain.transform_cell(source) for source in shown]
-    names = {name for cell in cells for name in sources.imports(cell)}
+    code = notebooks.code_cells(notebooks.read(path))
+    cells = [ast.parse(plain.transform_cell(cell.source)) for cell in code]
+    names = {name for cell in cells for name in sources.imports(ast.unparse(cell))}
     reached = sources.of_modules(sorted(names), beside=path.parent).files
-    mark = hashlib.sha256("\n".join(map(_meaning, cells)).encode())
+    mark = hashlib.sha256("\n".join(map(_meaning, _without_drawing(cells))).encode())
     for name, file in sorted(reached.items()):
         if name.startswith("lazyrich.book") and name not in _JUDGING:
             continue
-        mark.update(f"{name} {_meaning(file.read_text(encoding='utf-8'))}".encode())
+        mark.update(f"{name} {_meaning(ast.parse(file.read_text(encoding='utf-8')))}".encode())
     return mark.hexdigest()
 
 
-def _meaning(code):
-    """Code without what is there for readers: comments, the form of lines, and sentences."""
-    tree = ast.parse(code)
+def _meaning(tree):
+    """Code without what is there for readers: comments, the form of lines, docstrings, texts."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value:
-            node.value = ""
-        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            node.value.value = ""  # a docstring
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            node.value.value = ""
+        called = getattr(node, "func", None)
+        name = getattr(called, "id", getattr(called, "attr", None))
+        if name in _TEXTS:
+            texts = node.args[: _TEXTS[name]] + [word.value for word in node.keywords]
+            for text in texts:
+                if isinstance(text, ast.Constant) and isinstance(text.value, str):
+                    text.value = ""
     return ast.dump(tree)
+
+
+def _without_drawing(cells):
+    """The same cells without the statements that draw, and those that use what these give."""
+    drawn, rest = set(_DRAWING), []
+    for cell in cells:
+        body = []
+        for statement in cell.body:
+            given, used = _names(statement)
+            imports = isinstance(statement, ast.Import | ast.ImportFrom)
+            if not imports and drawn & used:
+                drawn |= given
+            else:
+                drawn -= given
+                body.append(statement)
+        rest.append(ast.Module(body, []))
+    return rest
+
+
+def _names(statement):
+    """The names that a statement gives, and those that it uses; a table draws nothing."""
+    tables = [
+        node.value
+        for node in ast.walk(statement)
+        if isinstance(node, ast.Attribute) and node.attr == "table"
+    ]
+    names = [node for node in ast.walk(statement) if isinstance(node, ast.Name)]
+    given = {node.id for node in names if isinstance(node.ctx, ast.Store)}
+    return given, {node.id for node in names if node not in tables} - given
 
 
 def stored(path: Path) -> dict:
@@ -143,8 +176,9 @@ def _of_claim(record, known, now):
         }  # fmt: skip
     if about := known.get("paper", {}).get("found", {}).get(name):
         evidence["paper"] = {"verdict": about["verdict"], "current": current["paper"]}
-    if breaks := known.get("broken", {}).get("found"):
-        evidence["broken"] = [each for each, seen in breaks.items() if name in seen]
+    if record["verdict"] == "holds" and (breaks := known.get("broken", {}).get("found")):
+        by = [each for each, seen in breaks.items() if name in seen]
+        evidence["broken"] = {"by": by, "current": current["broken"]}
     return evidence
 
 

@@ -1,17 +1,15 @@
 """Refutation: would a verdict turn if a formula were wrong?
 
 The formulas of a chapter are broken one after another, in the memory of a process of its own and
-never in a file: a sign, a factor of 1.1, a power, a missing term. Then its cells run without their
-drawing. Sweeps whose points reach the broken formula are computed anew and not kept, the others are
-read from the store. A break is seen if the verdict of a claim leaves *holds*.
+never in a file: a sign, a factor of 1.1, a power, a missing term. Then its cells run, without
+showing figures. Sweeps whose points reach the broken formula are computed anew and not kept, the
+others are read from the store. A break is seen if the verdict of a claim leaves *holds*.
 """
 
 import ast
 import contextlib
 import functools
-import hashlib
 import importlib
-import inspect
 import io
 import json
 import multiprocessing
@@ -20,14 +18,15 @@ import random
 import sys
 import time
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import matplotlib.pyplot as plt
 from IPython.core.inputtransformer2 import TransformerManager
 from tqdm import tqdm
 
-from lazyrich.book import calls, claims, files, notebooks, store, sweeps
+from lazyrich.book import calls, claims, evidence, figures, files, notebooks, store, sweeps
 
 TIMEOUT = 900
 """Seconds after which a broken chapter is given up."""
@@ -43,7 +42,6 @@ HOW = {
     ast.Pow: ("another power",),
 }
 """How an operation of a formula can be broken."""
-DRAWING = {"figures", "plt", "sns"}
 
 
 class Break(NamedTuple):
@@ -112,11 +110,11 @@ def refute(path: Path, folder: Path, kept: Path, number: int = 1) -> Refutation:
             f"{path} must give its own verdicts where nothing is broken, but not of "
             f"{', '.join(left)}: execute it first"
         )
-    seen, found, seconds = {}, {}, 0.0
+    seen, found, seconds, state = {}, {}, 0.0, evidence.state(path)
     for name in tqdm(formulas(path), unit="formula", disable=None, leave=False):
         ran = 0
         for one in breaks(name)[: TRIES * number]:
-            mark = _mark(path, one)
+            mark = f"{state} {one.name} {one.place} {one.how}"
             if mark not in known:
                 known[mark] = _apart(path, folder, one)
                 files.make_folder(kept.parent)
@@ -125,19 +123,14 @@ def refute(path: Path, folder: Path, kept: Path, number: int = 1) -> Refutation:
             seconds += took
             if verdicts is None:
                 continue
-            seen[str(one)] = [claim for claim in held if verdicts.get(claim, "holds") != "holds"]
-            found[name] = found.get(name, False) or bool(seen[str(one)])
+            turned = [claim for claim in held if verdicts.get(claim, "holds") != "holds"]
+            seen[str(one)] = sorted({*seen.get(str(one), []), *turned})
+            found[name] = found.get(name, False) or bool(turned)
             ran += 1
             if ran == number:
                 break
         found.setdefault(name, None)
     return Refutation(seen, {_short(name): of for name, of in found.items()}, seconds)
-
-
-def _mark(path, one):
-    """A hash of a break, of the formula, and of the code of the chapter."""
-    code = [ast.dump(cell) for cell in _cells(path)]
-    return hashlib.sha256(f"{one} {one.place} {_source(one.name)} {code}".encode()).hexdigest()
 
 
 def _apart(path, folder, one):
@@ -169,17 +162,22 @@ def _verdicts(path, folder, one):
         with _environment(store.VARIABLE, None if anew else str(folder)):
             return compute(function, points, key)
 
-    claims.claim, sweeps.sweep = judged, computed
+    claims.claim, sweeps.sweep, figures.show = judged, computed, _not_shown
     if one is not None and not _put_into_effect(one):
         return None, 0.0
     space = {"__name__": "__main__"}
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        for cell in _without_drawing(_cells(path)):
+        for cell in _cells(path):
             try:
                 exec(compile(cell, str(path), "exec"), space)
             except Exception:
                 return None, time.perf_counter() - began
     return verdicts, time.perf_counter() - began
+
+
+def _not_shown(name, figure, table, **options):
+    """In place of showing a figure, which takes longer than to draw it."""
+    plt.close(figure)
 
 
 @contextlib.contextmanager
@@ -197,9 +195,8 @@ def _put_into_effect(one):
     """Whether the function now runs the broken code: all that know it run that, too."""
     module, _, name = one.name.rpartition(".")
     module = importlib.import_module(module)
-    function = inspect.unwrap(getattr(module, name))
-    function = getattr(function, "fun", function)  # of a custom derivative
-    if not isinstance(function, types.FunctionType):
+    function = _inside(getattr(module, name), name)
+    if function is None:
         return False
     tree = _definition(one.name)
     tree.decorator_list = []
@@ -207,9 +204,30 @@ def _put_into_effect(one):
     _Breaking(node, one.how).visit(tree)
     space = dict(vars(module))
     broken = ast.fix_missing_locations(ast.Module([tree], []))
-    exec(compile(broken, inspect.getsourcefile(function), "exec"), space)
+    exec(compile(broken, module.__file__, "exec"), space)
     function.__code__ = space[name].__code__
     return True
+
+
+def _inside(decorated, name):
+    """The function of a name that decorators have wrapped, by its code."""
+    waiting, seen = [decorated], set()
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(one, types.FunctionType):
+            if one.__code__.co_name == name and one.__closure__ is None:
+                return one
+            waiting += [cell.cell_contents for cell in one.__closure__ or ()]
+        waiting += [_vars(one)[key] for key in ("__wrapped__", "fun") if key in _vars(one)]
+        waiting += [one.func] if isinstance(one, functools.partial) else []
+    return None
+
+
+def _vars(thing):
+    return getattr(thing, "__dict__", {})
 
 
 class _Breaking(ast.NodeTransformer):
@@ -265,24 +283,6 @@ def _cells(path):
     plain = TransformerManager()
     code = notebooks.code_cells(notebooks.read(path))
     return [ast.parse(plain.transform_cell(cell.source)) for cell in code]
-
-
-def _without_drawing(cells: Sequence[ast.Module]) -> list[ast.Module]:
-    """The same cells without the statements that draw, and those that use what these give."""
-    drawn, rest = set(DRAWING), []
-    for cell in cells:
-        body = []
-        for statement in cell.body:
-            imports = isinstance(statement, ast.Import | ast.ImportFrom)
-            names = [node for node in ast.walk(statement) if isinstance(node, ast.Name)]
-            given = {node.id for node in names if isinstance(node.ctx, ast.Store)}
-            if not imports and drawn & {node.id for node in names} - given:
-                drawn |= given
-            else:
-                drawn -= given
-                body.append(statement)
-        rest.append(ast.Module(body, []))
-    return rest
 
 
 def _short(name):

@@ -86,9 +86,12 @@ def standing(record: dict, evidence: dict | None) -> list[str]:
     words = [strength(record)] if strength(record) else []
     for name, words_of in (("seeds", _at_seeds), ("paper", _at_size)):
         if about := (evidence or {}).get(name):
-            earlier = "" if about["current"] else ", computed with an earlier state"
-            words.append(words_of(about) + earlier)
+            words.append(words_of(about) + _earlier(about))
     return words
+
+
+def _earlier(about):
+    return "" if about["current"] else ", computed with an earlier state"
 
 
 def _at_seeds(about):
@@ -103,8 +106,9 @@ def broken(evidence: dict | None) -> list[str]:
     """Which broken formulas a claim has seen, as a line of text, if that was tried."""
     if evidence is None or "broken" not in evidence:
         return []
-    seen = ", ".join(evidence["broken"])
-    return [f"turned when these were broken: {seen}" if seen else "no broken formula turned it"]
+    seen = ", ".join(evidence["broken"]["by"])
+    line = f"turned when these were broken: {seen}" if seen else "no broken formula turned it"
+    return [line + _earlier(evidence["broken"])]
 
 
 def scorecard(records: Sequence[dict]) -> str:

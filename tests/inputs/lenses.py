@@ -35,6 +35,7 @@ EXAMPLES = {
     "lenses.equivalent_readings": Example(TASK | {"state": STATE, "direction": BETA}),
     "lenses.alignment_signal": Example({"richness": R}),
     "lenses.layer_growth": Example({"richness": R}),
+    "lenses.seed_law": Example({"richness": R, "cosine": np.array([0.1, -0.2])}),
     "lenses.kernel_signal": Example({"richness": R, "share": np.array([0.5, -0.3])}),
     "lenses.depth_signal": Example({"richness": R, "depth": 3}),
     "lenses.outlier_signal": Example({"richness": R, "inputs": 8, "width": 64}, of_numpy=True),

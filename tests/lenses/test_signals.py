@@ -23,6 +23,7 @@ from lazyrich.lenses import (
     linear_displacement,
     outlier_onset,
     outlier_signal,
+    seed_law,
     train_equivalent,
     update_stable_rank,
 )
@@ -51,6 +52,17 @@ def test_small_richness_is_squared(exponent):
     R = 10.0**exponent
     close(layer_growth(R), R**2 / 2 - R**4 / 8, rtol=1e-8)
     close(kernel_signal(R, -0.5), -(R**2) / 4 + R**4 / 16, rtol=1e-8)
+
+
+@pytest.mark.parametrize("cosine", [-0.3, 0.0, 0.4])
+def test_a_seed_s_law_is_that_of_the_exact_solution(cosine):
+    u, v = np.array([1.0, 0.0]), np.array([cosine, np.sqrt(1 - cosine**2)])
+    for R in RICHNESS:
+        end = mechanisms.fixed_point(mechanisms.Setting(y_star=R + cosine), u, v)
+        found = seed_law(R, cosine)
+        length = (end.u**2).sum()
+        close(found.growth, length - 1, atol=1e-9)
+        close(found.cosine, (end.u * end.v).sum() / length)
 
 
 # Kernel

@@ -56,6 +56,7 @@ from lazyrich.lenses.richness import (
 )
 from lazyrich.lenses.signals import (
     KernelShares,
+    SeedLaw,
     WeightOutlier,
     alignment_signal,
     clock_deviation,
@@ -67,5 +68,6 @@ from lazyrich.lenses.signals import (
     layer_growth,
     outlier_onset,
     outlier_signal,
+    seed_law,
     update_stable_rank,
 )

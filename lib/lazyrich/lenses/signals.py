@@ -43,6 +43,15 @@ class KernelShares(NamedTuple):
     """Of λ_min."""
 
 
+class SeedLaw(NamedTuple):
+    """What becomes of a network that does not start at right angles."""
+
+    cosine: Float[Array, "..."]
+    """cos(v, Wβ)."""
+    growth: Float[Array, "..."]
+    """|v|²/|v_0|² − 1, by which the kernel along β grows."""
+
+
 class WeightOutlier(NamedTuple):
     """The largest singular value of W and its vector."""
 
@@ -59,6 +68,35 @@ def alignment_signal(richness: ArrayLike) -> Float[Array, "..."]:
     0.7071
     """
     return cosine_law(validation.nonnegative("richness", richness), 1.0)
+
+
+def seed_law(richness: ArrayLike, cosine: ArrayLike) -> SeedLaw:
+    """Cosine and growth of a network whose cosine at the start is c₀, not zero.
+
+        cos = (R + c₀)/√((R + c₀)² + 1 − c₀²),   |v|²/|v_0|² = √((R + c₀)² + 1 − c₀²),
+
+    since v·Wβ = n (R + c₀) and what is conserved is N⊥² = n² (1 − c₀²). The growth is R c₀ + R²/2
+    for small R: of networks alike but for the seed, the kernel of those grows more whose outputs
+    at the start already have the sign of the target.
+
+    Args:
+        richness: R ≥ 0, the part along β.
+        cosine: c₀, from −1 to 1; broadcasts. The cosine is nan where the layers end at zero.
+
+    >>> [round(float(x), 4) for x in seed_law(0.6, 0.2)]
+    [0.6325, 0.2649]
+    """
+    richness = validation.between("richness", richness, 0, 1e9)
+    cosine = validation.between("cosine", cosine, -1, 1)
+    validation.broadcasting(richness=richness, cosine=cosine)
+    return SeedLaw(*_seed_law(richness, cosine))
+
+
+@numpy_if_known
+def _seed_law(xp, R, cosine):
+    along = R + cosine
+    size = xp.hypot(along, xp.sqrt(1 - cosine**2))
+    return along / size, R * (R + 2 * cosine) / (1 + size)
 
 
 def layer_growth(richness: ArrayLike) -> Float[Array, "..."]:

@@ -210,7 +210,8 @@ def predicted_alarms(
     """R* of all instruments at some widths, by the equivalent linear network.
 
     From Wishart starts, each with both signs of the output weights, which are as likely and whose
-    mean signal has no term of first order in R. R is that of each start's own linear model. Clock
+    mean signal has no term of first order in R. R is that of the linear models of the starts, all of
+    it and not the part along β, which is smaller by a factor that the drawn inputs decide. Clock
     and function are not seen by the linear network: see :func:`clock_alarm` and
     :func:`function_alarm`, whose constants are those of one shape.
 
@@ -220,7 +221,7 @@ def predicted_alarms(
         y: labels.
         direction: β, of length one.
         moments: of the activation.
-        widths: the n, each at least 8.
+        widths: the n.
         level: ε, the loss over that at the start, from 0.001 to 0.999.
         function_floor: C.
         starts: how many are trained for each width.
@@ -267,7 +268,7 @@ def _equivalent_alarms(key, width, task, starts):
     """R* of the seven readings that an equivalent linear network has."""
     x, y, direction, moments, level = task
     keys = jax.random.split(key, FLOORS * starts)
-    lazy = jax.vmap(lambda key: equivalent._wishart_start(key, x.shape[1], width))(keys)
+    lazy = jax.vmap(lambda key: equivalent.drawn_start(key, x.shape[1], width))(keys)
     lazy = jax.tree.map(lambda a: a.astype(x.dtype), lazy)
     scatter = np.asarray(_logarithms(lazy, x, y, direction, moments)).std(0, ddof=1)
     first = jax.tree.map(lambda a: a[:starts], lazy)
@@ -275,7 +276,7 @@ def _equivalent_alarms(key, width, task, starts):
     both = jax.tree.map(lambda *a: jnp.concatenate(a), first, other)
     scales = np.array([0, *GRID]) * moments.slope * (width / x.shape[1]) ** 0.5
     scales = scales / np.sqrt(np.mean(np.asarray(y) ** 2))
-    mean_kernel = equivalent._kernel(equivalent.infinite_start(x.shape[1]), x, moments)
+    mean_kernel = equivalent.kernel_of(equivalent.infinite_start(x.shape[1]), x, moments)
     rate = STEP * 2 * len(y) / np.linalg.eigvalsh(mean_kernel)[-1]
     dimension, signals = _along_the_knob(
         both, scales, x, y, direction, moments, float(width), rate, level

@@ -96,10 +96,11 @@ def wishart_start(key: jax.Array, inputs: int, width: int) -> LayerMoments:
     """
     key = validation.random_key("key", key)
     d = validation.whole("inputs", inputs, least=1)
-    return _wishart_start(key, d, validation.whole("width", width, least=1))
+    return drawn_start(key, d, validation.whole("width", width, least=1))
 
 
-def _wishart_start(key, d, n):
+def drawn_start(key, d, n):
+    """:func:`wishart_start` of sizes that fit."""
     normal_key, chi_key = jax.random.split(key)
     if n <= d:
         T = jax.random.normal(normal_key, (d + 1, n))
@@ -186,7 +187,9 @@ def equivalent_kernel(
     """
     validation.instance("moments", moments, GaussianMoments)
     x, *parts = _fitting("state", state, x=(x, "n d"))
-    return validation.in_range("state and x", (x, parts), _kernel(LayerMoments(*parts), x, moments))
+    return validation.in_range(
+        "state and x", (x, parts), kernel_of(LayerMoments(*parts), x, moments)
+    )
 
 
 def equivalent_readings(
@@ -277,7 +280,8 @@ def trained(x, y, start, scale, width, rate, level, moments):
     return EquivalentRun(*state, jnp.asarray(steps))
 
 
-def _kernel(state, x, moments):
+def kernel_of(state, x, moments):
+    """:func:`equivalent_kernel` of what fits."""
     A, _, s = state
     d = x.shape[-1]
     linear = einsum("ni,ij,mj->nm", x, A + s * jnp.eye(d, dtype=x.dtype), x) * moments.slope**2 / d
@@ -289,7 +293,7 @@ def _kernel(state, x, moments):
 def readings(state, x, y, direction, moments):
     """:func:`equivalent_readings` of what fits."""
     A, h, s = state
-    kernel = _kernel(state, x, moments)
+    kernel = kernel_of(state, x, moments)
     return EquivalentReadings(
         dot(h, direction) / jnp.sqrt(s * dot(direction, matmul(A, direction))),
         jnp.trace(kernel) / len(y),

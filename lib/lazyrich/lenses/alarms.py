@@ -3,7 +3,7 @@
 An alarm is the richness R* at which the mean signal is two standard deviations of lazy networks.
 For c = d/n below about 0.2 and N = 4d samples the order is
 
-    alignment < target kernel < trace < λ_max ≤ κ < tail < clock < Hill < function,
+    alignment < target kernel < trace < λ_max < tail < clock < Hill < function,
 
 and in the width, at fixed data,
 
@@ -12,8 +12,10 @@ and in the width, at fixed data,
 
 in the dimension, at fixed width and N = 4d, γ* goes as d^(−½) for alignment and kernel, d^(−¼) for
 the tail and d⁰ for the function. The tail rings before R = 1 if and only if c < (√2 − 1)² = 0.172,
-for large n. κ falls. The table at d = 16, N = 64, with n = 65,536, and what would refute it, stand
-in ``tests/lenses/test_alarms.py``.
+for large n. The condition number falls, by a share ½(1 + o²) − κ_w/(κ_v + κ_w) of ℓ − 1 for small
+R and by less for large R: the more the first principal direction of the inputs has of β, the later
+its alarm, which has no place of its own in the order and may be missing. The table at d = 16,
+N = 64, with n = 65,536, and what would refute it, stand in ``tests/lenses/test_alarms.py``.
 """
 
 from typing import NamedTuple
@@ -210,10 +212,10 @@ def predicted_alarms(
     """R* of all instruments at some widths, by the equivalent linear network.
 
     From Wishart starts, each with both signs of the output weights, which are as likely and whose
-    mean signal has no term of first order in R. R is that of the linear models of the starts, all of
-    it and not the part along β, which is smaller by a factor that the drawn inputs decide. Clock
-    and function are not seen by the linear network: see :func:`clock_alarm` and
-    :func:`function_alarm`, whose constants are those of one shape.
+    mean signal has no term of first order in R. R is that of the linear models of the starts, with
+    what does not lie along β, on which the drawn inputs decide. Clock and function are not seen by
+    the linear network: see :func:`clock_alarm` and :func:`function_alarm`, whose constants are
+    those of one shape.
 
     Args:
         key: a random key, for the starts.

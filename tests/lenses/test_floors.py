@@ -49,6 +49,18 @@ def test_the_kernel_of_lazy_networks_scatters_by_its_floors(readings):
         close(found.std() / found.mean() * 20, getattr(floors, name), rtol=within)
 
 
+def test_with_one_input_the_hidden_weights_scatter_as_the_output_weights_do():
+    keys = jax.random.split(jax.random.key(3), 4000)
+    one = jnp.ones((1, 1))
+
+    def trace(key):
+        return equivalent_readings(wishart_start(key, 1, 400), one, one[0], one[0], ERF).trace
+
+    found = jax.vmap(trace)(keys)
+    floor = kernel_floors(ERF, 4.0, SINE_CORRELATION, 1).trace
+    close(found.std() / found.mean() * 20, floor, rtol=0.04)
+
+
 @pytest.mark.parametrize("shape", [(16, 256), (60, 120), (100, 50)])
 def test_the_edge_is_that_of_random_matrices(shape):
     (d, n), rng = shape, np.random.default_rng(0)

@@ -22,7 +22,7 @@ from lazyrich.validation import ArrayLike
 
 TRACY_WIDOM_SD = 1.26798  # of real matrices
 CLOCK_FLOOR = 0.82
-"""√n times the floor of :func:`~.signals.clock_signal`, from a pilot at d = 16, N = 64, ε = 0.1."""
+"""√n times the floor of the deviation on equal clocks, from a pilot at d = 16, N = 64, ε = 0.1."""
 NEURONS_AT_ONCE = 64
 
 

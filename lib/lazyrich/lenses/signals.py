@@ -62,7 +62,9 @@ class WeightOutlier(NamedTuple):
 
 
 def alignment_signal(richness: ArrayLike) -> Float[Array, "..."]:
-    """cos(v, Wβ) = R/√(1 + R²), with R the part along β (:func:`~.richness.teacher_richness`).
+    """cos(v, Wβ) = R/√(1 + R²), from a start at right angles.
+
+    R is the part along β, :func:`~lazyrich.lenses.richness.teacher_richness`.
 
     >>> round(float(alignment_signal(1.0)), 4)
     0.7071
@@ -263,7 +265,7 @@ def update_stable_rank(residual: ArrayLike, x: ArrayLike, moments: GaussianMomen
     """The stable rank of the update of W at small R, 1 + (κ_w/μ₁²) |α|²/|X̃ᵀα|².
 
     The update of neuron i is v_i Σ_μ α_μ φ'(z_iμ) x_μ/√d: a matrix of rank one with the mean of φ',
-    and a noise in all directions. Richness is no part of it, nor is it above R = 1 [a pilot].
+    and a noise in all directions. Richness is no part of it.
 
     Args:
         residual: α of :func:`~lazyrich.lenses.richness.linear_displacement`.

@@ -26,9 +26,9 @@ class LinearDisplacement(NamedTuple):
     """What the linear model has done when it reaches a loss."""
 
     residual: Float[Array, "n"]
-    """α, the residual accumulated over time: the outputs are K α."""
+    """α, the residual accumulated over time, which makes the outputs K α."""
     dimension: Float[Array, ""]
-    """αᵀ K α, the effective dimension of the task: R = γ √(2 αᵀ K α/n)."""
+    """αᵀ K α, the effective dimension of the task, with which R = γ √(2 αᵀ K α/n)."""
 
 
 def linear_displacement(kernel: ArrayLike, y: ArrayLike, level: ArrayLike) -> LinearDisplacement:

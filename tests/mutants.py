@@ -26,7 +26,7 @@ from cosmic_ray.mutating import mutate_code
 
 ROOT = Path(__file__).resolve().parents[1]
 LIBRARY = ROOT / "lib/lazyrich"
-FORMULAS = ("mechanisms", "conditioning", "linearization", "heavy_tails", "spectra")
+FORMULAS = ("mechanisms", "conditioning", "linearization", "heavy_tails", "lenses", "spectra")
 FOUNDATION = (
     "arithmetic",
     "curvature",

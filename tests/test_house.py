@@ -11,7 +11,9 @@ import pytest
 import lazyrich
 
 LIBRARY = Path(lazyrich.__file__).parent
-FORMULAS = {"linearization", "conditioning", "mechanisms", "heavy_tails"}
+PAPERS = {"linearization", "conditioning", "mechanisms", "heavy_tails"}
+SYNTHESIS = {"lenses"}  # which puts the papers' formulas beside each other
+FORMULAS = PAPERS | SYNTHESIS
 
 
 def imported(path):
@@ -39,8 +41,13 @@ def crossings(room, forbidden):
 
 
 def test_a_papers_formulas_know_no_other_paper_no_experiment_and_no_book():
-    for paper in FORMULAS:
+    for paper in PAPERS:
         assert not crossings(paper, FORMULAS - {paper} | {"experiments", "book"})
+
+
+def test_the_synthesis_knows_papers_but_no_experiment_and_no_book():
+    for room in SYNTHESIS:
+        assert not crossings(room, {"experiments", "book"})
 
 
 def test_the_machinery_of_the_book_knows_no_paper():
@@ -84,7 +91,8 @@ def test_what_one_calls_on_ones_own_network_is_shown_at_the_top():
 
 def test_the_library_is_loaded_without_what_takes_long_to_load():
     code = "import sys, lazyrich.mechanisms, lazyrich.linearization, lazyrich.conditioning; "
-    code += "import lazyrich.heavy_tails; print([m for m in sys.modules if m in set(sys.argv)])"
+    code += "import lazyrich.heavy_tails, lazyrich.lenses; "
+    code += "print([m for m in sys.modules if m in set(sys.argv)])"
     late = ["diffrax", "scipy.stats", "scipy.sparse", "sklearn", "pandas", "matplotlib"]
     ran = subprocess.run([sys.executable, "-c", code, *late], capture_output=True, text=True)
     assert ran.stdout.strip() == "[]", ran.stderr

@@ -10,9 +10,10 @@ What one calls on a network or on weights of one's own stands here, by its name 
 
 The library is three wings on one foundation, and imports only go down. The first wing are the
 papers' formulas, a package each: :mod:`~lazyrich.linearization`, :mod:`~lazyrich.conditioning`,
-:mod:`~lazyrich.mechanisms` and :mod:`~lazyrich.heavy_tails`. The second, ``lazyrich.experiments``,
-has what the chapters compute with them. The third, :mod:`lazyrich.book`, makes a book of that and
-knows no paper. Below lies what all share: derivatives, networks, trainers, spectra and data.
+:mod:`~lazyrich.mechanisms` and :mod:`~lazyrich.heavy_tails`, and :mod:`~lazyrich.lenses`, which
+looks at one network with all four. The second, ``lazyrich.experiments``, has what the chapters
+compute with them. The third, :mod:`lazyrich.book`, makes a book of that and knows no paper. Below
+lies what all share: derivatives, networks, trainers, spectra and data.
 
 Importing the library changes no global setting of JAX. A function computes in the dtype of its
 input; turn float64 on with ``jax.config.update("jax_enable_x64", True)`` before the first draw.
@@ -33,7 +34,7 @@ _NAMES = {
     "reports": ("plot_spectrum", "weight_report"),
     "training": ("gradient_flow", "train"),
 }
-_WINGS = ("conditioning", "heavy_tails", "linearization", "mechanisms", "spectra")
+_WINGS = ("conditioning", "heavy_tails", "lenses", "linearization", "mechanisms", "spectra")
 _HOMES = {name: home for home, names in _NAMES.items() for name in names}
 
 __all__ = [*_HOMES, *_WINGS]

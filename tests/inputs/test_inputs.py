@@ -17,11 +17,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inputs import conditioning, foundation, heavy_tails, linearization, mechanisms, spectra
+from inputs import (
+    conditioning,
+    foundation,
+    heavy_tails,
+    lenses,
+    linearization,
+    mechanisms,
+    spectra,
+)
 
 PACKAGES = {
     "conditioning": conditioning,
     "heavy_tails": heavy_tails,
+    "lenses": lenses,
     "linearization": linearization,
     "mechanisms": mechanisms,
     "spectra": spectra,

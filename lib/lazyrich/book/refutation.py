@@ -32,7 +32,7 @@ TIMEOUT = 900
 """Seconds after which a broken chapter is given up."""
 TRIES = 4
 """How many breaks of a formula are tried, at most, for each that shall run."""
-WINGS = ("mechanisms", "conditioning", "linearization", "heavy_tails", "spectra")
+WINGS = ("mechanisms", "conditioning", "linearization", "heavy_tails", "lenses", "spectra")
 HOW = {
     ast.Add: ("another sign", "a missing term"),
     ast.Sub: ("another sign", "a missing term"),

@@ -15,7 +15,7 @@ from lazyrich.book import sources
 def reached(names: Iterable[str]) -> set[str]:
     """The full names of what stands at the top of the library's modules and is reached from names.
 
-    >>> "lazyrich.mechanisms.setting.amplitudes" in reached(["lazyrich.mechanisms.solve"])
+    >>> "lazyrich.mechanisms.solution._solve" in reached(["lazyrich.mechanisms.solve"])
     True
     """
     uses, found, waiting = _uses(), set(), [_where(name) for name in names]

@@ -1,9 +1,9 @@
 """Boundedness in probability: the sense in which a random tensor is O(f).
 
-M_n = O(f) if |M_n|/f(n) is tight, so its exponent is that of any quantile. A mean square or a
-maximum over draws is another matter: it may grow faster, or not settle at all. And a tightest f
-need not exist: for M_n = n^X with X exponential of mean one, the quantile q is n^(−ln(1 − q)), so
-that f bounds M_n if it beats every power of n, and then √f does too.
+M_n = O(f) if |M_n|/f(n) is tight, so its exponent is the largest of those of its quantiles. A mean
+square or a maximum over draws is another matter: it may grow faster, or not settle at all. And a
+tightest f need not exist: for M_n = n^X with X exponential of mean one, the quantile q is
+n^(−ln(1 − q)), so that f bounds M_n if it beats every power of n, and then √f does too.
 """
 
 import jax

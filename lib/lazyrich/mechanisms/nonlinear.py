@@ -60,8 +60,8 @@ def alignment(network: networks.Network, params, x: ArrayLike) -> Alignment:
 def layer_cosines(params) -> Float[Array, "pairs"]:
     """The alignment of neighbouring layers, |W_{l+1} W_l|/(|W_{l+1}| |W_l|) in Frobenius norms.
 
-    For one input and one output it is |cos ζ|. Independent Gaussian layers have 1/√n, up to 1/n,
-    where n is the width between them; two layers of rank one that fit have 1.
+    For one input and one output it is |cos ζ|. Independent Gaussian layers have 1/√n in root mean
+    square, up to 1/n, where n is the width between them; two layers of rank one that fit have 1.
 
     Args:
         params: of a network without biases, a list of ``{"weight": (outputs, inputs)}``.

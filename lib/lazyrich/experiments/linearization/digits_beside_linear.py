@@ -30,7 +30,7 @@ class DigitsDeviations(NamedTuple):
     discrepancy: Float[Array, "seeds"]
     """|F − F_lin|/|F_lin| after training."""
     from_averaged: Float[Array, "seeds"]
-    """The same with the model of the kernel averaged over the outputs in place of F_lin."""
+    """|F − F_avg|/|F_lin|, with the model of the kernel averaged over the outputs."""
 
 
 class DigitsCorrelations(NamedTuple):

@@ -47,7 +47,7 @@ correlations_at_start`, whose arguments these are, on the same probe and weights
 def drawn_correlations(
     key: jax.Array, width: int, draws: int, order: int = 4, free_order: int = 2
 ) -> Correlations:
-    """The same on the probe of the key for many draws of weights by NumPy, which takes no time."""
+    """The same on the probe of the key for many draws of weights by NumPy, which takes seconds."""
     probe, rng = _of_probe(jax.random.split(key)[0]), np.random.default_rng(width)
     parts = []
     for start in range(0, draws, CHUNK):

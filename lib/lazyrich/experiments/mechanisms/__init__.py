@@ -7,6 +7,5 @@ Networks with data on a line (:mod:`~lazyrich.experiments.mechanisms.cases`) in 
 (:mod:`~lazyrich.experiments.mechanisms.finite_steps`), other losses and activations
 (:mod:`~lazyrich.experiments.mechanisms.other_flows`), wide networks with the activations of the
 paper's first figure (:mod:`~lazyrich.experiments.mechanisms.activations`), and ReLU networks on the
-digits
-(:mod:`~lazyrich.experiments.mechanisms.relu_digits`).
+digits (:mod:`~lazyrich.experiments.mechanisms.relu_digits`).
 """

@@ -5,7 +5,7 @@ import pytest
 from scipy import integrate, stats
 
 from lazyrich import spectra
-from lazyrich.spectra.inverse_gamma import _gamma_rule
+from lazyrich.spectra.inverse_gamma import _cubic, _gamma_rule
 
 CASES = [(r, k) for r in (0.2, 2 / 3, 1.0, 1.5) for k in (1.0, 2.5, 10.0)]
 
@@ -85,6 +85,13 @@ def test_means_over_the_gamma_law_are_its_integrals(shape):
 
         parts = [integrate.quad(share, 0, 1, args=(f,), limit=200)[0] for f in (np.real, np.imag)]
         np.testing.assert_allclose((weights / (g + v)).sum(), complex(*parts), rtol=1e-5, atol=1e-8)
+
+
+def test_between_grid_points_cubics_are_exact():
+    cubic = np.polynomial.Polynomial([1.0, -2.0, 0.5, 0.3])
+    places = np.linspace(0, 9, 40)
+    found = _cubic(jnp.asarray(cubic(np.arange(10.0))), jnp.asarray(places))
+    np.testing.assert_allclose(found, cubic(places), rtol=1e-12)
 
 
 def test_a_fit_is_the_most_likely_law_on_any_scale():

@@ -55,3 +55,13 @@ def test_the_residuals_are_those_of_what_was_reached():
 def test_where_all_is_zero_nothing_is_certified():
     ends = ends_by_lanczos(lambda v: 0 * v, 5, 1e-6, 5)
     assert ends[:2] == (0, 0) and ends.residuals == (np.inf, np.inf) and ends.steps == 1
+
+
+@pytest.mark.parametrize("unit", [2.0**-20, 2.0**10])
+def test_the_number_of_products_does_not_depend_on_the_unit(unit):
+    values = np.concatenate([[0.1], np.linspace(1, 2, 400), [5.0]])
+    product, _ = symmetric(values)
+    one = ends_by_lanczos(product, 402, 1e-4, 402)
+    other = ends_by_lanczos(lambda v: unit * product(v), 402, 1e-4, 402)
+    assert other.steps == one.steps
+    np.testing.assert_allclose(other.residuals, one.residuals, rtol=1e-3)

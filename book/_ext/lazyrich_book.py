@@ -35,8 +35,7 @@ class Scorecard(SphinxDirective):
 
     def run(self):
         folder, chapter = Path(self.env.srcdir), self.options.get("chapter")
-        stored = Path(folder, evidence.FOLDER).glob("*.json")
-        for file in [*files.notebooks_of(folder), *stored]:
+        for file in judged(folder):
             self.env.note_dependency(str(file))
         if chapter is None:
             self.env.note_reread()  # a new chapter is no dependency yet
@@ -121,16 +120,17 @@ def spent(chapter):
 
 def read(folder):
     """The claims of a folder with their evidence, read again only when a file has changed."""
-    paths = [*files.notebooks_of(folder), *sorted(Path(folder, evidence.FOLDER).glob("*.json"))]
-    return _read(folder, tuple((path, path.stat().st_mtime_ns) for path in paths))
+    return _read(folder, tuple((path, path.stat().st_mtime_ns) for path in judged(folder)))
+
+
+def judged(folder):
+    """The files that the claims of a folder and their evidence stand in."""
+    return [*files.notebooks_of(folder), *sorted(Path(folder, evidence.FOLDER).glob("*.json"))]
 
 
 @lru_cache(maxsize=1)
 def _read(folder, paths):
-    if not paths:
-        return []
-    known = evidence.of(folder)
-    return [one | {"evidence": known.get(one["id"], {})} for one in claims.recorded(folder)]
+    return evidence.with_evidence(folder) if paths else []
 
 
 def counts(records):
@@ -157,9 +157,8 @@ def scorecard(records):
         said = [paragraph(one["statement"])]
         if one["reason"]:
             said.append(paragraph("", nodes.emphasis("", one["reason"])))
-        about = [rendering.RELATION[one["relation"]], one["kind"]]
-        about += rendering.standing(one, one["evidence"])
-        said.append(paragraph("", nodes.inline("", " · ".join(about), classes=["standing"])))
+        about = rendering.in_short(one, one["evidence"])
+        said.append(paragraph("", nodes.inline("", about, classes=["standing"])))
         rows.append([link(one), paragraph("", *verdict(one)), said, paragraph(one["answers"])])
     return table(["claim", "verdict", "statement", "answers"], rows, "scorecard")
 

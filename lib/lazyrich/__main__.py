@@ -77,18 +77,15 @@ def claims(options):
 
     if options.schema:
         print(claims.SCHEMA.read_text(encoding="utf-8"), end="")
-        return 0
-    records = claims.recorded(options.folder)
-    if options.json:
+    elif options.json:
         from lazyrich.book import evidence
 
-        known = evidence.of(options.folder)
-        records = [record | {"evidence": known.get(record["id"], {})} for record in records]
         # Escaped where it could not be shown otherwise, so that no character is lost.
         escaped = sys.stdout.encoding.lower() != "utf-8"
+        records = evidence.with_evidence(options.folder)
         print(json.dumps(records, indent=1, ensure_ascii=escaped))
     else:
-        print(rendering.scorecard(records))
+        print(rendering.scorecard(claims.recorded(options.folder)))
     return 0
 
 
@@ -192,11 +189,10 @@ def refute(options):
         raise ValueError(f"--number must be at least 1, got {options.number}")
     engine, _ = _computing(options.folder, "book")
     os.environ.update(engine.environment)
-    built = Path(options.folder).absolute().parent / "_build"
-    shares = []
+    built, shares = _built(options.folder), []
     for path in chapters.find(options.folder, options.chapter):
         kept, state = built / f"refuted-{path.stem}.json", evidence.state(path)
-        found = refutation.refute(path, built / "store", kept, options.number)
+        found = refutation.refute(path, _store(options.folder), kept, options.number)
         if not found.formulas:
             continue
         about = evidence.circumstances(path, found.seconds)
@@ -257,13 +253,22 @@ def weights(options):
 
 def _computing(folder, scale, *asked):
     """An engine of this machine, and ``compute(chapters, keep)`` on it with the store in use."""
-    from lazyrich.book import chapters, engines, store
+    from lazyrich.book import chapters, engines
 
     chapters.find(folder)
-    built = Path(folder).absolute().parent / "_build"
-    engine = engines.engine(scale, *asked, programs=built / "programs")
-    folder = store.prepared() or built / "store"
-    return engine, partial(chapters.compute, engine=engine, folder=folder)
+    engine = engines.engine(scale, *asked, programs=_built(folder) / "programs")
+    return engine, partial(chapters.compute, engine=engine, folder=_store(folder))
+
+
+def _built(folder):
+    return Path(folder).absolute().parent / "_build"
+
+
+def _store(folder):
+    """The store that is in use for the chapters of a folder."""
+    from lazyrich.book import store
+
+    return store.prepared() or _built(folder) / "store"
 
 
 _HOME = {"type": os.path.expanduser}

@@ -15,6 +15,11 @@ def path(executed, tmp_path):
     return tmp_path / "demo.ipynb"
 
 
+def of(folder):
+    """The evidence of each claim."""
+    return {one["id"]: one["evidence"] for one in evidence.with_evidence(folder)}
+
+
 def rewrite(path, old, new):
     content = path.read_text(encoding="utf-8")
     assert content.count(old) >= 1
@@ -56,39 +61,40 @@ def test_the_state_is_that_of_the_modules_that_the_cells_reach(path, tmp_path):
 
 
 def test_evidence_is_kept_a_part_at_a_time_and_read_by_claim(path):
-    assert evidence.of(path.parent) == {} and evidence.stored(path) == {}
+    assert of(path.parent) == {"M1": {}} and evidence.stored(path) == {}
     now = evidence.state(path)
     evidence.add(path, "broken", {"spike.edge: × 1.1": ["M1"], "spike.rate: sign": []}, now, ABOUT)
     evidence.add(path, "seeds", {"M1": ["fails", "holds"]}, "earlier", ABOUT)
     evidence.add(path, "seeds", {"M1": ["holds"] * 19 + ["fails"]}, now, ABOUT)
     assert list(evidence.stored(path)) == ["seeds", "broken"]
-    assert evidence.of(path.parent)["M1"] == {
+    assert of(path.parent)["M1"] == {
         "seeds": {"agree": 19, "of": 20, "current": True},
         "broken": {"by": ["spike.edge: × 1.1"], "current": True},
     }
     rewrite(path, "within=0.2", "within=0.3")
-    assert not evidence.of(path.parent)["M1"]["seeds"]["current"]
+    assert not of(path.parent)["M1"]["seeds"]["current"]
 
 
 def test_evidence_of_a_claim_that_is_new_is_not_there(path):
     evidence.add(path, "seeds", {"M2": ["holds"]}, "", ABOUT)
-    assert evidence.of(path.parent)["M1"] == {}
+    assert of(path.parent)["M1"] == {}
 
 
 def test_evidence_fits_the_schema(path):
     evidence.add(path, "seeds", {"M1": ["holds"]}, "", ABOUT)
     evidence.add(path, "paper", {"M1": {"verdict": "holds in part"}}, "", ABOUT)
-    known = evidence.of(path.parent)
-    records = [one | {"evidence": known[one["id"]]} for one in claims.recorded(path.parent)]
+    records = evidence.with_evidence(path.parent)
     jsonschema.validate(records, json.loads(claims.SCHEMA.read_text(encoding="utf-8")))
-    assert "holds in part at the paper’s size" in rendering.as_html(records[0], known["M1"])
+    assert "holds in part at the paper’s size" in rendering.as_html(
+        records[0], records[0]["evidence"]
+    )
 
 
 def test_a_file_that_cannot_be_read_is_named(path):
     evidence.add(path, "seeds", {}, "", ABOUT)
     (path.parent / "evidence/demo.json").write_text("{")
     with pytest.raises(ValueError, match=r"demo\.json must be JSON"):
-        evidence.of(path.parent)
+        of(path.parent)
 
 
 @pytest.fixture
@@ -105,7 +111,7 @@ def run(path, tmp_path):
 
 def test_a_reproduction_at_the_papers_size_becomes_evidence(run, path):
     evidence.add_reproduction(run, path)
-    assert evidence.of(path.parent)["M1"] == {"paper": {"verdict": "holds", "current": True}}
+    assert of(path.parent)["M1"] == {"paper": {"verdict": "holds", "current": True}}
     kept = evidence.stored(path)["paper"]
     assert (kept["hours"], kept["seed"], kept["machine"]) == (2.0, 3, "a large one")
     assert kept["found"]["M1"]["checks"] == claims.recorded(path.parent)[0]["checks"]

@@ -7,7 +7,6 @@ reached may be too much, and never too little, but for names that are put togeth
 import ast
 import functools
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 from lazyrich.book import sources
 
@@ -35,39 +34,46 @@ def used_by(code: str, known: Mapping[str, str] | None = None) -> tuple[set[str]
     return {_where(name) for name in _used(tree, names)}, names
 
 
+def definition(name: str) -> ast.FunctionDef | None:
+    """The syntax tree of a function at the top of a module of the library; None if it is none."""
+    module, _, short = name.rpartition(".")
+    body = _parsed()[module][0].body if module in _parsed() else []
+    found = [one for one in body if isinstance(one, ast.FunctionDef) and one.name == short]
+    return found[0] if found else None
+
+
+@functools.cache
+def _parsed():
+    """The modules of the library: the syntax tree of each, and what its imports call others."""
+    parsed = {}
+    for module, file in sources.of_modules(["lazyrich"]).files.items():
+        if not module.startswith("lazyrich.book"):
+            tree = ast.parse(file.read_text(encoding="utf-8"))
+            package = module if file.name == "__init__.py" else module.rpartition(".")[0]
+            parsed[module] = tree, _imported(tree, package)
+    return parsed
+
+
 @functools.cache
 def _uses():
     """For each name at the top of a module of the library those that it uses."""
     uses = {}
-    for module, file in _modules().items():
-        tree = ast.parse(file.read_text(encoding="utf-8"))
-        package = module if file.name == "__init__.py" else module.rpartition(".")[0]
+    for module, (tree, imported) in _parsed().items():
         own = {name: f"{module}.{name}" for node in tree.body for name in _defined(node)}
-        names = _imported(tree, package) | own
         for node in tree.body:
             for name in _defined(node):
-                uses.setdefault(f"{module}.{name}", set()).update(_used(node, names))
+                uses.setdefault(f"{module}.{name}", set()).update(_used(node, imported | own))
     return {name: {_where(one) for one in used} for name, used in uses.items()}
-
-
-@functools.cache
-def _modules():
-    return {
-        name: file
-        for name, file in sources.of_modules(["lazyrich"]).files.items()
-        if not name.startswith("lazyrich.book")
-    }
 
 
 @functools.cache
 def _exports():
     """What packages and modules import, by the full name under which it is found there."""
-    exports = {}
-    for module, file in _modules().items():
-        package = module if file.name == "__init__.py" else module.rpartition(".")[0]
-        names = _imported(ast.parse(file.read_text(encoding="utf-8")), package)
-        exports |= {f"{module}.{name}": full for name, full in names.items()}
-    return exports
+    return {
+        f"{module}.{name}": full
+        for module, (_, imported) in _parsed().items()
+        for name, full in imported.items()
+    }
 
 
 def _where(name):
@@ -88,8 +94,7 @@ def _imported(tree, package):
                 shown = alias.asname or alias.name.partition(".")[0]
                 names[shown] = alias.name if alias.asname else shown
         elif isinstance(node, ast.ImportFrom):
-            up = package.rsplit(".", node.level - 1)[0] if node.level else ""
-            base = ".".join(filter(None, (up, node.module)))
+            base = sources.origin(node, package)
             names |= {alias.asname or alias.name: f"{base}.{alias.name}" for alias in node.names}
     return names
 
@@ -113,8 +118,3 @@ def _used(tree, names):
             for part in reversed(parts):
                 full = _where(f"{full}.{part}")
             yield full
-
-
-def library_file(module: str) -> Path:
-    """The file of a module of the library."""
-    return _modules()[module]

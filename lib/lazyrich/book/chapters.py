@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import psutil
-from IPython.core.inputtransformer2 import TransformerManager
 from joblib import cpu_count
 from nbformat import NotebookNode, from_dict
 
@@ -81,8 +80,8 @@ def fingerprint(chapter: Chapter) -> str:
     style of the figures, and the versions of Python and of what the book needs.
     """
     code = [cell.source for cell in notebooks.code_cells(chapter.notebook)]
-    plain = TransformerManager()
-    names = {name for cell in code for name in sources.imports(plain.transform_cell(cell))}
+    plain = notebooks.plain_code(chapter.notebook)
+    names = {name for cell in plain for name in sources.imports(cell)}
     names |= set(sources.modules_of_library("book"))
     reached = sources.of_modules(sorted(names), beside=chapter.path.parent)
     style = [file.read_bytes() for file in sorted(chapter.path.parent.glob("matplotlibrc"))]

@@ -13,8 +13,6 @@ from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
-from IPython.core.inputtransformer2 import TransformerManager
-
 from lazyrich.book import claims, files, manifests, notebooks, provenance, sources
 
 FOLDER = "evidence"
@@ -33,12 +31,11 @@ def state(path: Path) -> str:
     without the machinery of the book but for what judges. Comments, docstrings and the texts of
     claims do not count, nor do versions of other packages.
     """
-    plain = TransformerManager()
-    code = notebooks.code_cells(notebooks.read(path))
-    cells = [ast.parse(plain.transform_cell(cell.source)) for cell in code]
-    names = {name for cell in cells for name in sources.imports(ast.unparse(cell))}
+    code = notebooks.plain_code(notebooks.read(path))
+    names = {name for cell in code for name in sources.imports(cell)}
     reached = sources.of_modules(sorted(names), beside=path.parent).files
-    mark = hashlib.sha256("\n".join(map(_meaning, _without_drawing(cells))).encode())
+    cells = _without_drawing(map(ast.parse, code))
+    mark = hashlib.sha256("\n".join(map(_meaning, cells)).encode())
     for name, file in sorted(reached.items()):
         if name.startswith("lazyrich.book") and name not in _JUDGING:
             continue
@@ -153,17 +150,20 @@ def add_reproduction(folder: Path, path: Path) -> None:
     add(path, "paper", found, entry["state"], about)
 
 
-def of(folder: Path | str) -> dict[str, dict]:
-    """The evidence of each claim of a folder, in the form of ``claims.schema.json``."""
-    records, found = claims.recorded(folder), {}
-    for path in files.notebooks_of(folder):
-        known = stored(path)
-        if not known:
-            continue
-        now = state(path)
-        for record in (one for one in records if one["chapter"] == path.stem):
-            found[record["id"]] = _of_claim(record, known, now)
-    return found
+def with_evidence(folder: Path | str) -> list[dict]:
+    """The claims of a folder, each with its ``evidence``, in the form of ``claims.schema.json``.
+
+    Raises:
+        ValueError: as :func:`~lazyrich.book.claims.recorded`, or if a file of evidence cannot be
+            read.
+    """
+    records = claims.recorded(folder)
+    known = {path.stem: stored(path) for path in files.notebooks_of(folder)}
+    now = {path.stem: state(path) for path in files.notebooks_of(folder) if known[path.stem]}
+    return [
+        one | {"evidence": _of_claim(one, known[one["chapter"]], now.get(one["chapter"]))}
+        for one in records
+    ]
 
 
 def _of_claim(record, known, now):

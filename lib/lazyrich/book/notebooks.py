@@ -16,6 +16,7 @@ import json
 import re
 from pathlib import Path
 
+from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode, from_dict, v4
 
 from lazyrich.book import files
@@ -51,6 +52,12 @@ def text(notebook: NotebookNode) -> str:
 def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
     """The cells that hold code, in their order."""
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def plain_code(notebook: NotebookNode) -> list[str]:
+    """The source of each cell of code as Python has it, without what IPython adds."""
+    plain = TransformerManager()
+    return [plain.transform_cell(cell.source) for cell in code_cells(notebook)]
 
 
 def set_parameters(notebook: NotebookNode, scale: str, seed: int) -> NotebookNode:

@@ -8,6 +8,7 @@ others are read from the store. A break is seen if the verdict of a claim leaves
 
 import ast
 import contextlib
+import copy
 import functools
 import importlib
 import io
@@ -23,7 +24,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib.pyplot as plt
-from IPython.core.inputtransformer2 import TransformerManager
 from tqdm import tqdm
 
 from lazyrich.book import calls, claims, evidence, figures, files, notebooks, store, sweeps
@@ -158,9 +158,12 @@ def _verdicts(path, folder, one):
 
     def computed(function, points, key):
         name = f"{function.__module__}.{function.__qualname__}"
-        anew = one is not None and one.name in calls.reached([name])
-        with _environment(store.VARIABLE, None if anew else str(folder)):
+        if one is not None and one.name in calls.reached([name]):
+            del os.environ[store.VARIABLE]
+        try:
             return compute(function, points, key)
+        finally:
+            os.environ[store.VARIABLE] = str(folder)
 
     claims.claim, sweeps.sweep, figures.show = judged, computed, _not_shown
     if one is not None and not _put_into_effect(one):
@@ -180,17 +183,6 @@ def _not_shown(name, figure, table, **options):
     plt.close(figure)
 
 
-@contextlib.contextmanager
-def _environment(name, value):
-    before = os.environ.pop(name, None)
-    if value is not None:
-        os.environ[name] = value
-    try:
-        yield
-    finally:
-        os.environ[name] = before
-
-
 def _put_into_effect(one):
     """Whether the function now runs the broken code: all that know it run that, too."""
     module, _, name = one.name.rpartition(".")
@@ -198,7 +190,7 @@ def _put_into_effect(one):
     function = _inside(getattr(module, name), name)
     if function is None:
         return False
-    tree = _definition(one.name)
+    tree = copy.deepcopy(calls.definition(one.name))
     tree.decorator_list = []
     node = list(_operations(tree))[one.place]
     _Breaking(node, one.how).visit(tree)
@@ -251,7 +243,7 @@ class _Breaking(ast.NodeTransformer):
 
 
 def _operations_of(name):
-    tree = _definition(name)
+    tree = calls.definition(name)
     return [] if tree is None else list(_operations(tree))
 
 
@@ -266,23 +258,9 @@ def _operations(node) -> Iterator[ast.BinOp]:
         yield from _operations(child)
 
 
-def _definition(name):
-    """The syntax tree of a function at the top of a module; None where it is none."""
-    tree = ast.parse(_source(name))
-    short = name.rpartition(".")[2]
-    found = [one for one in tree.body if isinstance(one, ast.FunctionDef) and one.name == short]
-    return found[0] if found else None
-
-
-def _source(name):
-    return calls.library_file(name.rpartition(".")[0]).read_text(encoding="utf-8")
-
-
 def _cells(path):
     """The syntax trees of the cells of a chapter."""
-    plain = TransformerManager()
-    code = notebooks.code_cells(notebooks.read(path))
-    return [ast.parse(plain.transform_cell(cell.source)) for cell in code]
+    return map(ast.parse, notebooks.plain_code(notebooks.read(path)))
 
 
 def _short(name):

@@ -68,17 +68,22 @@ def as_html(record: dict, evidence: dict | None = None) -> str:
     head = "".join(f"<th>{title}</th>" for title in titles)
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>" if rows else ""
     reason = f"<p>{html.escape(record['reason'])}</p>" if record["reason"] else ""
-    about = [RELATION[record["relation"]], record["kind"], *standing(record, evidence)]
     sources = "".join(f"<li>{_source(one)}</li>" for one in record["sources"])
     return (
         f'<div class="claim {slug}" id="claim-{record["id"]}"><p><strong>{record["id"]}</strong> '
         f'<span class="verdict {slug}">{outcome(record)}</span> '
         f"{html.escape(record['statement'])}</p>{table}{reason}"
-        f"<details><summary>{html.escape(' · '.join(about))}</summary><ul>"
+        f"<details><summary>{html.escape(in_short(record, evidence))}</summary><ul>"
         f"<li>answers: {html.escape(record['answers'])}; scale: {record['scale']}</li>"
         f"{sources}{''.join(f'<li>{html.escape(line)}</li>' for line in broken(evidence))}"
         "</ul></details></div>"
     )
+
+
+def in_short(record: dict, evidence: dict | None) -> str:
+    """What a claim is to its paper, of which kind, and what it stands on, in one line."""
+    about = RELATION[record["relation"]], record["kind"], *standing(record, evidence)
+    return " · ".join(about)
 
 
 def standing(record: dict, evidence: dict | None) -> list[str]:

@@ -114,11 +114,16 @@ def imports(code: str, package: str = "") -> Iterator[str]:
             for alias in node.names:
                 yield from _with_parents(alias.name)
         elif isinstance(node, ast.ImportFrom):
-            up = package.rsplit(".", node.level - 1)[0] if node.level else ""
-            base = ".".join(filter(None, (up, node.module)))
+            base = origin(node, package)
             yield from _with_parents(base) if base != "lazyrich" else ()
             for alias in node.names:
                 yield from _with_parents(f"{base}.{alias.name}")
+
+
+def origin(node: ast.ImportFrom, package: str) -> str:
+    """The full name of the module from which a statement in a package imports."""
+    up = package.rsplit(".", node.level - 1)[0] if node.level else ""
+    return ".".join(filter(None, (up, node.module)))
 
 
 @functools.cache

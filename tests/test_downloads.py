@@ -193,18 +193,22 @@ def test_if_all_mirrors_fail_one_error_says_all(serve, cache):
         "refused": "Connection refused",
     }
     source = serve("MNIST", digits(), *reasons)
-    with pytest.raises(RuntimeError) as failure:
+    with pytest.raises(downloads.MissingData) as failure:
         downloads.fetch_mnist()
-    title, *tried = str(failure.value).splitlines()
+    to_do, title, *tried = str(failure.value).splitlines()
     tried, advice = tried[:10], tried[10:]
-    assert title == f"mnist: {IMAGES} could not be downloaded"
+    assert to_do == (
+        "mnist is not on this machine and cannot be downloaded: put train-images-idx3-ubyte.gz and "
+        "train-labels-idx1-ubyte.gz into the folder mnist of the folder that LAZYRICH_DATA names"
+    )
+    assert title == f"{IMAGES} could not be had from"
     assert tried[::2] == [f"  {mirror}{IMAGES}" for mirror in source.mirrors]
     assert all(reason in line for reason, line in zip(reasons.values(), tried[1::2], strict=True))
     assert advice == [
         f"Put by hand into {cache / 'mnist'} what is not there, with these SHA-256 checksums:",
         f"  {IMAGES} {source.checksums[IMAGES]}",
         f"  {LABELS} {source.checksums[LABELS]}",
-        f"or let the environment variable LAZYRICH_DATA name another folder than {cache}",
+        f"or let LAZYRICH_DATA name another folder than {cache}",
     ]
     assert list((cache / "mnist").iterdir()) == []
 
@@ -218,29 +222,46 @@ def test_files_put_by_hand_are_used(serve, server, cache):
     assert server.asked == []
 
 
-@pytest.mark.parametrize("folder", ["mnist", "MNIST/raw"])
-def test_uncompressed_files_are_used_too(folder, serve, server, cache, monkeypatch):
-    source = serve("MNIST", digits(), "refused")
-    plain = {name: gzip.decompress(content) for name, content in digits().items()}
-    checksums = {name: sha256(content) for name, content in plain.items()}
-    monkeypatch.setattr(downloads, "MNIST", source._replace(uncompressed=checksums))
-    assert downloads.missing(downloads.fetch_mnist)
+def labelled(images, labels):
+    """Images as the binary version of CIFAR-10 has them: a label, and the colours one by one."""
+    rows = images.transpose(0, 3, 1, 2).reshape(len(images), -1)
+    return np.concatenate([labels[:, None], rows], axis=1).astype(np.uint8).tobytes()
+
+
+UNPACKED = {
+    "MNIST": {
+        name.removesuffix(".gz"): gzip.decompress(content) for name, content in digits().items()
+    },
+    "CIFAR10": {
+        f"data_batch_{1 + n}.bin": labelled(
+            COLOURS[2 * n : 2 * n + 2], np.array([2 * n, 2 * n + 1])
+        )
+        for n in range(5)
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [
+        ("MNIST", "mnist"),
+        ("MNIST", "MNIST/raw"),
+        ("CIFAR10", "cifar10"),
+        ("CIFAR10", "cifar-10-batches-bin"),
+    ],
+)
+def test_files_that_are_unpacked_are_used_too(name, folder, serve, cache, monkeypatch):
+    source = serve(name, digits() if name == "MNIST" else {ARCHIVE: archive()}, "refused")
+    checksums = {file: sha256(content) for file, content in UNPACKED[name].items()}
+    monkeypatch.setattr(downloads, name, source._replace(unpacked=checksums))
+    fetch = getattr(downloads, f"fetch_{name.lower()}")
     (cache / folder).mkdir(parents=True, exist_ok=True)
-    for name, content in plain.items():
-        (cache / folder / name.removesuffix(".gz")).write_bytes(content)
-    same(downloads.fetch_mnist())
-    assert downloads.missing(downloads.fetch_mnist) == ""
-    (cache / folder / LABELS.removesuffix(".gz")).write_bytes(b"others")
-    with pytest.raises(RuntimeError, match="could not be downloaded"):
-        downloads.fetch_mnist()
-
-
-def test_what_is_missing_is_told_in_a_sentence_without_a_path_of_the_machine(serve, cache):
-    serve("MNIST", digits(), "refused")
-    assert downloads.missing(downloads.fetch_mnist) == (
-        "mnist is not on this machine and cannot be downloaded: put train-images-idx3-ubyte.gz and "
-        "train-labels-idx1-ubyte.gz into the folder mnist of the folder that LAZYRICH_DATA names."
-    )
+    for file, content in UNPACKED[name].items():
+        (cache / folder / file).write_bytes(content)
+    same(fetch(), *((PIXELS, CLASSES) if name == "MNIST" else (COLOURS, np.arange(10))))
+    (cache / folder / file).write_bytes(b"others")
+    with pytest.raises(downloads.MissingData, match="cannot be downloaded"):
+        fetch()
 
 
 def test_a_corrupt_file_in_the_cache_is_fetched_again(serve, server, cache):
@@ -257,14 +278,14 @@ def test_a_wrong_file_put_by_hand_is_named_with_its_checksum(serve, cache):
     (cache / "mnist").mkdir(parents=True)
     (cache / "mnist" / IMAGES).write_bytes(b"wrong")
     message = f"{IMAGES} in the cache has the checksum {sha256(b'wrong')}"
-    with pytest.raises(RuntimeError, match=message):
+    with pytest.raises(downloads.MissingData, match=message):
         downloads.fetch_mnist()
 
 
 def test_a_cache_that_is_no_folder_is_named(serve, cache):
     serve("MNIST", digits(), "good")
     cache.write_text("a file")
-    with pytest.raises(RuntimeError, match=f"another folder than {re.escape(str(cache))}"):
+    with pytest.raises(downloads.MissingData, match=f"another folder than {re.escape(str(cache))}"):
         downloads.fetch_mnist()
 
 
@@ -323,7 +344,7 @@ def test_an_archive_whose_sizes_differ_is_named(serve):
 def test_every_file_has_a_checksum_and_more_than_one_mirror(source, files):
     source = getattr(downloads, source)
     assert set(source.checksums) == files
-    for checksums in (source.checksums, source.uncompressed):
+    for checksums in (source.checksums, source.unpacked):
         assert all(re.fullmatch("[0-9a-f]{64}", checksum) for checksum in checksums.values())
     assert len(set(source.mirrors)) > 1
     assert all(re.fullmatch("https?://.*/", mirror) for mirror in source.mirrors)

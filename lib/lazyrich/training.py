@@ -151,15 +151,23 @@ def gradient_flow(
 def integrate(
     field: Callable, start: Any, times: Array, rtol: float, atol: float, observe: Callable = _itself
 ) -> Any:
-    """The flow dθ/dt = field(θ) from a pytree of arrays, of what fits, observed at times."""
+    """The flow dθ/dt = field(θ) from a pytree of arrays, of what fits, observed at times.
+
+    The first step moves the parameters by a hundredth of their size. Diffrax' own is a hundred
+    times as long, in which a far start can overflow, and then no step is ever taken.
+    """
     import diffrax  # here, since it takes longer to load than all the rest
+
+    size, speed = optax.tree.norm(start), optax.tree.norm(field(start))
+    moves = (size > 0) & (speed > 0)
+    first = jnp.where(moves, 0.01 * size / jnp.where(moves, speed, 1), 1e-6 * times[-1])
 
     return diffrax.diffeqsolve(
         diffrax.ODETerm(lambda t, now, _: field(now)),
         diffrax.Dopri8(),
         t0=jnp.zeros_like(times[0]),
         t1=times[-1],
-        dt0=None,
+        dt0=jnp.minimum(first, times[-1]),
         y0=start,
         saveat=diffrax.SaveAt(ts=times, fn=lambda t, now, _: observe(now)),
         stepsize_controller=diffrax.PIDController(rtol=rtol, atol=atol),

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lazyrich.conditioning import bounds, laws, linear, on_range, second_moment, whitened
+from lazyrich.conditioning import (
+    Covariance,
+    bounds,
+    laws,
+    linear,
+    on_range,
+    second_moment,
+    whitened,
+)
 
 WIDTHS = [(8, 20, 20, 4), (5, 16, 3), (6, 5, 9, 4)]
 INPUTS = {}
@@ -263,3 +271,15 @@ def test_bounds_from_below_are_free_of_the_scale_of_their_factors(bound):
         assert scaled.ratio == ordinary.ratio and scaled.largest == a * (c * ordinary.largest)
     with pytest.raises(ValueError, match="^factors must be of a size whose result is in the range"):
         bound(linear.Factors(1e200 * factors.A, 1e200 * factors.C))
+
+
+@pytest.mark.parametrize(("outputs", "spread", "order", "end"), [(5, 1e-3, 1, 1), (1, 1e-6, -1, 0)])
+def test_data_along_the_singular_vectors_of_the_first_layer_attain_both_limits(
+    outputs, spread, order, end
+):
+    # the upper one with large variances where V is large, the lower one where it is small
+    weights = drawn((12, 40, outputs))
+    directions = np.linalg.eigh(weights[0].T @ weights[0])[1][:, ::order]
+    inputs = Covariance(np.geomspace(spread, 1, 12), directions)
+    kappa = linear.linear_condition_number(weights, inputs)
+    close(kappa, bounds.linear_data_bounds(weights, inputs)[end], rtol=1e-9)

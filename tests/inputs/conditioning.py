@@ -66,15 +66,9 @@ EXAMPLES = {
     "conditioning.two_layer_loose_law": FREE_LAW,
     "conditioning.separated_law": Example(OF_SIZES),
     "conditioning.depth_law": Example(OF_SIZES | {"depth": 3}, free_of_scale=tuple(OF_SIZES)),
-    "conditioning.ratio_of_sums_law": Example(
-        OF_SIZES | {"depth": 3}, free_of_scale=tuple(OF_SIZES)
-    ),
     "conditioning.proportional_law": Example(
         {"inputs": D, "outputs": K, "width_per_layer": M},
         free_of_scale=("inputs", "outputs", "width_per_layer"),
-    ),
-    "conditioning.product_law": Example(
-        {"size": D, "width": M, "matrices": np.array(2.0)}, free_of_scale=("size", "width")
     ),
     "conditioning.product_ends": Example({"size": D, "width": M, "matrices": np.array(2.0)}),
     "conditioning.finite_two_layer_law": Example(OF_SIZES),

@@ -76,4 +76,5 @@ NOT_TRIED = {
     "lenses.function_floor": "takes a function; its arrays are those of linear_displacement",
     "lenses.predicted_alarms": "trains many networks; its arrays are those of train_equivalent",
     "lenses.alarm_table": "takes what predicted_alarms gives",
+    "lenses.lenses": "trains a network for seconds a call; tried in lenses/test_along_run.py",
 }

@@ -95,7 +95,6 @@ EXAMPLES = {
             "y": np.array(2.0),
         }
     ),
-    "linearization.alternating_signs": Example({"rate": RATE, "steps": 3, "y": np.array(2.0)}),
 }
 EXPONENTS = "takes whole numbers, an exponent as a float of Python, and truth values"
 NOT_TRIED = {

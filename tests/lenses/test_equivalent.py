@@ -149,15 +149,17 @@ def test_the_kernel_is_that_of_a_wide_network_of_erf():
     close(equivalent_kernel(layer_moments(W, v), x, ERF), expected, atol=0.025)
 
 
-def test_readings_are_those_of_dense_matrices(task):
+@pytest.mark.parametrize("samples", [N, D - 1])  # more than inputs, and fewer
+def test_readings_are_those_of_dense_matrices(task, samples):
     x, y, W, v = task
+    x, y = x[:samples], y[:samples]
     beta = np.eye(D)[1]
     state = layer_moments(W, v)
     found = equivalent_readings(state, x, y, beta, ERF)
     K = np.asarray(equivalent_kernel(state, x, ERF))
     u = W @ beta
     close(found.cosine, u @ v / np.linalg.norm(u) / np.linalg.norm(v))
-    close(found.trace, np.trace(K) / N)
+    close(found.trace, np.trace(K) / samples)
     close(found.target, y @ K @ y / (y @ y))
     close(found.ends, np.linalg.eigvalsh(K)[[0, -1]])
     close(found.spectrum, np.linalg.svd(W)[1][::-1] ** 2 / WIDTH)

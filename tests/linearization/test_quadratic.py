@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lazyrich.linearization import alternating_signs, train_quadratic
+from lazyrich.linearization import train_quadratic
 from linearization.small import close, stepped
 
 ETA = 0.3
@@ -26,22 +26,6 @@ def test_by_default_a_run_takes_sixty_steps_of_three_tenths_to_the_target_one():
     close(train_quadratic(A, H).deviation, stepped(A, H, 60, ETA), rtol=1e-11)
 
 
-def test_random_signs_tend_to_a_number():
-    limit = alternating_signs()
-    close(np.abs(limit.output - limit.linear).max(), 0.1198, rtol=1e-3)
-    close(limit.linear, 1 - 0.7 ** np.arange(61), rtol=1e-12)
-
-
-def test_the_limit_is_exact_where_A_and_HA_are_orthogonal():
-    A, H = np.full(8, 8**-0.5), np.tile([1.0, -1.0], 4)
-    theta, outputs = np.zeros(8), []
-    for _ in range(11):
-        F = A @ theta + theta @ (H * theta) / 2
-        outputs.append(F)
-        theta = theta - ETA * (F - 1) * (A + H * theta)
-    close(alternating_signs(steps=10).output, outputs, rtol=1e-12)
-
-
 def test_what_is_out_of_range_is_refused():
     A = np.array([0.6, 0.8])
     with pytest.raises(ValueError, match="A must be a unit vector, got one of length 2"):
@@ -51,4 +35,4 @@ def test_what_is_out_of_range_is_refused():
     with pytest.raises(ValueError, match="rate must be positive"):
         train_quadratic(A, A, rate=-1.0)
     with pytest.raises(ValueError, match="steps must be an integer of at least 1, got 0"):
-        alternating_signs(steps=0)
+        train_quadratic(A, A, steps=0)

@@ -80,3 +80,19 @@ def test_what_does_not_fit_a_flow_is_named():
         flow(u, u, np.ones(2))
     with pytest.raises(ValueError, match="setting, times, u and v must broadcast over networks"):
         flow(u, u, np.ones((3, 2)))
+
+
+def test_a_start_far_from_its_end_is_followed_to_it():
+    """In the step that the integrator would choose by itself, this one overflows."""
+    with jax.enable_x64():
+        u = np.array([[1.54736518, 6.64636356, 12.88758698, 10.27405457]])
+        v = np.array([[-1.33073591, 16.88908892, 24.4496714, 11.29404471]])
+        times = (
+            40
+            / np.asarray(mechanisms.learning_speed(mechanisms.Setting(), u, v))[:, None]
+            * [0.0, 1.0]
+        )
+        end = mechanisms.flow(mechanisms.squared_loss, mechanisms.Setting(), u, v, times)
+        exact = mechanisms.fixed_point(mechanisms.Setting(), u, v)
+        for found, expected in zip(end, exact, strict=True):
+            np.testing.assert_allclose(found[:, -1], expected, rtol=1e-9)

@@ -100,6 +100,7 @@ def test_scalings_and_sizes_that_do_not_fit_are_named():
 def test_every_start_has_a_parametrisation_that_learns_features(stds):
     scaling = mechanisms.feature_learning(*stds)
     assert (scaling.std_u, scaling.std_w) == stds
+    assert all(type(exponent) is float for exponent in scaling)
     e = mechanisms.exponents(scaling)
     np.testing.assert_allclose((e.size, e.across, e.speed, e.kernel_change), 0, atol=1e-12)
     # The same network in other units as mean field.

@@ -6,12 +6,13 @@ neural networks* (arXiv 2411.02139). In the order of the chapter: weights and da
 spectrum of deep linear networks (:mod:`~lazyrich.conditioning.linear`, and
 :mod:`~lazyrich.conditioning.matrix_free` where that is too large), bounds
 (:mod:`~lazyrich.conditioning.bounds`), laws of width and depth at the start
-(:mod:`~lazyrich.conditioning.laws`), one leaky-ReLU layer (:mod:`~lazyrich.conditioning.relu`),
-convolutions (:mod:`~lazyrich.conditioning.convolutions`), the Hessian
-(:mod:`~lazyrich.conditioning.hessian`), batch normalisation
-(:mod:`~lazyrich.conditioning.normalisation`), pruning (:mod:`~lazyrich.conditioning.pruning`) and
-what linear networks learn (:mod:`~lazyrich.conditioning.regression`). The chapter's experiments
-with them are in ``lazyrich.experiments.conditioning``.
+(:mod:`~lazyrich.conditioning.laws`, and :mod:`~lazyrich.conditioning.finite_laws` for matrices of
+finite size), one leaky-ReLU layer (:mod:`~lazyrich.conditioning.relu`), convolutions
+(:mod:`~lazyrich.conditioning.convolutions`), the Hessian (:mod:`~lazyrich.conditioning.hessian`),
+batch normalisation (:mod:`~lazyrich.conditioning.normalisation`), pruning
+(:mod:`~lazyrich.conditioning.pruning`) and what linear networks learn
+(:mod:`~lazyrich.conditioning.regression`). The chapter's experiments with them are in
+``lazyrich.experiments.conditioning``.
 """
 
 from lazyrich.conditioning.bounds import (
@@ -33,6 +34,12 @@ from lazyrich.conditioning.convolutions import (
     toeplitz,
 )
 from lazyrich.conditioning.covariance import Covariance, on_range, second_moment, whiten, whitened
+from lazyrich.conditioning.finite_laws import (
+    finite_depth_law,
+    finite_ratio_of_sums_law,
+    finite_two_layer_law,
+    product_ends,
+)
 from lazyrich.conditioning.hessian import (
     HessianParts,
     linear_functional_hessian,
@@ -43,13 +50,7 @@ from lazyrich.conditioning.hessian import (
 )
 from lazyrich.conditioning.laws import (
     depth_law,
-    finite_depth_law,
-    finite_ratio_of_sums_law,
-    finite_two_layer_law,
-    product_ends,
-    product_law,
     proportional_law,
-    ratio_of_sums_law,
     separated_law,
     two_layer_law,
     two_layer_loose_law,

@@ -213,13 +213,15 @@ def first_step_loss(sizes: Sizes, rate: float, noise: float = 0.3) -> StepLoss:
 def overlap_losses(sizes: Sizes, noise: float = 0.3) -> OverlapLosses:
     """How far the top vectors of G are from a and from q, to first order in G − A.
 
-    With ξ = x·q the correlation of an input with q, which holds the input itself, and c₂ that of
+    With x·q the correlation of a sample with q, which holds the sample itself, and c₂ that of
     tanh' between inputs which are not orthogonal,
 
-        d (1 − |u₁·â|) → [v₁ δ E r² ξ² + ½ c₂² ‖q‖⁴]/(2 μ₁² ‖q‖⁴),
+        d (1 − |u₁·â|) → [v₁ δ E r² (x·q)² + ½ c₂² ‖q‖⁴]/(2 μ₁² ‖q‖⁴),
         d (1 − |v₁·q̂|) → δ c E r² [3 v₁ + c₂²/(2c)]/(2 μ₁² ‖q‖²),
 
-    where 3 = E a⁴ and E r² ξ² = E r² (L² + δ E r²) + 2 δ E r³ L + δ² E r⁴, L = μ₁ b₀·x − c₁ β·x.
+    where 3 = E a⁴ and, with L = μ₁ b₀·x − c₁ β·x,
+
+        E r² (x·q)² = E r² (L² + δ E r²) + 2 δ E r³ L + δ² E r⁴.
 
     Args:
         sizes: d, h, n.

@@ -66,9 +66,9 @@ def linear_features_loss(
     """Test error of the last layer on linear features W x/(d √h), from the spectrum of W alone.
 
     Features as coded are these while tanh does not bend. With s_i = ℓ_i/(d² h), t_i = (v_i·β)²/4
-    for the eigenvectors v_i of WᵀW, and κ the solution of κ = λ/h + κ Σ s_i/(s_i + κ)/n,
+    for the eigenvectors v_i of WᵀW, and ζ the solution of ζ = λ/h + ζ Σ s_i/(s_i + ζ)/n,
 
-        (κ² Σ t_i/(s_i + κ)² + σ²)/(1 − γ),   γ = Σ s_i²/(s_i + κ)²/n.
+        (ζ² Σ t_i/(s_i + ζ)² + σ²)/(1 − γ),   γ = Σ s_i²/(s_i + ζ)²/n.
 
     Args:
         eigenvalues: ℓ_i of WᵀW, shape (…, d).
@@ -82,9 +82,9 @@ def linear_features_loss(
     spectrum, floor = spectrum / (d**2 * h), _floor(checked_noise(noise))
 
     def loss(ridge):
-        kappa = _kappa(spectrum, ridge / h, n)
-        missed = (kappa / (spectrum + kappa)) ** 2 * along / 4
-        return (missed.sum(-1) + floor) / (1 - _shrunk(spectrum, kappa, n))
+        seen = _seen_ridge(spectrum, ridge / h, n)
+        missed = (seen / (spectrum + seen)) ** 2 * along / 4
+        return (missed.sum(-1) + floor) / (1 - _shrunk(spectrum, seen, n))
 
     return _at_ridges(loss, ridge)
 
@@ -96,9 +96,9 @@ def random_features_loss(
 
     The features tanh(W x/√d)/√h are as μ₁ W x/√(d h) beside a noise of variance E tanh² − μ₁² each
     (the Gaussian equivalent). With Ω_i = (μ₁² ℓ_i/d + E tanh² − μ₁²)/h, ℓ_i = 0 for h − d of them,
-    t_i = c₁² μ₁² ℓ_i/(d² h), and κ and γ as of :func:`linear_features_loss` with Ω in place of s,
+    t_i = c₁² μ₁² ℓ_i/(d² h), and ζ and γ as of :func:`linear_features_loss` with Ω in place of s,
 
-        (κ² Σ t_i/(Ω_i (Ω_i + κ)²) + E y² − Σ t_i/Ω_i)/(1 − γ).
+        (ζ² Σ t_i/(Ω_i (Ω_i + ζ)²) + E y² − Σ t_i/Ω_i)/(1 − γ).
 
     Arguments as there; h must be at least d.
     """
@@ -112,9 +112,9 @@ def random_features_loss(
     rest = TEACHER_POWER + noise**2 - (along / power).sum(-1)
 
     def loss(ridge):
-        kappa = _kappa(power, ridge / h, n)
-        missed = (kappa / (power + kappa)) ** 2 * along / power
-        return (missed.sum(-1) + rest) / (1 - _shrunk(power, kappa, n))
+        seen = _seen_ridge(power, ridge / h, n)
+        missed = (seen / (power + seen)) ** 2 * along / power
+        return (missed.sum(-1) + rest) / (1 - _shrunk(power, seen, n))
 
     return _at_ridges(loss, ridge)
 
@@ -137,8 +137,8 @@ def _at_ridges(loss: Callable, ridge):
     return losses.reshape((*losses.shape[:-1], *ridge.shape))
 
 
-def _kappa(spectrum, least, n):
-    """The solution of κ = least + κ Σ s/(s + κ)/n, by halving in the logarithm."""
+def _seen_ridge(spectrum, least, n):
+    """The solution of ζ = least + ζ Σ s/(s + ζ)/n, by halving in the logarithm."""
     low = np.full((*spectrum.shape[:-1], 1), float(least))
     high = low + spectrum.sum(-1, keepdims=True) / n
     for _ in range(60):
@@ -148,6 +148,6 @@ def _kappa(spectrum, least, n):
     return high
 
 
-def _shrunk(spectrum, kappa, n):
+def _shrunk(spectrum, seen, n):
     """γ."""
-    return ((spectrum / (spectrum + kappa)) ** 2).sum(-1) / n
+    return ((spectrum / (spectrum + seen)) ** 2).sum(-1) / n

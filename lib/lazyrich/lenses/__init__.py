@@ -7,7 +7,8 @@ start (:mod:`~lazyrich.lenses.richness`), the equivalent linear network
 (:mod:`~lazyrich.lenses.equivalent`), what the instruments read
 (:mod:`~lazyrich.lenses.signals`), how that scatters over seeds
 (:mod:`~lazyrich.lenses.floors`), and where signals leave the scatter
-(:mod:`~lazyrich.lenses.alarms`).
+(:mod:`~lazyrich.lenses.alarms`). For a network of one's own there are the same four instruments
+along a run of training (:mod:`~lazyrich.lenses.along_run`).
 """
 
 from lazyrich.lenses.alarms import (
@@ -21,6 +22,7 @@ from lazyrich.lenses.alarms import (
     predicted_alarms,
     tail_alarm,
 )
+from lazyrich.lenses.along_run import LENSES, LensReading, LensTable, lenses
 from lazyrich.lenses.constants import (
     SINE_CORRELATION,
     GaussianMoments,

@@ -240,7 +240,7 @@ def predicted_alarms(
     x, y, direction = validation.fitting(x=(x, "n d"), y=(y, "n"), direction=(direction, "d"))
     validation.instance("moments", moments, GaussianMoments)
     level = validation.scalar("level", validation.between("level", level, 1e-3, 0.999))
-    widths = validation.widths("widths", tuple(widths), least=1)
+    widths = validation.widths("widths", widths, least=1)
     starts = validation.whole("starts", starts, least=2)
     function = np.asarray(function_alarm(np.array(widths, float), function_floor))
     clock = np.asarray(clock_alarm(np.array(widths, float)))
@@ -259,6 +259,8 @@ def alarm_table(alarms: Alarms, widths: tuple[int, ...]) -> str:
     validation.instance("alarms", alarms, Alarms)
     widths = validation.widths("widths", tuple(widths), least=1)
     columns = [np.asarray(column) for column in np.broadcast_arrays(*alarms)]
+    if columns[0].shape != (len(widths),):
+        raise ValueError(f"alarms must be of {len(widths)} widths, got shape {columns[0].shape}")
     lines = [("n", *Alarms._fields)]
     lines += [
         (f"{n}", *(f"{R:.3f}" for R in row)) for n, *row in zip(widths, *columns, strict=True)

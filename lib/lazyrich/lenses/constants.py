@@ -59,7 +59,7 @@ def gaussian_moments(activation: Callable) -> GaussianMoments:
         activation: φ of one number, in the operations of JAX.
 
     Raises:
-        ValueError: if it is no function, or JAX cannot differentiate it.
+        ValueError: if it is no function, JAX cannot differentiate it, or an average is not finite.
 
     >>> round(gaussian_moments(jax.scipy.special.erf).slope, 3)
     0.651
@@ -71,12 +71,15 @@ def gaussian_moments(activation: Callable) -> GaussianMoments:
         def mean(function):
             return float(normal_mean(lambda g: np.asarray(function(jnp.asarray(g)))))
 
-        return GaussianMoments(
+        moments = GaussianMoments(
             mean(slope),
             mean(lambda g: activation(g) ** 2),
             mean(lambda g: slope(g) ** 2),
             mean(lambda g: (g**3 - 3 * g) * activation(g)),
         )
+    if not np.isfinite(moments).all():
+        raise ValueError(f"activation must have finite averages over N(0, 1), got {moments}")
+    return moments
 
 
 def sine_teacher(x: ArrayLike, direction: ArrayLike) -> Float[Array, "n"]:

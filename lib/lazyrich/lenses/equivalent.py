@@ -24,10 +24,8 @@ from jaxtyping import Array, Float, Int
 from lazyrich import validation
 from lazyrich.arithmetic import dot, einsum, jit, matmul
 from lazyrich.lenses.constants import GaussianMoments
+from lazyrich.lenses.levels import descend_to
 from lazyrich.validation import ArrayLike
-
-MOST_STEPS = 20_000
-BISECTIONS = 60
 
 
 class LayerMoments(NamedTuple):
@@ -101,11 +99,15 @@ def wishart_start(key: jax.Array, inputs: int, width: int) -> LayerMoments:
 
 def drawn_start(key, d, n):
     """:func:`wishart_start` of sizes that fit."""
+    return _drawn_start(key, float(n), d, columns=min(n, d + 1))
+
+
+@jit(static_argnames=("d", "columns"))
+def _drawn_start(key, n, d, columns):
     normal_key, chi_key = jax.random.split(key)
-    if n <= d:
-        T = jax.random.normal(normal_key, (d + 1, n))
-    else:
-        T = jnp.tril(jax.random.normal(normal_key, (d + 1, d + 1)), -1)
+    T = jax.random.normal(normal_key, (d + 1, columns))
+    if columns == d + 1:
+        T = jnp.tril(T, -1)
         T = T + jnp.diag(jnp.sqrt(jax.random.chisquare(chi_key, n - jnp.arange(d + 1.0))))
     moments = matmul(T, T.T) / n
     return LayerMoments(moments[:d, :d], moments[:d, d], moments[d, d])
@@ -256,28 +258,8 @@ def trained(x, y, start, scale, width, rate, level, moments):
         return ((y - state[1]) ** 2).sum()
 
     first = (start, jnp.zeros_like(y), jnp.zeros_like(y))
-    wanted = level * loss(first)
-
-    def unfinished(progress):
-        _, ahead, steps = progress
-        return (loss(ahead) > wanted) & (steps < MOST_STEPS)
-
-    def proceed(progress):
-        _, ahead, steps = progress
-        return ahead, step(ahead, 1.0), steps + 1
-
-    last, ahead, steps = jax.lax.while_loop(unfinished, proceed, (first, step(first, 1.0), 1))
-
-    def halve(_, ends):
-        middle = (ends[0] + ends[1]) / 2
-        short = loss(step(last, middle)) > wanted
-        return jnp.where(short, middle, ends[0]), jnp.where(short, ends[1], middle)
-
-    zero, one = jnp.zeros_like(rate), jnp.ones_like(rate)
-    _, share = jax.lax.fori_loop(0, BISECTIONS, halve, (zero, one))
-    reached = loss(ahead) <= wanted
-    state = jax.tree.map(lambda a: jnp.where(reached, a, jnp.nan), step(last, share))
-    return EquivalentRun(*state, jnp.asarray(steps))
+    state, steps = descend_to(step, loss, first, level * loss(first))
+    return EquivalentRun(*state, steps)
 
 
 def kernel_of(state, x, moments):
@@ -291,13 +273,19 @@ def kernel_of(state, x, moments):
 
 @jit
 def readings(state, x, y, direction, moments):
-    """:func:`equivalent_readings` of what fits."""
+    """:func:`equivalent_readings` of what fits; K has d eigenvalues beside its nugget, at most."""
     A, h, s = state
-    kernel = kernel_of(state, x, moments)
+    samples, d = x.shape
+    hidden = moments.slope**2 / d * (A + s * jnp.eye(d, dtype=x.dtype))
+    nugget = moments.output_nugget + moments.hidden_nugget * s
+    upper = jnp.linalg.qr(x, mode="r")
+    small, along = matmul(upper, matmul(hidden, upper.T)), matmul(x.T, y)
+    values = jnp.linalg.eigvalsh(small)
+    smallest = values[0] if samples <= d else jnp.minimum(values[0], 0)
     return EquivalentReadings(
         dot(h, direction) / jnp.sqrt(s * dot(direction, matmul(A, direction))),
-        jnp.trace(kernel) / len(y),
-        dot(y, matmul(kernel, y)) / dot(y, y),
-        jnp.linalg.eigvalsh(kernel)[jnp.array([0, -1])],
+        jnp.trace(small) / samples + nugget,
+        dot(along, matmul(hidden, along)) / dot(y, y) + nugget,
+        jnp.stack([smallest, values[-1]]) + nugget,
         jnp.linalg.eigvalsh(A),
     )

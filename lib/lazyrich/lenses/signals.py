@@ -150,6 +150,8 @@ def kernel_shares(
     overlap = float(validation.scalar("overlap", validation.between("overlap", overlap, -1, 1)))
     linear, hidden = parts_of_target(moments, ratio, correlation)
     nugget = moments.output_nugget + moments.hidden_nugget
+    if not nugget > 0:
+        raise ValueError(f"moments must be of an activation that is not linear, got {moments}")
     return KernelShares(
         linear + hidden,
         moments.slope_power / (moments.power + moments.slope_power),

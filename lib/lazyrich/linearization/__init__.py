@@ -37,12 +37,7 @@ from lazyrich.linearization.linear_model import (
 )
 from lazyrich.linearization.meter import Laziness, laziness
 from lazyrich.linearization.norms import injective_norm
-from lazyrich.linearization.quadratic import (
-    PlaneRun,
-    QuadraticRun,
-    alternating_signs,
-    train_quadratic,
-)
+from lazyrich.linearization.quadratic import QuadraticRun, train_quadratic
 from lazyrich.linearization.width_exponents import (
     DeviationExponents,
     correlation_exponent,

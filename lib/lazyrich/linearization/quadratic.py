@@ -34,15 +34,6 @@ class QuadraticRun(NamedTuple):
     """|H|, its largest absolute entry."""
 
 
-class PlaneRun(NamedTuple):
-    """A system in the plane of A and HA, beside its linear model."""
-
-    output: Float[Array, "times"]
-    """F."""
-    linear: Float[Array, "times"]
-    """F_lin."""
-
-
 def train_quadratic(
     A: ArrayLike,
     H: ArrayLike,
@@ -65,24 +56,10 @@ def train_quadratic(
     A, H = validation.unit("A", A), validation.vector("H", H)
     if A.shape != H.shape:
         raise ValueError(f"H must have an entry for each of {len(A)} axes, got {len(H)}")
-    rate, y = (number.astype(A.dtype) for number in _numbers(rate, y))
-    return _train(A, H.astype(A.dtype), rate, y, validation.whole("steps", steps, least=1))
-
-
-def alternating_signs(rate: ArrayLike = 0.3, steps: int = 60, y: ArrayLike = 1.0) -> PlaneRun:
-    """F and F_lin of the system with random signs, in the limit of many axes, at 0, …, steps.
-
-    There θ stays in the plane of A and HA, which are orthogonal: with θ = b A + e HA and
-    F = b (1 + e), a step takes b to b − η c (1 + e) and e to e − η c b. Steps that diverge leave
-    inf or nan.
-    """
-    rate, y = _numbers(rate, y)
-    return _in_the_plane(rate, y, validation.whole("steps", steps, least=1))
-
-
-def _numbers(rate, y):
     [rate] = validation.positives(rate=rate)
-    return rate, validation.scalar("y", validation.floating("y", y)).astype(rate.dtype)
+    y = validation.scalar("y", validation.floating("y", y))
+    rate, y = rate.astype(A.dtype), y.astype(A.dtype)
+    return _train(A, H.astype(A.dtype), rate, y, validation.whole("steps", steps, least=1))
 
 
 @jit(static_argnames="steps")
@@ -101,15 +78,3 @@ def _train(A, H, rate, y, steps):
         deviation.max(),
         jnp.abs(H).max(),
     )
-
-
-@jit(static_argnames="steps")
-def _in_the_plane(rate, y, steps):
-    def step(state, _):
-        b, e, linear = state
-        c = b * (1 + e) - y
-        now = PlaneRun(b * (1 + e), linear)
-        return (b - rate * c * (1 + e), e - rate * c * b, linear - rate * (linear - y)), now
-
-    zero = jnp.zeros_like(rate)
-    return jax.lax.scan(step, (zero, zero, zero), length=steps + 1)[1]

@@ -2,10 +2,11 @@
 
 Source: Xu & Ziyin, *Three mechanisms of feature learning in a linear network*
 (arXiv 2401.07085). In the order of the chapter: the model and what it conserves
-(:mod:`~lazyrich.mechanisms.setting`), its solution (:mod:`~lazyrich.mechanisms.solution`), the
-phase diagram (:mod:`~lazyrich.mechanisms.phases`), finite steps
-(:mod:`~lazyrich.mechanisms.steps`), the flow of any loss (:mod:`~lazyrich.mechanisms.losses`), a
-monomial activation (:mod:`~lazyrich.mechanisms.monomial`), and the angle in nonlinear networks
+(:mod:`~lazyrich.mechanisms.setting`), its solution (:mod:`~lazyrich.mechanisms.solution`) and the
+times of outputs (:mod:`~lazyrich.mechanisms.times`), the phase diagram
+(:mod:`~lazyrich.mechanisms.phases`), finite steps (:mod:`~lazyrich.mechanisms.steps`), the flow of
+any loss (:mod:`~lazyrich.mechanisms.losses`), a monomial activation
+(:mod:`~lazyrich.mechanisms.monomial`), and the angle in nonlinear networks
 (:mod:`~lazyrich.mechanisms.nonlinear`).
 """
 
@@ -41,8 +42,7 @@ from lazyrich.mechanisms.solution import (
     kernel_law,
     learning_speed,
     orthogonal_error,
-    plateau_time,
     solve,
-    time_to_reach,
 )
 from lazyrich.mechanisms.steps import LineDescent, descend, descend_on_samples, step
+from lazyrich.mechanisms.times import plateau_time, time_to_reach

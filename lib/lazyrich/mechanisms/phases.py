@@ -87,12 +87,11 @@ def feature_learning(std_u: float, std_w: float) -> Scaling:
         std_u: exponent s_u of the output layer's standard deviation.
         std_w: exponent s_w of the input layer's.
 
-    >>> feature_learning(0.0, 0.0) == SCHEMES["mean field"]
-    True
+    >>> feature_learning(-0.5, 0.0)
+    Scaling(gamma=-0.5, rate_u=0.0, rate_w=1.0, std_u=-0.5, std_w=0.0)
     """
-    std_u, std_w = (
-        validation.floating(name, value) for name, value in (("std_u", std_u), ("std_w", std_w))
-    )
+    std_u = float(validation.floating("std_u", std_u))
+    std_w = float(validation.floating("std_w", std_w))
     return Scaling(-1 - std_u - std_w, 1 + 2 * std_u, 1 + 2 * std_w, std_u, std_w)
 
 

@@ -6,7 +6,6 @@ from lazyrich.conditioning import kaiming, linear_rank
 from lazyrich.draws import normal
 from lazyrich.experiments.conditioning.agreement import (
     aligned_bounds,
-    data_limits,
     hessians,
     linear_spectra,
     normalised_spectra,
@@ -129,11 +128,6 @@ def test_layers_that_share_their_singular_vectors_attain_the_ratio_of_sums(colou
     close(one.ratio_of_sums / one.condition_number, 1)
     assert 1.2 * one.condition_number < one.loose < np.inf
     assert (one.condition_number > 100) == coloured  # κ(Σ) = 100 is a factor
-
-
-def test_data_attain_both_limits():
-    close(data_limits(KEY), 1, atol=1e-10)
-    close(data_limits(jax.random.key(4)), 1, atol=1e-10)
 
 
 def test_the_kernel_of_kept_weights_is_differentiated_with_its_mask():

@@ -71,10 +71,11 @@ def test_gram_matrices_are_those_of_the_jacobian(network, at_once):
 def test_pruned_networks_keep_their_largest_weights_in_training():
     run = residual.pruned_residual(KEY, 0.5, 2, **SMALL)
     assert run.loss.shape == (2, 6) and (run.loss[:, -1] < run.loss[:, 0]).all()
+    assert run.data == "digits"
     weights = residual.residual_weights(jax.random.fold_in(KEY, 0), 1, (2, 5), 1)
     pruned = [w * (np.abs(w) >= np.quantile(np.abs(w), 0.5)) for w in map(np.asarray, weights)]
     pruned[-1] = np.asarray(weights[-1])  # the dense layer is kept
-    x, labels = (array[:5] for array in residual.pictures("digits"))
+    x, labels = (array[:5] for array in residual.pictures("digits")[:2])
     logits = outputs(pruned, x)
     logs = logits - np.log(np.exp(logits).sum(1, keepdims=True))
     close(run.loss[0, 0], -logs[np.arange(5), labels].mean())
@@ -84,10 +85,11 @@ def test_pruned_networks_keep_their_largest_weights_in_training():
 
 def test_mnist_stands_in_for_photographs_that_are_missing(monkeypatch):
     def missing():
-        raise RuntimeError("no photographs")
+        raise downloads.MissingData("no photographs")
 
     digits = np.full((3, 28, 28), 255, np.uint8), np.arange(3)
     monkeypatch.setattr(downloads, "fetch_cifar10", missing)
     monkeypatch.setattr(downloads, "fetch_mnist", lambda: digits)
-    x, labels = residual.pictures("CIFAR-10")
+    x, labels, used = residual.pictures("CIFAR-10")
     assert x.shape == (3, 28, 28, 1) and x.max() == 1 and labels.tolist() == [0, 1, 2]
+    assert used == "MNIST"

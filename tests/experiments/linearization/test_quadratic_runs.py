@@ -7,7 +7,6 @@ from lazyrich.experiments.linearization.quadratic_runs import (
     quadratic_system,
     train_systems,
 )
-from lazyrich.linearization import alternating_signs
 from linearization.small import close, stepped
 
 KEY, ETA = jax.random.key(0), 0.3
@@ -48,10 +47,8 @@ def test_without_correlations_a_curved_system_is_linear():
 
 
 def test_random_signs_tend_to_their_limit():
-    limit = alternating_signs()
-    far = np.abs(limit.output - limit.linear).max()
     run = train_systems(KEY, 2**17, "signs", 2)
-    close(run.deviation, far, rtol=0.02)
+    close(run.deviation, distance_in_the_plane("signs", 0.0), rtol=0.02)
     close(run.C11, ETA**1.5, rtol=1e-12)
 
 
@@ -67,8 +64,8 @@ def test_training_is_a_map_of_the_plane(kind, m):
     close(run.deviation, distance_in_the_plane(kind, 2 * run.C02 / ETA**2, 30), rtol=1e-12)
 
 
-def test_the_map_of_the_plane_at_nothing_is_the_limit_of_signs():
-    limit = alternating_signs()
-    far = np.abs(limit.output - limit.linear).max()
-    close(distance_in_the_plane("signs", 0.0), far, rtol=1e-13)
+def test_the_map_is_exact_where_A_and_HA_are_orthogonal():
+    A, H = np.full(8, 8**-0.5), np.tile([1.0, -1.0], 4)
+    close(distance_in_the_plane("signs", 0.0), stepped(A, H, 60, ETA), rtol=1e-12)
+    close(distance_in_the_plane("signs", 0.0), 0.1198, rtol=1e-3)
     assert distance_in_the_plane("share", np.zeros(2)).tolist() == [0, 0]

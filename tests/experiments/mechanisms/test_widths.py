@@ -68,7 +68,7 @@ def test_measured_exponents_are_those_of_the_table(runs, name):
 def test_steps_of_one_diverge_exactly_above_the_line(runs):
     for name, scaling in SCHEMES.items():
         speed = mechanisms.exponents(scaling).speed
-        for i, by in enumerate(widths.BY):
+        for i, by in enumerate(widths.RATE_POWERS):
             descended = runs[name][1].descended[:, i]
             if speed + by > 0:
                 assert not np.isfinite(descended).any()

@@ -117,26 +117,6 @@ def aligned_bounds(
     return AlignedBounds(kappa, bounds.ratio_of_sums, bounds.loose)
 
 
-def data_limits(key: jax.Array) -> Float[np.ndarray, "2"]:
-    """κ of two layers over its limits κ(Σ) κ_white and κ(Σ)/κ_white, on data that attain them.
-
-    The data have the right singular vectors of V for directions. With variances that rise with the
-    singular values the upper limit is attained; with variances that fall, spread so far that they
-    decide the order, and one output, the lower one.
-    """
-
-    def of(weights, variances, order):
-        directions = np.linalg.eigh(weights[0].T @ weights[0])[1][:, ::order]
-        inputs = cond.Covariance(variances, directions)
-        return cond.linear_condition_number(weights, inputs), cond.linear_data_bounds(
-            weights, inputs
-        )
-
-    along, (_, upper) = of(cond.kaiming(key, (12, 40, 5)), np.geomspace(1e-3, 1, 12), 1)
-    against, (lower, _) = of(cond.kaiming(key, (12, 40, 1)), np.geomspace(1e-6, 1, 12), -1)
-    return np.array([along / upper, against / lower])
-
-
 def normalised_spectra(
     key: jax.Array, widths: tuple[int, int, int] = (8, 10, 3), samples: int = 60
 ) -> SpectrumPair:

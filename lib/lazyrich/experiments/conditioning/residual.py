@@ -1,9 +1,9 @@
 """A residual network of convolutions, pruned at the start: the figure with which the paper opens.
 
 The shape is that of ResNet20, smaller where asked: a convolution, stages of blocks of two
-convolutions with a skip around each block, a mean over places, and a dense layer. It has no batch
-normalisation; the second convolution of a block is divided by the root of the number of blocks
-instead.
+convolutions with a skip around each block, a mean over places, and a dense layer. Activations are
+leaky ReLU of slope 0.1. There is no batch normalisation; the second convolution of a block is
+divided by the root of the number of blocks instead.
 """
 
 from functools import partial
@@ -32,6 +32,8 @@ class PrunedResidual(NamedTuple):
     """κ of that with respect to all weights, at the pruned network."""
     loss: Float[np.ndarray, "draws times"]
     """The cross-entropy in training, of the weights that are kept."""
+    data: str
+    """What the images are of: what was asked for, or MNIST where there is no CIFAR-10."""
 
 
 def pruned_residual(
@@ -61,7 +63,8 @@ def pruned_residual(
             none.
         at_once: how many images' derivatives are held at a time, twice.
     """
-    x, labels = (jax.device_put(array[:samples]) for array in pictures(data))
+    *arrays, used = pictures(data)
+    x, labels = (jax.device_put(array[:samples]) for array in arrays)
     found = []
     for draw in range(draws):
         weights = residual_weights(jax.random.fold_in(key, draw), x.shape[-1], channels, blocks)
@@ -72,19 +75,19 @@ def pruned_residual(
         kappas = [spectra.pseudo_condition_number(one, len(one)) for one in values]
         loss = _descend(weights, mask, x, labels, blocks=blocks, steps=steps)
         found.append((*map(float, kappas), np.asarray(loss)))
-    return PrunedResidual(*map(np.array, zip(*found, strict=True)))
+    return PrunedResidual(*map(np.array, zip(*found, strict=True)), used)
 
 
-def pictures(data: str) -> tuple[np.ndarray, np.ndarray]:
-    """Images of shape (n, height, width, colours), and their classes."""
+def pictures(data: str) -> tuple[np.ndarray, np.ndarray, str]:
+    """Images of shape (n, height, width, colours), their classes, and what they are of."""
     if data == "digits":
         x, labels = images(data, all_pixels=True)
-        return np.asarray(x).reshape(-1, 8, 8, 1), np.asarray(labels)
+        return np.asarray(x).reshape(-1, 8, 8, 1), np.asarray(labels), data
     try:
         x, labels = downloads.fetch_cifar10()
-    except RuntimeError:
-        x, labels = downloads.fetch_mnist()
-    return x.reshape(*x.shape[:3], -1) / 255, labels
+    except downloads.MissingData:
+        data, (x, labels) = "MNIST", downloads.fetch_mnist()
+    return x.reshape(*x.shape[:3], -1) / 255, labels, data
 
 
 def residual_weights(

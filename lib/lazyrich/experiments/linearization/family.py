@@ -27,6 +27,8 @@ from lazyrich.linearization import activation
 from lazyrich.training import stacked
 
 INPUTS, TRAIN, TEST = 10, 8, 16
+PROBE_RATE = 0.5
+"""η at scale one, of the correlations on a probe."""
 
 
 class Task(NamedTuple):

@@ -36,7 +36,7 @@ def correlations_at_start(
     order: int = 4,
     free_order: int = 2,
 ) -> Correlations:
-    """C^{0,d} and C^{1,d} on the probe of the key, contracted with its residual, at η_0 = ½.
+    """C^{0,d} and C^{1,d} on the probe of the key, contracted with its residual, at its rate.
 
     Args:
         key: draws the probe, which all seeds share, and the weights.
@@ -122,8 +122,9 @@ def hessian_difference(key: jax.Array, width: int) -> Float[Array, "2"]:
     def difference(flat):
         v = lin.update_direction(F, flat, on.x, on.residual)
         turn = jax.hessian(lambda flat: F(flat, on.x_test)[0])(flat) @ v
-        whole = jnp.stack([turn @ v / 8, jnp.linalg.norm(turn) / 8**0.5])  # at η = ½
-        C0, C1 = on_probe(F, flat, on, 2, 1, 0.5)
+        eta = family.PROBE_RATE
+        whole = jnp.stack([eta**2 / 2 * turn @ v, eta**1.5 * jnp.linalg.norm(turn)])
+        C0, C1 = on_probe(F, flat, on, 2, 1, eta)
         return whole / jnp.stack([C0[1, 0], C1[0, 0]]) - 1
 
     return difference(flat)
@@ -161,7 +162,7 @@ def gradient_turn(
 
 @partial(quickly_compiled, static_argnames=("apply", "order", "free_order"))
 def _correlations(apply, params, probe, scale, order, free_order):
-    F, eta = family.one_output(apply, scale), 0.5 / scale**2
+    F, eta = family.one_output(apply, scale), family.PROBE_RATE / scale**2
     return on_probe(F, params, probe, order, free_order, eta)
 
 

@@ -33,16 +33,17 @@ def crossing_at_start(
         seeds: the number of networks.
         rate: r.
     """
-    normal = np.random.default_rng(0).standard_normal((DRAWS, family.TRAIN))
     factor = rate**3 * width**-1.5 * 8 * math.sqrt(2 / math.pi) / 3
-    return factor * np.array([_of_seed(one, width, normal) for one in family.seed_keys(key, seeds)])
+    return factor * np.array([_of_seed(one, width) for one in family.seed_keys(key, seeds)])
 
 
-def _of_seed(key, width, normal):
+def _of_seed(key, width):
     x, y, x_test = map(np.asarray, family.toy_task(key))
     first, last = (np.asarray(layer["weight"]) for layer in family.weights_of_one(key, width, 1))
     outputs = np.maximum(x @ first.T / family.INPUTS**0.5, 0) @ last[0] / width**0.5
     c, gram = (outputs - y) / len(y), x @ x.T / family.INPUTS
+    # What else a seed draws has its numbers below 5.
+    normal = family.first_normal(jax.random.fold_in(key, 5), (DRAWS, family.TRAIN))
 
     def of_input(point):
         to_point, square = x @ point / family.INPUTS, point @ point / family.INPUTS

@@ -26,7 +26,7 @@ import scipy  # whose parts are loaded at their first use
 from lazyrich.experiments.linearization import family
 from lazyrich.experiments.linearization.first_steps import Correlations
 
-RATE, POINTS, NODES, CHUNK = 0.5, 16, 6, 2000
+RATE, POINTS, NODES, NEURONS = family.PROBE_RATE, 16, 6, 2**17
 
 
 def correlations_of_neurons(
@@ -47,13 +47,14 @@ correlations_at_start`, whose arguments these are, on the same probe and weights
 def drawn_correlations(
     key: jax.Array, width: int, draws: int, order: int = 4, free_order: int = 2
 ) -> Correlations:
-    """The same on the probe of the key for many draws of weights by NumPy, which takes seconds."""
-    probe, rng = _of_probe(jax.random.split(key)[0]), np.random.default_rng(width)
-    parts = []
-    for start in range(0, draws, CHUNK):
-        shape = min(CHUNK, draws - start), width
-        first, last = rng.standard_normal((*shape, family.INPUTS)), rng.standard_normal(shape)
-        parts.append(_sums(first, last, probe, order, free_order))
+    """The same on the probe of the key for many draws of weights, others at each width."""
+    on_inputs, on_weights = jax.random.split(key)
+    probe, on_width = _of_probe(on_inputs), jax.random.fold_in(on_weights, width)
+    chunk, parts = max(1, NEURONS // width), []
+    for start in range(0, draws, chunk):
+        shape = min(chunk, draws - start), width, family.INPUTS + 1
+        both = family.first_normal(jax.random.fold_in(on_width, start), shape)
+        parts.append(_sums(both[..., :-1], both[..., -1], probe, order, free_order))
     return Correlations(*map(np.concatenate, zip(*parts, strict=True)))
 
 
@@ -64,7 +65,7 @@ def expected_correlations(
 
     The key is that of :func:`correlations_of_neurons`; its probe alone is used.
     """
-    x, c, gram = _of_probe(jax.random.split(key)[0])
+    _, c, gram = _of_probe(jax.random.split(key)[0])
     points = scipy.stats.qmc.Sobol(len(gram), seed=0).random_base2(POINTS)
     normal = scipy.stats.norm.ppf(np.clip(points, 1e-12, 1 - 1e-12))
     u, weights = np.polynomial.hermite_e.hermegauss(NODES)  # exact to the order 11

@@ -9,9 +9,11 @@ from lazyrich.experiments.linearization import family
 from lazyrich.linearization import QuadraticRun, train_quadratic
 from lazyrich.training import stacked
 
+RATE, STEPS = 0.3, 60
+
 
 def train_systems(
-    key: jax.Array, axes: int, kind: str, seeds: int, m: int = 1, steps: int = 60
+    key: jax.Array, axes: int, kind: str, seeds: int, m: int = 1, steps: int = STEPS
 ) -> QuadraticRun:
     """Train quadratic systems with random A and H beside their linear models.
 
@@ -26,7 +28,7 @@ def train_systems(
         steps: their number.
     """
     systems = (quadratic_system(one, axes, kind, m) for one in family.seed_keys(key, seeds))
-    return stacked(train_quadratic(A, H, steps=steps) for A, H in systems)
+    return stacked(train_quadratic(A, H, RATE, steps) for A, H in systems)
 
 
 def quadratic_system(
@@ -41,7 +43,7 @@ def quadratic_system(
 
 
 def distance_in_the_plane(
-    kind: str, q: ArrayLike, steps: int = 60, rate: float = 0.3
+    kind: str, q: ArrayLike, steps: int = STEPS, rate: float = RATE
 ) -> Float[np.ndarray, "..."]:
     """The largest |F − F_lin| of such a system, exactly, as a function of q = AᵀHA alone.
 

@@ -58,7 +58,7 @@ def system_correlations(
     direction: str = "gradient",
     order: int = 2,
 ) -> Correlations:
-    """C^{0,1}, …, C^{0,order} and C^{1,1} of a system at the start, at η = ½.
+    """C^{0,1}, …, C^{0,order} and C^{1,1} of a system at the start.
 
     The probe is that of :func:`~lazyrich.experiments.linearization.family.probe`, in twenty
     dimensions and with four further inputs, over which root mean squares are taken. All seeds and
@@ -79,7 +79,8 @@ def system_correlations(
     # A program of this call alone, whose memory goes with it.
     @quickly_compiled
     def of_seed(params):
-        found = on_probe(F, params, probe, order, 1, 0.5, DIRECTIONS[direction])
+        rate, turned = family.PROBE_RATE, DIRECTIONS[direction]
+        found = on_probe(F, params, probe, order, 1, rate, turned)
         return Correlations(*(jax.vmap(root_mean_square)(values) for values in found))
 
     return stacked(of_seed(init(one, width)) for one in family.seed_keys(on_weights, seeds))

@@ -24,7 +24,7 @@ class TensorNorms(NamedTuple):
 
 
 def tensor_norms_at_start(key: jax.Array, width: int, seeds: int) -> TensorNorms:
-    """C^{0,2} and C^{0,3} on the probe of the key, entry by entry, for one hidden layer, at η = ½.
+    """C^{0,2} and C^{0,3} on the probe of the key, entry by entry, for one hidden layer.
 
     Args:
         key: draws the probe, which all seeds share, and the weights.
@@ -37,8 +37,10 @@ def tensor_norms_at_start(key: jax.Array, width: int, seeds: int) -> TensorNorms
     @quickly_compiled
     def of_seed(params):
         v = lin.update_direction(F, params, x, c)
-        along = lin.contracted(F, params, x_test, v, 3, 0.5)[1:, 0]
-        second, third = (lin.correlation_tensor(F, params, x_test, x, d, 0.5)[0] for d in (2, 3))
+        along = lin.contracted(F, params, x_test, v, 3, family.PROBE_RATE)[1:, 0]
+        second, third = (
+            lin.correlation_tensor(F, params, x_test, x, d, family.PROBE_RATE)[0] for d in (2, 3)
+        )
         whole = jnp.stack([einsum("ij,i,j", second, c, c), einsum("ijk,i,j,k", third, c, c, c)])
         norms = [lin.injective_norm(tensor, on_inputs) for tensor in (second, third)]
         return TensorNorms(*norms, whole / along - 1)

@@ -13,6 +13,8 @@ from lazyrich.draws import standard_normal, standard_normals
 from lazyrich.experiments.mechanisms.flows import predict
 
 ONES = m.Setting()
+UNEQUAL = ONES._replace(eta_u=0.7, eta_w=1.3)
+"""The same with unequal rates."""
 
 
 def normal_weights(
@@ -131,12 +133,11 @@ def flow_at_60_degrees(
 ) -> m.State:
     """The one of some networks of two neurons that starts nearest to 60 degrees, along the flow.
 
-    The rates are unequal, η_u = 0.7 and η_w = 1.3, and the times equidistant up to `end`.
+    The rates are ``UNEQUAL``, and the times equidistant up to `end`.
     """
-    setting = m.Setting(eta_u=0.7, eta_w=1.3)
     u, v = normal_weights(key, scale, networks, 2)
     times = np.broadcast_to(np.linspace(0, end, observations), (networks, observations))
-    along = jax.device_get(m.state(setting, *m.flow(m.squared_loss, setting, u, v, times)))
+    along = jax.device_get(m.state(UNEQUAL, *m.flow(m.squared_loss, UNEQUAL, u, v, times)))
     one = np.argmin(np.abs(along.cosine[:, 0] - 0.5))
     return m.State(*(series[one] for series in along))
 

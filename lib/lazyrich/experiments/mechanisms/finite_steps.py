@@ -137,8 +137,7 @@ def descend_on_noise(
     weights start at 1.5/√d times standard normal; γ = c = 1, and both layers have the same rate.
     They are observed every `interval` steps.
     """
-    u, v, a, error = standard_normals(key, [(d,), (d,), (steps,), (steps,)], (networks,))
-    start = m.Weights(1.5 / d**0.5 * u, 1.5 / d**0.5 * v)
+    start, a, error = _noisy_samples(key, networks, d, steps)
     return _descend_on_noise(start, a, a + noise * error, rate, interval=interval)
 
 
@@ -146,10 +145,15 @@ def erosion_of_the_map(
     key: jax.Array, networks: int, rate: float, d: int = 20, steps: int = 4000
 ) -> Float[np.ndarray, "networks"]:
     """The ln of N/N(0) of networks as of :func:`descend_on_noise`, by the exact map."""
-    u, v, a, error = standard_normals(key, [(d,), (d,), (steps,), (steps,)], (networks,))
+    start, a, error = _noisy_samples(key, networks, d, steps)
     setting = m.Setting(eta_u=rate, eta_w=rate)
-    start = 1.5 / d**0.5 * u, 1.5 / d**0.5 * v
     return np.asarray(m.descend_on_samples(setting, *start, a, a + error).log_erosion[:, -1])
+
+
+def _noisy_samples(key, networks, d, steps):
+    """Weights of deviation 1.5/√d, and normal positions and errors of the labels, one a step."""
+    u, v, a, error = standard_normals(key, [(d,), (d,), (steps,), (steps,)], (networks,))
+    return m.Weights(1.5 / d**0.5 * u, 1.5 / d**0.5 * v), a, error
 
 
 def expected_erosion(N: float, rate: float, steps: int) -> float:

@@ -11,10 +11,9 @@ from scipy.integrate import cumulative_simpson, quad
 
 from lazyrich import mechanisms as m
 from lazyrich.arithmetic import jit
-from lazyrich.experiments.mechanisms.ensembles import ONES, normal_weights
+from lazyrich.experiments.mechanisms.ensembles import ONES, UNEQUAL, normal_weights
 
 NEURONS = 10
-RATES = m.Setting(eta_u=0.7, eta_w=1.3)
 
 
 class LogisticRun(NamedTuple):
@@ -78,9 +77,9 @@ def flow_with_decay(
     """A network of ten neurons with weight decay μ in both layers, at unequal rates."""
     loss = lambda *network: m.squared_loss(*network) + m.weight_decay(*network, mu)  # noqa: E731
     times = np.linspace(0, end, observations)
-    trained = m.flow(loss, RATES, *normal_weights(key, scale, 1, NEURONS), times[None])
+    trained = m.flow(loss, UNEQUAL, *normal_weights(key, scale, 1, NEURONS), times[None])
     left = np.exp(-2 * mu * times)
-    seen, (N,), (N_perp,), _, (law,) = jax.device_get(_with_laws(RATES, trained, left))
+    seen, (N,), (N_perp,), _, (law,) = jax.device_get(_with_laws(UNEQUAL, trained, left))
     exit_time, exit_cosine = np.log(N[0]) / (2 * mu), 1 / np.hypot(1, N_perp[0] / N[0])
     return DecayRun(times, N / N[0], left, seen.cosine[0], law, exit_time, exit_cosine)
 
@@ -110,7 +109,7 @@ def flow_monomial(
     key: jax.Array, power: int, scale: float = 0.5, end: float = 0.9, observations: int = 1801
 ) -> MonomialRun:
     """A network of ten neurons with a monomial activation, at unequal rates and y* = 3."""
-    setting, times = RATES._replace(y_star=3.0), np.linspace(0, end, observations)
+    setting, times = UNEQUAL._replace(y_star=3.0), np.linspace(0, end, observations)
     loss = partial(m.squared_loss, power=power)
     trained = m.flow(loss, setting, *normal_weights(key, scale, 1, NEURONS), times[None])
     u, v = (np.asarray(weights[0]) for weights in trained)
@@ -134,8 +133,8 @@ class QuadraticLaws(NamedTuple):
 def quadratic_laws(run: MonomialRun) -> QuadraticLaws:
     """The closed form from the start of a run with β = 2."""
     start, C, fastest = run.u[0], run.C[0], jnp.argmax(jnp.abs(run.u[-1] - run.u[0]))
-    u = m.quadratic_output_weights(RATES, start, C, run.S[:, None])
-    square = 2 * RATES.eta_w * (u**2 / RATES.eta_u - C)
+    u = m.quadratic_output_weights(UNEQUAL, start, C, run.S[:, None])
+    square = 2 * UNEQUAL.eta_w * (u**2 / UNEQUAL.eta_u - C)
     v = jnp.sign(run.v[0]) * jnp.sqrt(jnp.maximum(square, 0))
-    S = m.internal_time(RATES, start[fastest], C[fastest], run.u[:, fastest])
+    S = m.internal_time(UNEQUAL, start[fastest], C[fastest], run.u[:, fastest])
     return QuadraticLaws(u, v, S)

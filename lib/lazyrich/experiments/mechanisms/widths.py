@@ -13,7 +13,7 @@ from lazyrich.arithmetic import jit
 from lazyrich.draws import standard_normal
 from lazyrich.experiments.mechanisms.flows import final_rate
 
-BY = (-0.5, 0.0, 0.5)
+RATE_POWERS = (-0.5, 0.0, 0.5)
 """Powers of the width by which both rates are multiplied where steps of size one are tried."""
 
 
@@ -39,7 +39,7 @@ class WidthRun(NamedTuple):
     """R after gradient flow."""
     descended: Float[Array, "networks rates"]
     """F after 200 steps of gradient descent with step size one, inf or nan if it diverged: with
-    both rates multiplied by d^−½, 1 and d^½."""
+    both rates multiplied by the width to the ``RATE_POWERS``."""
 
 
 def run_at_width(key: jax.Array, scheme: str, width: int, networks: int, widest: int) -> WidthRun:
@@ -71,7 +71,7 @@ def _run_at_width(scaling, frozen, u, v):
         m.learning_speed(setting, u, v),
         start.scale,
         end.scale,
-        jnp.stack([_descended(setting, u.shape[-1] ** by, u, v) for by in BY], axis=-1),
+        jnp.stack([_descended(setting, u.shape[-1] ** by, u, v) for by in RATE_POWERS], axis=-1),
     )
 
 

@@ -53,6 +53,23 @@ def test_the_copy_has_the_outputs_and_the_source_is_left(book, compute, executed
     assert sorted(path.name for path in work.parent.iterdir()) == ["book"]
 
 
+def test_the_files_of_figures_stand_beside_and_a_table_says_what_it_shows(book, executed):
+    drawn = {"fig-draws.svg": b"<svg/>", "fig-draws.csv": b"x\n1\n"}
+
+    def compute(asked, keep):
+        keep(asked[0], executed._replace(figures=drawn))
+        return ["demo"]
+
+    work = book.parent / "work"
+    copies.refresh(book, work, compute)
+    folder = work / copies.FIGURES / "demo"
+    assert (folder / "fig-draws.svg").read_bytes() == b"<svg/>"
+    table = (folder / "fig-draws.csv").read_text()
+    assert table.startswith("# fig-draws of the chapter demo, at scale book") and table.endswith(
+        "1\n"
+    )
+
+
 def test_what_is_the_same_keeps_its_time(book, compute):
     work = book.parent / "work"
     assert copies.refresh(book, work, compute) == ["demo"]

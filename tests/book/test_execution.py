@@ -1,11 +1,13 @@
 import re
 import sys
 from ast import literal_eval
+from pathlib import Path
 
 import pytest
 from nbformat import v4
 
-from lazyrich.book import execution, notebooks
+import points
+from lazyrich.book import claims, execution, notebooks
 
 
 def test_an_executed_notebook_has_its_outputs_and_no_times(executed):
@@ -205,3 +207,52 @@ def test_what_keeps_the_results_may_fail(tmp_path):
 
     with pytest.raises(OSError, match="No space left"):
         execution.execute_all([task_of(["1"], tmp_path)], 1, full, progress=False)
+
+
+LACKING = """\
+from lazyrich import downloads
+from lazyrich.book.checks import exactly
+from lazyrich.book.claims import Source, claim
+def judge(*given, **about):
+    read = {"paper": Source("A paper")}
+    options = {"relation": "beyond", "kind": "law", "sources": ["paper"], "scale": "paper"}
+    return claim(*given, **about, **options, read=read)
+def fetch():
+    raise downloads.MissingData("mnist is not here: fetch it\\nfrom /a/place")"""
+
+
+def test_what_lacks_data_is_left_out_and_its_claims_say_so(tmp_path):
+    sources = [
+        LACKING,
+        "x, y = 1, 2",
+        "x = fetch()\njudge('G1', 'It is one.', exactly('x', x, 1), answers='Figure 1')",
+        "z = x + 1",
+        "judge('G2', 'It is two.', exactly('z', z, 2), answers='Figure 2', reason='no')",
+        "x = 3\nprint(x, y)",
+        "print(x)",
+    ]
+    cells = run(sources, tmp_path).notebook.cells
+    assert [cell.source for cell in cells] == sources
+    records = claims.recorded_in(
+        {tmp_path / "a.ipynb": notebooks.text(v4.new_notebook(cells=cells))}
+    )
+    assert [(one["id"], one["statement"], one["answers"]) for one in records] == [
+        ("G1", "It is one.", "Figure 1"),
+        ("G2", "It is two.", "Figure 2"),
+    ]
+    for one in records:
+        assert one["verdict"] == "not attempted" and not one["checks"]
+        assert one["reason"] == "mnist is not here: fetch it"
+    assert cells[3].outputs == []
+    assert [cell.outputs[0].text for cell in cells[5:]] == ["3 2\n", "3\n"]
+
+
+def test_a_point_of_a_sweep_that_lacks_data_is_told_too(tmp_path, monkeypatch):
+    monkeypatch.setenv("LAZYRICH_STORE", str(tmp_path / "store"))
+    code = """\
+import jax, points
+from lazyrich.book.sweeps import sweep
+images = sweep(points.lacking_data, [{"number": 1}, {"number": 2}], jax.random.key(0))"""
+    environment = {"PYTHONPATH": str(Path(points.__file__).parent)}
+    cells = run([code, "images"], tmp_path, environment=environment).notebook.cells
+    assert [cell.outputs for cell in cells] == [[], []]

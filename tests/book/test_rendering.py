@@ -48,6 +48,14 @@ def test_a_claim_without_checks_has_no_table():
     assert "<table>" not in rendering.as_html(record(reason="No data."))
 
 
+def test_many_checks_stand_behind_a_click():
+    checks = [exactly(f"check {i}", 1, 1) for i in range(rendering.AT_A_GLANCE + 1)]
+    assert "<summary>5 checks: 5 hold</summary><table>" in rendering.as_html(record(*checks))
+    checks[-1] = exactly("the last", 1, 2)
+    assert "5 checks: 4 hold, 1 fails</summary>" in rendering.as_html(record(*checks))
+    assert "checks</summary>" not in rendering.as_html(record(*checks[1:]))
+
+
 def test_the_scorecard_lists_chapters_and_counts_verdicts():
     records = [
         record(exactly("x", 1, 1), chapter="mechanisms", reduced=True),
@@ -75,8 +83,9 @@ def test_identities_are_counted_apart():
 
 
 def test_a_claim_says_on_one_line_what_it_stands_on():
-    one = record(near("a", 1.0, 1.0, 0.05), at_most("b", 2.0, 2.5))
-    assert rendering.standing(one, None) == ["fails beyond 5–25 %"]
+    one = record(near("a", 1.0, 1.0, 0.05), near("a", 1.0, 1.0, 0.5), at_most("b", 2.0, 2.5))
+    assert rendering.standing(one, None) == ["fails beyond 5–50 %"]
+    assert rendering.standing(record(at_most("b", 2.0, 2.5)), None) == ["fails beyond 25 %"]
     evidence = {
         "seeds": {"agree": 19, "of": 20, "current": True},
         "paper": {"verdict": "holds in part", "current": False},
@@ -86,8 +95,10 @@ def test_a_claim_says_on_one_line_what_it_stands_on():
         "19 of 20 other seeds agree",
         "holds in part at the paper’s size, computed with an earlier state",
     ]
+    fewer = {"seeds": evidence["seeds"] | {"agree": 18}}
+    assert rendering.standing(one, fewer)[1] == "depends on the seed: 18 of 20 other seeds agree"
     shown = rendering.as_html(one, evidence)
-    assert "the paper’s statement · law · fails beyond 5–25 % · 19 of 20 other seeds" in shown
+    assert "the paper’s statement · law · fails beyond 5–50 % · 19 of 20 other seeds" in shown
     assert "<li>turned when these were broken: spike.edge: × 1.1</li>" in shown
     assert "<li>no broken formula turned it</li>" in rendering.as_html(
         one, {"broken": {"by": [], "current": True}}

@@ -47,7 +47,7 @@ class Check(NamedTuple):
     tolerance: str
     verdict: str
     strength: str = ""
-    """The deviation beyond which it would have failed; empty where there is none, or it did."""
+    """The deviation beyond which it would have failed; empty unless it holds."""
     relative: str = ""
     """The same over what is expected, or for a bound over what was measured."""
     here: str = ""
@@ -214,16 +214,20 @@ def _one_sided(what, measured, bound, digits, sign, symbol):
     expected = f"{symbol} {_short(bound)}"
     check = Check(what, *_shown(value, error, digits), expected, "0", verdict)
     room = sign * (bound - float(check.measured))
-    return _with_strength(check, room, float(check.measured))
+    return _with_strength(check, room, float(check.measured) if bound else 0.0)
 
 
 def _with_strength(check, room, size):
-    """A check with the deviation beyond which it would have failed, from the numbers it shows."""
+    """A check with the deviation beyond which it would have failed, from the numbers it shows.
+
+    What is only undecided has none. A share says nothing of a bound at zero, whose own size is all
+    there is, nor of what differs by rounding alone.
+    """
     beyond = room + 2 * float(check.error or 0)
-    if check.verdict == "fails" or not math.isfinite(beyond):
+    if check.verdict != "holds" or not math.isfinite(beyond):
         return check
     share = 100 * beyond / abs(size) if size and math.isfinite(size) else math.nan
-    relative = f"{_short(share, max(2, len(f'{share:.0f}')))} %" if 0 < share < 1000 else ""
+    relative = f"{_short(share, max(2, len(f'{share:.0f}')))} %" if 1e-4 < share < 1000 else ""
     return check._replace(strength=_short(beyond, 2), relative=relative)
 
 

@@ -4,14 +4,16 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from lazyrich.book import chapters, files, notebooks
+from lazyrich.book import chapters, files, notebooks, reproduction
 
 MARK = ".copy-of-the-book"
 """The empty file that marks a folder as one that a build may change."""
+FIGURES = "figures"
+"""The folder in a copy for the files of its figures, a folder a chapter."""
 
 
 def refresh(source: Path | str, work: Path | str, compute: Callable) -> list[str]:
-    """Copy a book to a work folder, with outputs that were all computed here.
+    """Copy a book to a work folder, with outputs and files of figures that were all computed here.
 
     The folder is as it was until all is computed. Then each file that differs is replaced, whole,
     and what the book no longer has goes. What is the same keeps its time, so that its page is not
@@ -42,6 +44,8 @@ def refresh(source: Path | str, work: Path | str, compute: Callable) -> list[str
 
     def keep(chapter, executed):
         contents[Path(chapter.path.name)] = notebooks.text(executed.notebook).encode()
+        drawn = reproduction.explained(chapter.path, executed, "at scale book and seed 0")
+        contents.update({Path(FIGURES, chapter.name, name): file for name, file in drawn.items()})
 
     files.make_folder(work)
     now = compute(asked, keep=keep)

@@ -22,7 +22,7 @@ from nbformat import NotebookNode, v4
 from tqdm import tqdm
 
 from lazyrich import downloads, places
-from lazyrich.book import notebooks, store, sweeps
+from lazyrich.book import lacking, notebooks, store, sweeps
 from lazyrich.book.files import FIGURES
 
 BAR = "{desc}  {percentage:3.0f}%|{bar}| {elapsed}, {remaining} to go{postfix}"
@@ -34,6 +34,10 @@ _FIRST_IMPORTS = "__import__('matplotlib.pyplot')"
 
 class CellError(RuntimeError):
     """A cell of a notebook failed; the message names the notebook, the cell and the error."""
+
+
+class _MissingDataError(Exception):
+    """A cell needs data that are not there; the message says what to do."""
 
 
 class Task(NamedTuple):
@@ -76,6 +80,8 @@ class Execution(NamedTuple):
 
 def execute(task: Task, progress: bool = True) -> Execution:
     """Execute a copy of a notebook in a fresh kernel of this Python.
+
+    What needs a data set that cannot be had is left out (:mod:`lazyrich.book.lacking`).
 
     Raises:
         CellError: at the first cell that fails, also where its failure is marked as expected.
@@ -149,10 +155,11 @@ async def _executed(task, progress, position):
         variables |= {FIGURES: str(figures)} if task.figures else {}
         async with _kernel(notebook, task, variables) as client, _followed(bar, points):
             await _aside(client, f"{task.before}\n{_PROFILING}.start()\n{_FIRST_IMPORTS}")
+            lost: dict[str, str] = {}  # names that are not there, and why
             for count, index in enumerate(code, start=1):
                 bar.set_description_str(f"{task.name}, cell {count} of {len(code)}")
                 began = time.perf_counter()
-                await _run(client, index, task.name, count)
+                await _run_with_data(client, index, task.name, count, lost)
                 seconds.append(time.perf_counter() - began)
                 bar.update(shares[count - 1])
             whole = time.perf_counter() - started
@@ -209,11 +216,37 @@ async def _followed(bar, points):
             await following
 
 
+async def _run_with_data(client, index, name, count, lost):
+    """Run a cell, or leave it out where it lacks data, itself or a cell that it builds upon.
+
+    Then its claims are recorded as not attempted, and the names that it gives are `lost`.
+    """
+    cell = client.nb.cells[index]
+    used, given = lacking.names(notebooks.plain(cell)) if lost else ((), ())
+    reason = next((lost[gone] for gone in lost if gone in used), None)
+    if reason is None:
+        try:
+            await _run(client, index, name, count)
+        except _MissingDataError as missing:
+            reason = str(missing)
+        else:
+            for name in given:
+                lost.pop(name, None)
+            return
+    lost.update(dict.fromkeys(lacking.names(notebooks.plain(cell)).given, reason))
+    source, cell.outputs = cell.source, []
+    cell.source = lacking.not_attempted(notebooks.plain(cell), reason, lost.keys())
+    await _run(client, index, name, count)
+    cell.source = source
+
+
 async def _run(client, index, name, count):
     cell = client.nb.cells[index]
     try:
         await client.async_execute_cell(cell, index, execution_count=count)
     except (CellExecutionError, DeadKernelError) as error:
+        if missing := lacking.what(_message(error)):
+            raise _MissingDataError(missing) from None
         raise CellError(_explain(error, name, cell, count)) from None
 
 
@@ -233,7 +266,13 @@ def _explain(error, name, cell, count):
         return f"{title}\n  its kernel died, perhaps because there was not enough memory"
     plain = re.sub(r"\x1b\[[\d;]*m", "", error.traceback)
     steps = [line.rstrip() for line in plain.splitlines() if re.match(r"-+> *\d+ ", line)][-4:]
-    message = f"{error.ename}: {error.evalue}".splitlines()
+    message = _message(error).splitlines()
     if len(message) > 20:
         message[20:] = [f"and {len(message) - 20} more lines"]
     return "\n".join([title, *(f"  {line}" for line in steps + message)])
+
+
+def _message(error):
+    """The error of a cell as Python shows it, without the way to it."""
+    dead = isinstance(error, DeadKernelError)
+    return str(error) if dead else f"{error.ename}: {error.evalue}"

@@ -56,8 +56,12 @@ def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
 
 def plain_code(notebook: NotebookNode) -> list[str]:
     """The source of each cell of code as Python has it, without what IPython adds."""
-    plain = TransformerManager()
-    return [plain.transform_cell(cell.source) for cell in code_cells(notebook)]
+    return [plain(cell) for cell in code_cells(notebook)]
+
+
+def plain(cell: NotebookNode) -> str:
+    """The same of one cell."""
+    return TransformerManager().transform_cell(cell.source)
 
 
 def set_parameters(notebook: NotebookNode, scale: str, seed: int) -> NotebookNode:

@@ -16,6 +16,8 @@ RELATION = {
     "beyond": "beyond the paper",
 }
 """The relations of claims to their papers, in words."""
+AT_A_GLANCE = 4
+"""How many checks of a claim are shown at once."""
 
 
 def outcome(record: dict) -> str:
@@ -24,15 +26,36 @@ def outcome(record: dict) -> str:
     return record["verdict"] + (" (at reduced scale)" if reduced else "")
 
 
+def in_number(verdict: str, count: int) -> str:
+    """A verdict as it is said of so many.
+
+    >>> in_number("fails", 1), in_number("fails", 2), in_number("undecided", 2)
+    ('fails', 'fail', 'undecided')
+    """
+    plural = {"holds": "hold", "holds in part": "hold in part", "fails": "fail"}
+    return plural.get(verdict, verdict) if count > 1 else verdict
+
+
+def tally(count: dict[str, int]) -> str:
+    """How many have each verdict, in words.
+
+    >>> tally({"holds": 4, "fails": 1})
+    '4 hold, 1 fails'
+    """
+    return ", ".join(f"{number} {in_number(name, number)}" for name, number in count.items())
+
+
 def strength(record: dict) -> str:
     """By how much what is expected would have to be off for the checks to fail, in per cent.
 
-    The least and the most among the checks that have such a share; empty if none has.
+    The least and the most among the predictions that have such a share, or else among the bounds;
+    empty if none has.
     """
-    shares = sorted(
-        (check["relative"].split()[0] for check in record["checks"] if check["relative"]), key=float
-    )
-    return f"fails beyond {'–'.join(dict.fromkeys((shares[0], shares[-1])))} %" if shares else ""
+    with_share = [check for check in record["checks"] if check["relative"]]
+    predictions = [check for check in with_share if check["expected"][0] not in "≤≥"]
+    shares = [check["relative"].split()[0] for check in predictions or with_share]
+    shares = sorted(dict.fromkeys(shares), key=float)
+    return f"fails beyond {'–'.join(shares[:1] + shares[1:][-1:])} %" if shares else ""
 
 
 def as_text(record: dict) -> str:
@@ -63,16 +86,12 @@ def as_html(record: dict, evidence: dict | None = None) -> str:
         evidence: of the claim, or nothing.
     """
     slug = record["verdict"].replace(" ", "-")
-    rows = "".join(map(_row, record["checks"]))
-    titles = ("check", "measured", "expected", "fails beyond", "")
-    head = "".join(f"<th>{title}</th>" for title in titles)
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>" if rows else ""
     reason = f"<p>{html.escape(record['reason'])}</p>" if record["reason"] else ""
     sources = "".join(f"<li>{_source(one)}</li>" for one in record["sources"])
     return (
         f'<div class="claim {slug}" id="claim-{record["id"]}"><p><strong>{record["id"]}</strong> '
         f'<span class="verdict {slug}">{outcome(record)}</span> '
-        f"{html.escape(record['statement'])}</p>{table}{reason}"
+        f"{html.escape(record['statement'])}</p>{_table(record['checks'])}{reason}"
         f"<details><summary>{html.escape(in_short(record, evidence))}</summary><ul>"
         f"<li>answers: {html.escape(record['answers'])}; scale: {record['scale']}</li>"
         f"{sources}{''.join(f'<li>{html.escape(line)}</li>' for line in broken(evidence))}"
@@ -99,8 +118,14 @@ def _earlier(about):
     return "" if about["current"] else ", computed with an earlier state"
 
 
+def depends_on_seed(seeds: dict) -> bool:
+    """Whether fewer than nineteen in twenty other seeds come to the verdict of a claim."""
+    return seeds["agree"] < 0.95 * seeds["of"]
+
+
 def _at_seeds(about):
-    return f"{about['agree']} of {about['of']} other seeds agree"
+    depends = "depends on the seed: " if depends_on_seed(about) else ""
+    return f"{depends}{about['agree']} of {about['of']} other seeds agree"
 
 
 def _at_size(about):
@@ -135,6 +160,19 @@ def counts(records: Sequence[dict], one: str = "claim", many: str = "claims") ->
     found = [record["verdict"] for record in records]
     each = ", ".join(f"{found.count(name)} {name}" for name in VERDICTS if name in found)
     return f"{len(found)} {one if len(found) == 1 else many}: {each}"
+
+
+def _table(checks):
+    """The checks, behind a click where they are more than a reader takes in at a glance."""
+    titles = ("check", "measured", "expected", "fails beyond", "")
+    head = "".join(f"<th>{title}</th>" for title in titles)
+    rows = "".join(map(_row, checks))
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>" if rows else ""
+    if len(checks) <= AT_A_GLANCE:
+        return table
+    found = [check["verdict"] for check in checks]
+    count = {name: found.count(name) for name in dict.fromkeys(found)}
+    return f"<details><summary>{len(checks)} checks: {tally(count)}</summary>{table}</details>"
 
 
 def _row(check):

@@ -176,16 +176,29 @@ def _parts(target, path, executed, how):
             f"{path.name} must show each figure under the name that its cell's metadata "
             f"give it, but does not: {', '.join(sorted(differ))}"
         )
-    parts = {
-        file: _explained(file, content, known[_figure_of(file)], how)
-        for file, content in executed.figures.items()
-        if _figure_of(file) in expected
-    }
+    drawn = explained(path, executed, how)
+    parts = {file: content for file, content in drawn.items() if _figure_of(file) in expected}
     if not name:
         text = notebooks.text(executed.notebook)
         records = json.dumps(claims.recorded_in({path: text}), indent=1, ensure_ascii=False)
         parts |= {path.name: text.encode(), "claims.json": f"{records}\n".encode()}
     return dict(sorted(parts.items()))
+
+
+def explained(path: Path, executed: execution.Execution, how: str) -> dict[str, bytes]:
+    """The files that the figures of a chapter left, by name; tables say what they show.
+
+    Args:
+        path: of the chapter.
+        executed: the chapter.
+        how: at which scale and seed, in words.
+    """
+    known = _figures_of(path)
+    return {
+        file: _explained(file, content, known[_figure_of(file)], how)
+        for file, content in executed.figures.items()
+        if _figure_of(file) in known
+    }
 
 
 def _figures_of(path):

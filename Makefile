@@ -23,10 +23,10 @@ SITE = mkdir -p _build && { $(BIN)/jb build --config _config.yml --toc "$(CURDIR
 # A file stays with one process, which compiles for all its tests. Files are taken in their order,
 # and what takes longest comes first, so that in the end no process is left to wait for it.
 TESTS = $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
-LONGEST := book/linearization.ipynb book/heavy_tails.ipynb
+LONGEST := book/linearization.ipynb book/lenses.ipynb book/heavy_tails.ipynb
 CHAPTERS := $(LONGEST) $(filter-out $(LONGEST),$(wildcard book/*.ipynb))
 
-.PHONY: help book test test-faults site notebooks seeds refute bench costs mutants lab lock clean
+.PHONY: help book test test-browser test-faults site pdf notebooks seeds refute bench weigh costs mutants lab lock clean
 
 help:  ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -46,12 +46,24 @@ test: $(READY)  ## check all: code, formulas, chapters, and the site from the st
 	rm -rf _build/test
 	$(call SITE,book --path-output _build/test -W -n --keep-going)
 
+test-browser: $(READY)  ## check the pages in a headless Chromium or Chrome, if there is one
+	$(PIP) --quiet -e '.[browser]'
+	@$(call SITE,book --path-output _build/test)
+	LAZYRICH_SITE=_build/test/_build/html $(BIN)/python -m pytest -rs tests/browser
+
 test-faults: $(READY)  ## kill what computes at random moments: is anything lost? (a quarter of an hour)
 	$(BIN)/python -m pytest -n 2 tests/faults.py
 
 site: $(READY)  ## build the book from the stored outputs, in a minute
 	@$(call SITE,book --path-output .)
 	@echo "Open _build/html/index.html"
+
+pdf: $(READY)  ## the book on paper, in some minutes: _build/lazyrich.pdf (it needs a Chromium)
+	$(PIP) --quiet -e '.[browser]'
+	@$(call SITE,book --builder singlehtml --path-output _build/pdf)
+	@echo "Printing the pages"
+	@$(BIN)/python -m lazyrich.book.printing _build/pdf/_build/singlehtml/index.html _build/lazyrich.pdf
+	@echo "Open _build/lazyrich.pdf"
 
 notebooks: $(READY)  ## execute and store the chapters (CHAPTER=mechanisms: only this one)
 	$(BIN)/lazyrich execute $(CHAPTER)
@@ -65,6 +77,10 @@ refute: $(READY)  ## break the formulas: do the verdicts turn? (hours; CHAPTER= 
 bench: $(READY)  ## time the library against others
 	$(PIP) --quiet -e '.[bench]'
 	$(BIN)/python benchmarks/run.py
+
+weigh: site  ## weigh the pages, and time how soon a reader sees them (it needs a Chromium)
+	$(PIP) --quiet -e '.[browser]'
+	$(BIN)/python benchmarks/pages.py _build/html
 
 costs: $(READY)  ## measure what the papers' sizes would take (an hour)
 	$(BIN)/python benchmarks/costs.py

@@ -1,7 +1,7 @@
 """How the API page reads the library's docstrings.
 
 They are written to be read as they stand: formulas in plain Unicode, indented, with |x| for a
-norm. Here they become reStructuredText.
+norm, x_i and x^2. Here they become reStructuredText, and indices and powers are set as such.
 """
 
 import pydoc
@@ -9,11 +9,18 @@ import re
 import sys
 from inspect import isfunction
 
+from docutils import nodes
 from jax.typing import ArrayLike
 from sphinx import addnodes
 from sphinx.util.nodes import make_refnode
 from sphinx.util.typing import stringify_annotation
 
+PAGE = "api"
+# Of one symbol, or of what a bracket closes; so a name with an underscore stays as it is.
+UNIT = r"(?:\{[^{}]*\}|[-−]?\d+\.\d+|[-−]?[^\W_²³⁴]+[*′⊥]?|[*⊥+]|\([^()]*\))"
+SCRIPTS = re.compile(rf"(?:(?<=\b[^\W\d_])|(?<=[)\]∇Σ∏∂′‖|]))((?:[_^]{UNIT})+)")
+AS_WRITTEN = (nodes.literal, nodes.literal_block, nodes.doctest_block, nodes.title_reference)
+AS_WRITTEN += (nodes.math, nodes.math_block, nodes.raw, addnodes.desc_signature)
 UNION = stringify_annotation(ArrayLike, "smart")
 
 
@@ -67,6 +74,36 @@ def only_exported(app, what, name, thing, skip, options):
     )
 
 
+def set_scripts(app, document):
+    """Set what stands behind _ and ^ as an index and a power."""
+    if app.env.docname != PAGE:
+        return
+    for text in list(document.findall(nodes.Text)):
+        if not SCRIPTS.search(text) or within(text, AS_WRITTEN):
+            continue
+        text.parent.replace(text, scripted(text))
+
+
+def scripted(text):
+    """A text as nodes, with its indices and powers."""
+    parts = []
+    for index, part in enumerate(SCRIPTS.split(text)):
+        if index % 2 == 0:
+            parts += [nodes.Text(part)] if part else []
+            continue
+        for mark, unit in re.findall(rf"([_^])({UNIT})", part):
+            kind = nodes.subscript if mark == "_" else nodes.superscript
+            grouped = unit[0] == "{" or (unit[0] == "(" and re.search("[/+−]", unit))
+            parts.append(kind("", unit[1:-1] if grouped else unit))
+    return parts
+
+
+def within(node, kinds):
+    while node is not None and not isinstance(node, kinds):
+        node = node.parent
+    return node is not None
+
+
 def resolve_exported(app, env, node, text):
     """Link a name to the module that defines it, from wherever it was imported."""
     if node.get("refdomain") != "py":
@@ -84,5 +121,6 @@ def setup(app):
     app.connect("autodoc-process-signature", short_types)
     app.connect("autodoc-skip-member", only_exported)
     app.connect("object-description-transform", fields_without_types)
+    app.connect("doctree-read", set_scripts)
     app.connect("missing-reference", resolve_exported)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

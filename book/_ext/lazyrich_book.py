@@ -1,22 +1,21 @@
 """The book's own directives: what the notebooks and the measurements say, as pages.
 
-``scorecard`` lists the claims that the notebooks of the folder being built have judged,
 ``measured`` shows a JSON file of measurements as tables, ``experiment`` the source of a function
-of the library, folded, and the role ``claim`` links to a claim wherever it stands. All but the
-sources are computed from the folder being built and from nothing else.
+of the library, folded, and the role ``claim`` links to a claim wherever it stands. The scorecard
+has a module of its own. All but the sources are computed from the folder being built and from
+nothing else.
 """
 
 import inspect
 import json
 import pydoc
-import re
 import shutil
 from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from docutils import nodes
-from docutils.parsers.rst import directives
+from lazyrich_pages import CLAIM, claim_on_page
 from sphinx import addnodes
 from sphinx.roles import XRefRole
 from sphinx.util.docutils import SphinxDirective
@@ -26,36 +25,6 @@ from lazyrich.book import claims, evidence, files, rendering
 
 NAMES = {"python": "Python", "jax": "JAX", "numpy": "NumPy", "scipy": "SciPy", "torch": "PyTorch"}
 NAMES |= {"curvlinops-for-pytorch": "curvlinops"}
-
-
-class Scorecard(SphinxDirective):
-    """The verdicts of a chapter, or of all; with ``headline`` the few that carry the chapter."""
-
-    option_spec = {"chapter": directives.unchanged_required, "headline": directives.flag}
-
-    def run(self):
-        folder, chapter = Path(self.env.srcdir), self.options.get("chapter")
-        for file in judged(folder):
-            self.env.note_dependency(str(file))
-        if chapter is None:
-            self.env.note_reread()  # a new chapter is no dependency yet
-        try:
-            records = read(folder)
-        except ValueError as error:
-            raise self.error(str(error)) from error
-        records = [record for record in records if chapter in (None, record["chapter"])]
-        if "headline" in self.options:
-            records = [record for record in records if record["headline"]]
-        if not records:
-            return [paragraph("No claim has been judged here yet.")]
-        if "headline" in self.options:
-            return [headlines(records)]
-        result = [counts(records)]
-        for one in dict.fromkeys(record["chapter"] for record in records):
-            if chapter is None:
-                result.append(nodes.rubric("", "", page(self.env, one)))
-            result.append(scorecard([record for record in records if record["chapter"] == one]))
-        return result
 
 
 class Measured(SphinxDirective):
@@ -133,36 +102,6 @@ def _read(folder, paths):
     return evidence.with_evidence(folder) if paths else []
 
 
-def counts(records):
-    """How many claims there are, and how many of each verdict."""
-    found = [record["verdict"] for record in records]
-    line = paragraph(f"{len(found)} claim{'s' if len(found) > 1 else ''}: ")
-    for one in rendering.VERDICTS:
-        if one in found:
-            line += [badge(one, f"{found.count(one)} {one}"), nodes.Text(" ")]
-    return line
-
-
-def headlines(records):
-    items = [
-        nodes.list_item("", paragraph("", link(one), " ", *verdict(one), f" {one['statement']}"))
-        for one in records
-    ]
-    return nodes.bullet_list("", *items, classes=["headlines"])
-
-
-def scorecard(records):
-    rows = []
-    for one in records:
-        said = [paragraph(one["statement"])]
-        if one["reason"]:
-            said.append(paragraph("", nodes.emphasis("", one["reason"])))
-        about = rendering.in_short(one, one["evidence"])
-        said.append(paragraph("", nodes.inline("", about, classes=["standing"])))
-        rows.append([link(one), paragraph("", *verdict(one)), said, paragraph(one["answers"])])
-    return table(["claim", "verdict", "statement", "answers"], rows, "scorecard")
-
-
 def link(record):
     """A reference to the place where the claim is judged."""
     return addnodes.pending_xref(
@@ -201,9 +140,9 @@ def page(env, name, text=None):
     )  # fmt: skip
 
 
-def paragraph(text, *children):
+def paragraph(text, *children, classes=()):
     children = [nodes.Text(one) if isinstance(one, str) else one for one in (text, *children)]
-    return nodes.paragraph("", "", *children)
+    return nodes.paragraph("", "", *children, classes=list(classes))
 
 
 def table(columns, rows, name):
@@ -246,20 +185,34 @@ def tidy(app, document):
             block = nodes.compound("", *section.children, classes=section["classes"])
             section.replace_self(block)
             block["ids"].clear()
+    for proof in document.findall(nodes.admonition):
+        if proof["ids"] == ["proof"]:  # as all of them are called
+            proof["ids"].clear()
     # A claim is an output in HTML, to which its evidence comes here; sphinx-tippy previews what has
     # its identifier on the page.
     known = None
-    for output in document.findall(nodes.raw):
-        if found := re.match(r'<div class="claim [-\w ]+" id="claim-(\w+)"', output.astext()):
+    for output in list(document.findall(nodes.raw)):
+        if found := CLAIM.match(output.astext()):
             known = known or {one["id"]: one for one in read(app.env.srcdir)}
-            output["ids"].append(f"claim-{found[1]}")
-            if one := known.get(found[1]):
-                output.replace_self(html(output, rendering.as_html(one, one["evidence"])))
+            one = known.get(found[1])
+            text = rendering.as_html(one, one["evidence"]) if one else output.astext()
+            # Without classes it is written as it is, so that its identifier occurs once.
+            shown = claim_on_page(text, found[1])
+            new = nodes.raw("", shown, format="html", ids=[f"claim-{found[1]}"])
+            output.parent.replace(output, new)
 
 
-def html(old, text):
-    """A piece of HTML in place of another."""
-    return nodes.raw("", text, format="html", ids=old["ids"])
+def keep_in_search(app):
+    """Give the search the numbers of the claims on pages that were not written anew.
+
+    Sphinx forgets index entries of these, and then finds a claim's page but not its line.
+    """
+    known = getattr(getattr(app.builder, "indexer", None), "_index_entries", None)
+    for one in read(app.srcdir) if known is not None else ():
+        entry = one["id"], f"claim-{one['id']}", "main"
+        if one["chapter"] in app.env.found_docs and entry not in known.get(one["chapter"], ()):
+            known[one["chapter"]] = [*known.get(one["chapter"], ()), entry]
+    return []
 
 
 def serve(app, error):
@@ -281,11 +234,11 @@ def address(record):
 
 
 def load_scripts_once(app, config):
-    """Leave the scripts in _static/vendor to the extensions that load them where needed.
+    """Leave the scripts in the folders of _static to the extensions that load them where needed.
 
     Jupyter Book would put every script of _static on every page.
     """
-    config.html_js_files = [one for one in config.html_js_files if "vendor/" not in one]
+    config.html_js_files = [one for one in config.html_js_files if "/" not in one]
 
 
 def publish(app):
@@ -313,12 +266,12 @@ def publish(app):
 
 def setup(app):
     publish(app)
-    app.add_directive("scorecard", Scorecard)
     app.add_directive("measured", Measured)
     app.add_directive("experiment", Experiment)
     app.add_role("claim", XRefRole(innernodeclass=nodes.inline, warn_dangling=True))
     app.connect("config-inited", load_scripts_once)
     app.connect("doctree-read", tidy, priority=400)  # before the others
     app.connect("missing-reference", resolve_claim)
+    app.connect("html-collect-pages", keep_in_search)
     app.connect("build-finished", serve)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -16,9 +16,10 @@ PYTHON ?= $(or $(wildcard $(BIN)/python),python3)
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 READY := $(VENV)/ready-$(VERSION)
 PIP := $(BIN)/python -u -m pip --disable-pip-version-check install
-# The pages, from a folder of notebooks with outputs; what it prints is shown if it fails.
-SITE = mkdir -p _build && { $(BIN)/jb build --config _config.yml --toc "$(CURDIR)/_toc.yml" $(1) \
-	>_build/pages.log 2>&1 || { cat _build/pages.log; exit 1; }; }
+# The pages, from a folder of notebooks with outputs; what it prints is shown if it fails. All are
+# written anew: a page's previews show what stands on others, and know only what this run writes.
+SITE = mkdir -p _build && { $(BIN)/jb build --all --config _config.yml --toc "$(CURDIR)/_toc.yml" \
+	$(1) >_build/pages.log 2>&1 || { cat _build/pages.log; exit 1; }; }
 
 # A file stays with one process, which compiles for all its tests. Files are taken in their order,
 # and what takes longest comes first, so that in the end no process is left to wait for it.

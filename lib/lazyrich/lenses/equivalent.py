@@ -264,11 +264,15 @@ def trained(x, y, start, scale, width, rate, level, moments):
 
 def kernel_of(state, x, moments):
     """:func:`equivalent_kernel` of what fits."""
+    inner, nugget = _kernel_parts(state, moments)
+    return einsum("ni,ij,mj->nm", x, inner, x) + nugget * jnp.eye(len(x), dtype=x.dtype)
+
+
+def _kernel_parts(state, moments):
+    """What stands between the inputs in K, μ₁² (A + s)/d, and the nugget κ_v + κ_w s."""
     A, _, s = state
-    d = x.shape[-1]
-    linear = einsum("ni,ij,mj->nm", x, A + s * jnp.eye(d, dtype=x.dtype), x) * moments.slope**2 / d
-    nugget = moments.output_nugget + moments.hidden_nugget * s
-    return linear + nugget * jnp.eye(len(x), dtype=x.dtype)
+    inner = moments.slope**2 / len(A) * (A + s * jnp.eye(len(A), dtype=A.dtype))
+    return inner, moments.output_nugget + moments.hidden_nugget * s
 
 
 @jit
@@ -276,16 +280,15 @@ def readings(state, x, y, direction, moments):
     """:func:`equivalent_readings` of what fits; K has d eigenvalues beside its nugget, at most."""
     A, h, s = state
     samples, d = x.shape
-    hidden = moments.slope**2 / d * (A + s * jnp.eye(d, dtype=x.dtype))
-    nugget = moments.output_nugget + moments.hidden_nugget * s
+    inner, nugget = _kernel_parts(state, moments)
     upper = jnp.linalg.qr(x, mode="r")
-    small, along = matmul(upper, matmul(hidden, upper.T)), matmul(x.T, y)
+    small, along = matmul(upper, matmul(inner, upper.T)), matmul(x.T, y)
     values = jnp.linalg.eigvalsh(small)
     smallest = values[0] if samples <= d else jnp.minimum(values[0], 0)
     return EquivalentReadings(
         dot(h, direction) / jnp.sqrt(s * dot(direction, matmul(A, direction))),
         jnp.trace(small) / samples + nugget,
-        dot(along, matmul(hidden, along)) / dot(y, y) + nugget,
+        dot(along, matmul(inner, along)) / dot(y, y) + nugget,
         jnp.stack([smallest, values[-1]]) + nugget,
         jnp.linalg.eigvalsh(A),
     )

@@ -122,6 +122,12 @@ def test_a_claim_on_a_page_has_its_number_once_a_name_and_headers():
     }
 
 
+def test_indices_and_powers_of_a_claim_are_set_on_its_page():
+    one = RECORDS[2] | {"statement": "λ_max falls like n^−¾ & R_β < 1."}
+    page = lazyrich_pages.claim_on_page(rendering.as_html(one, {}), "M2")
+    assert "λ<sub>max</sub> falls like n<sup>−¾</sup> &amp; R<sub>β</sub> &lt; 1." in page
+
+
 @pytest.mark.parametrize("drawn", [(), ("svg", "csv")])
 def test_below_a_figure_stand_the_command_its_cell_and_the_files_that_there_are(tmp_path, drawn):
     for ending in drawn:

@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 from bs4 import BeautifulSoup
 from docutils import nodes
+from lazyrich_api import SCRIPTS, scripted
 from markupsafe import Markup
 from sphinx import addnodes
 from sphinx.transforms import SphinxTransform
@@ -27,7 +28,7 @@ WORDS = 155  # what a search engine shows of a description, in characters
 
 
 def claim_on_page(text, identifier):
-    """The HTML of a claim with its link, its name, and the roles of its table.
+    """The HTML of a claim with indices and powers, its link, its name, and the roles of its table.
 
     On a phone the rows of the table become cards, which would cost them their roles.
     """
@@ -42,12 +43,20 @@ def claim_on_page(text, identifier):
             "html.parser",
         )
     )
+    for text in page.find_all(string=SCRIPTS.search):
+        text.replace_with(*(_tagged(page, part) for part in scripted(text)))
     for name, role in (("table", "table"), ("tr", "row"), ("td", "cell"), ("th", "columnheader")):
         for tag in page.find_all(name):
             tag["role"] = role
     for head in page.find_all("th"):
         head.string = head.string or "verdict"
     return str(page)
+
+
+def _tagged(page, part):
+    """A part of a text for HTML, where an index or a power is a tag."""
+    name = {nodes.subscript: "sub", nodes.superscript: "sup"}.get(type(part))
+    return page.new_tag(name, string=part.astext()) if name else part.astext()
 
 
 def cite_button(name, anchor):

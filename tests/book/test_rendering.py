@@ -6,8 +6,8 @@ from lazyrich.book.claims import Source, claim
 from lazyrich.book.estimates import Estimate
 
 
-def record(*checks, identifier="M1", chapter="a", **options):
-    read = {"paper": Source("A paper")}
+def record(*checks, identifier="M1", chapter="a", address="https://arxiv.org/abs/1", **options):
+    read = {"paper": Source("A paper", address)}
     defaults = {"answers": "Theorem 1", "relation": "statement", "kind": "law", "read": read}
     defaults |= {"sources": ["paper"], "scale": "book"}
     judged = claim(identifier, "A statement.", *checks, **(defaults | options))
@@ -95,6 +95,8 @@ def test_a_claim_says_on_one_line_what_it_stands_on():
         "19 of 20 other seeds agree",
         "holds in part at the paper’s size, computed with an earlier state",
     ]
+    without_paper = rendering.standing(record(exactly("x", 1, 1), address=""), evidence)
+    assert without_paper[1] == "holds in part at scale paper, computed with an earlier state"
     fewer = {"seeds": evidence["seeds"] | {"agree": 18}}
     assert rendering.standing(one, fewer)[1] == "depends on the seed: 18 of 20 other seeds agree"
     shown = rendering.as_html(one, evidence)

@@ -108,9 +108,12 @@ def in_short(record: dict, evidence: dict | None) -> str:
 def standing(record: dict, evidence: dict | None) -> list[str]:
     """What a claim stands on, in a few words each: strength, other seeds, the paper's own size."""
     words = [strength(record)] if strength(record) else []
-    for name, words_of in (("seeds", _at_seeds), ("paper", _at_size)):
-        if about := (evidence or {}).get(name):
-            words.append(words_of(about) + _earlier(about))
+    evidence = evidence or {}
+    if about := evidence.get("seeds"):
+        words.append(_at_seeds(about) + _earlier(about))
+    if about := evidence.get("paper"):
+        where = "at the paper’s size" if record["paper"] else "at scale paper"
+        words.append(f"{about['verdict']} {where}{_earlier(about)}")
     return words
 
 
@@ -126,10 +129,6 @@ def depends_on_seed(seeds: dict) -> bool:
 def _at_seeds(about):
     depends = "depends on the seed: " if depends_on_seed(about) else ""
     return f"{depends}{about['agree']} of {about['of']} other seeds agree"
-
-
-def _at_size(about):
-    return f"{about['verdict']} at the paper’s size"
 
 
 def broken(evidence: dict | None) -> list[str]:

@@ -68,7 +68,7 @@ def test_evidence_is_kept_a_part_at_a_time_and_read_by_claim(path):
     evidence.add(path, "seeds", {"M1": ["holds"] * 19 + ["fails"]}, now, ABOUT)
     assert list(evidence.stored(path)) == ["seeds", "broken"]
     assert of(path.parent)["M1"] == {
-        "seeds": {"agree": 19, "of": 20, "current": True},
+        "seeds": {"agree": 19, "others": {"fails": 1}, "of": 20, "current": True},
         "broken": {"by": ["spike.edge: × 1.1"], "current": True},
     }
     rewrite(path, "within=0.2", "within=0.3")

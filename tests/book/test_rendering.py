@@ -87,7 +87,7 @@ def test_a_claim_says_on_one_line_what_it_stands_on():
     assert rendering.standing(one, None) == ["fails beyond 5–50 %"]
     assert rendering.standing(record(at_most("b", 2.0, 2.5)), None) == ["fails beyond 25 %"]
     evidence = {
-        "seeds": {"agree": 19, "of": 20, "current": True},
+        "seeds": {"agree": 19, "others": {"fails": 1}, "of": 20, "current": True},
         "paper": {"verdict": "holds in part", "current": False},
         "broken": {"by": ["spike.edge: × 1.1"], "current": True},
     }
@@ -97,8 +97,10 @@ def test_a_claim_says_on_one_line_what_it_stands_on():
     ]
     without_paper = rendering.standing(record(exactly("x", 1, 1), address=""), evidence)
     assert without_paper[1] == "holds in part at scale paper, computed with an earlier state"
-    fewer = {"seeds": evidence["seeds"] | {"agree": 18}}
-    assert rendering.standing(one, fewer)[1] == "depends on the seed: 18 of 20 other seeds agree"
+    fewer = {"seeds": evidence["seeds"] | {"agree": 17, "others": {"fails": 1, "undecided": 2}}}
+    assert rendering.standing(one, fewer)[1] == (
+        "depends on the seed: 17 of 20 other seeds agree, 1 fails, 2 undecided"
+    )
     shown = rendering.as_html(one, evidence)
     assert "the paper’s statement · law · fails beyond 5–50 % · 19 of 20 other seeds" in shown
     assert "<li>turned when these were broken: spike.edge: × 1.1</li>" in shown

@@ -9,6 +9,7 @@ comes, and so whether that is today's.
 import ast
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -170,9 +171,10 @@ def _of_claim(record, known, now):
     evidence, name = {}, record["id"]
     current = {part: about["state"] == now for part, about in known.items()}
     if verdicts := known.get("seeds", {}).get("found", {}).get(name):
-        agree = verdicts.count(record["verdict"])
+        count = Counter(verdicts)
         evidence["seeds"] = {
-            "agree": agree, "of": len(verdicts), "current": current["seeds"],
+            "agree": count.pop(record["verdict"], 0), "others": dict(sorted(count.items())),
+            "of": len(verdicts), "current": current["seeds"],
         }  # fmt: skip
     if about := known.get("paper", {}).get("found", {}).get(name):
         evidence["paper"] = {"verdict": about["verdict"], "current": current["paper"]}

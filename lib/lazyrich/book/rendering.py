@@ -127,8 +127,12 @@ def depends_on_seed(seeds: dict) -> bool:
 
 
 def _at_seeds(about):
-    depends = "depends on the seed: " if depends_on_seed(about) else ""
-    return f"{depends}{about['agree']} of {about['of']} other seeds agree"
+    words = f"{about['agree']} of {about['of']} other seeds agree"
+    return (
+        f"depends on the seed: {words}, {tally(about['others'])}"
+        if depends_on_seed(about)
+        else words
+    )
 
 
 def broken(evidence: dict | None) -> list[str]:

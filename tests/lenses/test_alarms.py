@@ -171,6 +171,20 @@ def test_more_inputs_delay_the_tail_alone():
     close(ratio / np.log(4), 0.25, atol=0.12)
 
 
+def test_fewer_neurons_than_inputs_ring_later():
+    few = predicted_alarms(jax.random.key(1), *task(), (8, 64), function_floor=1.0, starts=16)
+    assert few.alignment[1] < few.alignment[0] < 2
+
+
+def test_what_does_not_scatter_never_rings():
+    x, y = np.array([[1.0], [-2.0], [0.5]]), np.array([1.0, -1.0, 0.5])
+    with np.errstate(invalid="ignore"):  # Hill's exponent of one eigenvalue is not finite
+        one = predicted_alarms(
+            jax.random.key(1), x, y, np.ones(1), ERF, (32,), function_floor=1.0, starts=4
+        )
+    assert one.hill == np.inf and np.isfinite(one.alignment)
+
+
 def test_a_table_is_lines_of_text(alarms):
     lines = alarm_table(alarms, WIDTHS).splitlines()
     assert len(lines) == 6 and lines[0].split() == ["n", *alarms._fields]

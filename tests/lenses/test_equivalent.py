@@ -165,6 +165,12 @@ def test_readings_are_those_of_dense_matrices(task, samples):
     close(found.spectrum, np.linalg.svd(W)[1][::-1] ** 2 / WIDTH)
 
 
+def test_labels_of_zero_leave_all_readings_but_their_own(task):
+    x, _, W, v = task
+    found = equivalent_readings(layer_moments(W, v), x, np.zeros(N), np.eye(D)[0], ERF)
+    assert np.isnan(found.target) and all(np.isfinite(part).all() for part in found[3:])
+
+
 @pytest.mark.parametrize("width", [2, 3, 4, 50])
 def test_starts_have_the_moments_of_drawn_weights(width):
     keys = jax.random.split(jax.random.key(width), 4000)

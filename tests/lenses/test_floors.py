@@ -70,6 +70,12 @@ def test_the_edge_is_that_of_random_matrices(shape):
     close(np.std(sigma), floor.sd, rtol=0.12)
 
 
+def test_the_scatter_of_a_small_edge_is_that_of_its_law():
+    """Johnstone's scale of λ₁, (√(n − 1) + √d)(1/√(n − 1) + 1/√d)^⅓, is 2^(4/3) at n = 2."""
+    floor = edge_floor(1, 2)
+    close(2 * floor.mean * floor.sd, 1.268 * 2 ** (4 / 3), rtol=1e-3)
+
+
 def test_the_function_scatters_as_its_neurons_say():
     N, d, n, level, seeds = 24, 6, 400, 0.1, 300
     x, x_test = np.split(np.random.default_rng(0).normal(size=(N + 60, d)), [N])

@@ -13,6 +13,7 @@ from lazyrich.lenses import (
     clock_deviation,
     clock_signal,
     depth_signal,
+    equivalent_kernel,
     equivalent_readings,
     function_signal,
     gaussian_moments,
@@ -88,6 +89,15 @@ def test_shares_are_those_of_the_equivalent_network(gamma):
     trace = shares.trace + ERF.slope**2 / (ERF.power + ERF.slope_power) / 48
     close(after.trace / before.trace - 1, trace * growth, rtol=0.03)
     close(after.target / before.target - 1, shares.target * growth, rtol=0.06)
+
+
+def test_what_does_not_grow_of_the_target_kernel_is_the_nugget_of_the_output():
+    rng, correlation = np.random.default_rng(0), 0.6
+    x = rng.normal(size=(1600, 400))
+    y = correlation * x[:, 0] + (1 - correlation**2) ** 0.5 * rng.normal(size=1600)
+    target = y @ np.asarray(equivalent_kernel(infinite_start(400), x, ERF)) @ y / (y @ y)
+    shares = kernel_shares(ERF, 4.0, correlation, 0.0)
+    close(1 - shares.target, ERF.output_nugget / target, rtol=0.05)
 
 
 def test_the_condition_number_falls_where_the_teacher_is_no_principal_direction():
@@ -211,6 +221,13 @@ def test_the_rank_of_the_update_is_that_of_a_wide_network():
     update = (v[:, None] * 2 / np.pi**0.5 * np.exp(-((W @ x.T) ** 2) / 16) * alpha) @ x
     sigma = np.linalg.svd(update)[1]
     close(update_stable_rank(alpha, x, ERF), (sigma**2).sum() / sigma[0] ** 2, rtol=0.05)
+
+
+def test_the_rank_of_the_update_falls_with_the_number_of_equal_samples():
+    nugget = ERF.hidden_nugget / ERF.slope**2
+    for number in (1, 9):
+        found = update_stable_rank(np.ones(number), np.ones((number, 1)), ERF)
+        close(found, 1 + nugget / number)
 
 
 def test_the_rank_of_the_update_falls_to_one_with_many_samples():

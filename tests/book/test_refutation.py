@@ -1,5 +1,6 @@
 import ast
 import json
+from pathlib import Path
 
 import pytest
 from nbformat import v4
@@ -50,10 +51,13 @@ def claims_check():
     return near("stable rank", 1.75, 1.75, within=0.01)
 
 
-def test_a_verdict_sees_a_broken_formula(path, tmp_path):
-    path, kept = path(), tmp_path / "kept.json"
+def test_a_verdict_sees_a_broken_formula(path, tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    path().rename(tmp_path / "elsewhere/demo.ipynb")
+    monkeypatch.chdir(tmp_path)  # places may be given from here
+    path, kept = Path("elsewhere/demo.ipynb"), Path("kept.json")
     assert refutation.formulas(path) == ["lazyrich.spectra.weights._stable_rank"]
-    found = refutation.refute(path, tmp_path / "store", kept, number=2)
+    found = refutation.refute(path, Path("store"), kept, number=2)
     assert found.seen == {
         # In any unit it is the same.
         "spectra.weights._stable_rank: values / binary_unit(xp, values[..., -1:]) "

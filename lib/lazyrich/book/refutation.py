@@ -101,6 +101,7 @@ def refute(path: Path, folder: Path, kept: Path, number: int = 1) -> Refutation:
     Raises:
         ValueError: if the cells do not give the verdicts of the chapter where nothing is broken.
     """
+    path, folder = path.absolute(), folder.absolute()  # a chapter runs in its own folder
     records = claims.recorded_in({path: path.read_bytes()})
     held = [record["id"] for record in records if record["verdict"] == "holds"]
     known = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}

@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from lazyrich.book import calls, claims, evidence, figures, files, notebooks, store, sweeps
 
-TIMEOUT = 900
+TIMEOUT = 300
 """Seconds after which a broken chapter is given up."""
 TRIES = 4
 """How many breaks of a formula are tried, at most, for each that shall run."""

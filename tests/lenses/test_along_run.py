@@ -145,6 +145,7 @@ def test_another_loss_and_other_labels():
         ({"smallest": 100}, "params must have a matrix with 100 rows and columns"),
         ({"readout": lambda params, x: (x, x[0])}, "readout must give"),
         ({"readout": lambda params, x: x}, "readout must give two arrays"),
+        ({"readout": lambda params, x: x[:2]}, "readout must give two arrays"),
         ({"readout": lambda params, x: {"h": x}}, "readout must give two arrays"),
         ({"readout": lambda params, x: (x[:3], x)}, "readout must give a row for each of 12"),
         ({"optimizer": optax.sgd(1e38)}, "optimizer must not diverge"),

@@ -220,6 +220,8 @@ def test_what_does_not_fit_is_refused(task):
         train_equivalent(x, y, ERF, -1.0, WIDTH, 0.3, 0.1, start)
     with pytest.raises(ValueError, match="width must be an integer of at least 1"):
         wishart_start(jax.random.key(0), 2, 0)
+    with pytest.raises(ValueError, match="inputs must be an integer of at least 1"):
+        wishart_start(jax.random.key(0), 0, 2)
 
 
 def test_a_network_of_erf_does_what_its_equivalent_does():

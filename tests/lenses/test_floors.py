@@ -76,8 +76,9 @@ def test_the_scatter_of_a_small_edge_is_that_of_its_law():
     close(2 * floor.mean * floor.sd, 1.268 * 2 ** (4 / 3), rtol=1e-3)
 
 
-def test_the_function_scatters_as_its_neurons_say():
-    N, d, n, level, seeds = 24, 6, 400, 0.1, 300
+@pytest.mark.parametrize("level", [0.1, 0.6])
+def test_the_function_scatters_as_its_neurons_say(level):
+    N, d, n, seeds = 24, 6, 400, 300
     x, x_test = np.split(np.random.default_rng(0).normal(size=(N + 60, d)), [N])
     y = np.asarray(sine_teacher(x, np.eye(d)[0]))
 

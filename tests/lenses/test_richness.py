@@ -87,6 +87,8 @@ def test_shrinkage_is_that_of_a_large_matrix(ratio, ridge):
 def test_shrinkage_has_its_limits():
     close(shrinkage(1e9, 0.2), 1, rtol=1e-8)
     close(shrinkage(1e-9, 0.2), 1e-9 / 1.2, rtol=1e-6)
+    with pytest.raises(ValueError, match="ridge must be from"):
+        shrinkage(1.0, 0.0)
 
 
 def test_with_many_samples_richness_depends_on_the_knob_alone():

@@ -145,6 +145,7 @@ def test_under_a_figure_stands_what_reproduces_it(open_page):
 @pytest.mark.parametrize("reach", ["hover", "focus"])
 def test_escape_closes_a_preview(open_page, reach):
     page = open_page("index")
+    page.evaluate("MathJax.startup.promise")  # formulas move what stands after them
     getattr(page.locator("article a", has_text="W3").first, reach)()
     tip = page.locator(".tippy-box")
     tip.wait_for()
